@@ -1,12 +1,14 @@
 /**
- * The keys of clients: what each is for, made and shown once, taken back, and replaced.
+ * The keys of clients: what each is for and how near it is to its limits, made and shown once, taken back, and replaced.
  */
 import type { JSX } from "preact"
 import { useState } from "preact/hooks"
-import type { ClientKeyEntry, ClientKeyList, MadeClientKey, NewClientKey } from "../api/keys-api.ts"
+import type { ClientKeyEntry, ClientKeyList, LimitUses, MadeClientKey, NewClientKey } from "../api/keys-api.ts"
 import { type Answered, callApi } from "./call-api.ts"
 import { CopyButton } from "./copy-button.tsx"
+import { NearestLimit, OtherLimits } from "./limit-bars.tsx"
 import { usePageFacts } from "./page-facts.ts"
+import { Revocations } from "./revocations-view.tsx"
 import { useAnswer } from "./use-answer.ts"
 import { VirtualList, type Column } from "./virtual-list.tsx"
 import { count, dateOf } from "./words.ts"
@@ -258,6 +260,9 @@ const NoStore = (): JSX.Element => (
   </>
 )
 
+// Requests and tokens of a minute come back all the time.
+const againMs = 2000
+
 /** The view. */
 export const KeysView = (): JSX.Element => {
   const { may_change: mayChange } = usePageFacts()
@@ -265,6 +270,7 @@ export const KeysView = (): JSX.Element => {
   const [made, setMade] = useState<MadeClientKey | undefined>(undefined)
   const [wish, setWish] = useState<Wish | undefined>(undefined)
   const answer = useAnswer<ClientKeyList>(() => "/admin/v1/keys", [turn])
+  const limits = useAnswer<LimitUses>(() => "/admin/v1/limits", [turn], againMs)
   if (answer === undefined) return <p class="dim">…</p>
   if (answer._tag === "Refused") return <p class="why">{answer.message}</p>
   const { keys, store: isStored = true } = answer.value
@@ -274,6 +280,16 @@ export const KeysView = (): JSX.Element => {
     setTurn(turn + 1)
   }
   const isChangeable = mayChange && isStored
+  const listed = new Set(keys.map(({ name }) => name))
+  const isListed = ({ name, scope }: LimitUses["limits"][number]): boolean => scope === "key" && listed.has(name)
+  const told = limits?._tag === "Done" ? limits.value.limits : []
+  const uses = Map.groupBy(told.filter(isListed), ({ name }) => name)
+  const taken: Column<ClientKeyEntry> = {
+    title: "Taken of its limits",
+    width: "minmax(12rem, 1.2fr)",
+    narrow: "minmax(0, 1fr)",
+    cell: ({ name }) => <NearestLimit uses={uses.get(name) ?? []} />
+  }
   const actions: Column<ClientKeyEntry> = {
     title: "Change",
     width: "11rem",
@@ -308,10 +324,12 @@ export const KeysView = (): JSX.Element => {
       <VirtualList
         label="Keys"
         rows={keys}
-        columns={isChangeable ? [...facts, actions] : facts}
+        columns={[...facts, ...(uses.size === 0 ? [] : [taken]), ...(isChangeable ? [actions] : [])]}
         keyOf={({ from, name }) => `${from} ${name}`}
         empty="There is none: whoever reaches the gateway may ask."
       />
+      <OtherLimits uses={told.filter((use) => !isListed(use))} />
+      <Revocations isStored={isStored} />
     </section>
   )
 }

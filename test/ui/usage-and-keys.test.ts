@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { browserOfFile } from "../kit/browser.ts"
 import { browserPath } from "../kit/browserPath.ts"
+import { audience, startIssuer } from "../kit/oidc-issuer.ts"
 import { chat, open, signIn, started } from "../kit/livePage.ts"
 
 const inBrowser = browserOfFile()
@@ -104,6 +105,132 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
     expect(await asks(second)).toBe(401)
     expect(await tab.page.getByRole("cell", { name: "in the config file" }).count()).toBe(1)
     expect(tab.faults).toEqual([])
+  })
+
+  test("shows how near keys, owners and models are to their limits, as it changes", async () => {
+    await using at = await started(
+      ["m", "other"],
+      {
+        auth: {
+          keys: [
+            { name: "boss", sha256: "0".repeat(64), admin: true },
+            { name: "ci", sha256: "0".repeat(64), owner: "search", requests_per_minute: 4, max_concurrent: 9 }
+          ]
+        },
+        limits: { owners: [{ name: "search", tokens_per_minute: 100_000 }] },
+        models: [{ name: "m", requests_per_minute: 1000 }]
+      },
+      {
+        backendKeys: new Map(),
+        authKeys: [
+          { name: "boss", digest: digestOf("b"), admin: true },
+          { name: "ci", digest: digestOf("c") }
+        ]
+      }
+    )
+    await using tab = await inBrowser()
+    await signIn(tab.page, at.gateway, "b")
+    await open(tab.page, at.gateway, "keys")
+    const row = tab.page.getByRole("row").filter({ hasText: "ci" })
+    await row.getByText("0 of 4 requests a minute").waitFor()
+    for (let turn = 0; turn < 4; turn += 1) await chat(at.gateway, {}, `ci-${turn}`, "c")
+    await row.getByText(/[1-4] of 4 requests a minute/).waitFor()
+    const others = tab.page.getByRole("region", { name: "Other limits" })
+    await others.getByRole("row", { name: /^owner search [\d,]+ of 100k tokens a minute$/ }).waitFor()
+    await others.getByRole("row", { name: /^model m [0-4] of 1,000 requests a minute$/ }).waitFor()
+    expect(tab.faults).toEqual([])
+  })
+
+  test("revokes tokens of an issuer, says which, and lets them in again", async () => {
+    await using issuer = await startIssuer()
+    await using at = await started(
+      ["m"],
+      {
+        auth: {
+          store: join(folder, "revocations.sqlite"),
+          keys: [{ name: "boss", sha256: "0".repeat(64), admin: true }],
+          issuers: [{ name: "corp", issuer: issuer.url, audience: [audience], refresh_seconds: 3600 }]
+        }
+      },
+      { backendKeys: new Map(), authKeys: [{ name: "boss", digest: digestOf("b"), admin: true }] }
+    )
+    const token = (sub: string) => issuer.signed({ sub, exp: 4_102_444_800, iat: 1_700_000_000, jti: `id of ${sub}` })
+    const asks = (key: string) =>
+      fetch(`${at.gateway.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } }).then(({ status }) => status)
+    const hostile = "<img src=x onerror=alert(1)>"
+    const tokens = [await token("alice"), await token("bob"), await token(hostile)]
+    const all = async () => [await asks(tokens[0] ?? ""), await asks(tokens[1] ?? ""), await asks(tokens[2] ?? "")]
+    expect(await all()).toEqual([200, 200, 200])
+    await using tab = await inBrowser()
+    await signIn(tab.page, at.gateway, "b")
+    await open(tab.page, at.gateway, "keys")
+    const part = tab.page.getByRole("region", { name: "Revoked tokens" })
+    await part.getByText("None: those of corp count until they end.").waitFor()
+    await part.getByText("Revoke tokens").click()
+    const form = part.getByRole("form", { name: "Revoke tokens" })
+    const revoke = form.getByRole("button", { name: "Revoke them" })
+    expect(await revoke.isDisabled()).toBe(true)
+
+    await form.getByLabel("Whose").fill(hostile)
+    await revoke.click()
+    await part.getByRole("cell", { name: `corp:${hostile}`, exact: true }).waitFor()
+    expect(await all()).toEqual([200, 200, 401])
+
+    await form.getByLabel("Which").selectOption("one, by its id (jti)")
+    await form.getByLabel("Its id", { exact: true }).fill("id of bob")
+    await revoke.click()
+    await part.getByRole("cell", { name: "corp: the token id of bob", exact: true }).waitFor()
+    expect(await all()).toEqual([200, 401, 401])
+
+    await form.getByLabel("Which").selectOption("one that is at hand")
+    await form.getByLabel("The token", { exact: true }).fill("no token")
+    await revoke.click()
+    await form.getByRole("alert").getByText("is no signed token").waitFor()
+    await form.getByLabel("The token", { exact: true }).fill(tokens[0] ?? "")
+    await revoke.click()
+    await part.getByRole("cell", { name: "corp: one token", exact: true }).waitFor()
+    expect(await all()).toEqual([401, 401, 401])
+
+    for (const name of ["corp: one token", "corp: the token id of bob", `corp:${hostile}`])
+      await part.getByRole("button", { name: `let in again: ${name}` }).click()
+    await part.getByText("None: those of corp count until they end.").waitFor()
+    expect(await all()).toEqual([200, 200, 200])
+
+    await form.getByLabel("Which").selectOption("everybody's")
+    await form.getByLabel("Those issued").selectOption("before a moment")
+    await form.getByLabel("The moment").fill("2020-01-31T18:00")
+    await revoke.click()
+    await part.getByRole("cell", { name: /^corp:\*, issued before 31 Jan 2020/ }).waitFor()
+    expect(await all()).toEqual([200, 200, 200])
+    await form.getByLabel("Which").selectOption("everybody's")
+    await revoke.click()
+    await part.getByRole("cell", { name: /^corp:\*, issued before (?!31 Jan 2020)/ }).waitFor()
+    expect(await all()).toEqual([401, 401, 401])
+    expect(await tab.page.locator("main img").count()).toBe(0)
+    expect(tab.faults).toEqual([])
+  })
+
+  test("says where revocations are kept where they cannot be, and nothing of tokens where none are taken", async () => {
+    await using issuer = await startIssuer()
+    await using at = await started(
+      ["m"],
+      {
+        auth: {
+          keys: [{ name: "boss", sha256: "0".repeat(64), admin: true }],
+          issuers: [{ name: "corp", issuer: issuer.url, audience: [audience] }]
+        }
+      },
+      { backendKeys: new Map(), authKeys: [{ name: "boss", digest: digestOf("b"), admin: true }] }
+    )
+    await using tab = await inBrowser()
+    await signIn(tab.page, at.gateway, "b")
+    await open(tab.page, at.gateway, "keys")
+    await tab.page.getByText("once there is a file of keys").waitFor()
+    expect(await tab.page.getByText("Revoke tokens").count()).toBe(0)
+    await using plain = await started()
+    await open(tab.page, plain.gateway, "keys")
+    await tab.page.getByText("Keys stand in the config file alone").waitFor()
+    expect(await tab.page.getByText("Revoked tokens").count()).toBe(0)
   })
 
   test("asks for what a view shows also where it was opened in the background", async () => {
