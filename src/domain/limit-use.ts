@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 import { type LimitRule, limitScopes } from "./rate-limits.ts"
 
 /** What there are limits of, by their names in the settings. */
-export const quotas = ["requests_per_minute", "tokens_per_minute", "max_concurrent"] as const
+const quotas = ["requests_per_minute", "tokens_per_minute", "max_concurrent"] as const
 
 /**
  * What is taken of one limit: of a minute's requests or tokens what has not come back yet, or the requests under way. Of processes
@@ -44,7 +44,7 @@ export const usesOf = (
 }
 
 /** How much of a limit is taken, of one; more where more was taken than had been reserved. */
-export const shareTaken = ({ allowed, taken }: LimitUse): number => taken / allowed
+const shareTaken = ({ allowed, taken }: LimitUse): number => taken / allowed
 
 /** The limits of those who are nearest to one, nearest first, of so many at most; a limit that is told twice counts as the nearer. */
 export const nearestLimits = (uses: Iterable<LimitUse>, most: number): ReadonlyArray<LimitUse> => {
