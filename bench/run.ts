@@ -23,6 +23,7 @@ import { backends, models } from "./rows/scale.ts"
 import { startup } from "./rows/start.ts"
 import { frames, memoryOfStreams, tokens } from "./rows/streams.ts"
 import { failover, overload } from "./rows/trouble.ts"
+import { replicas } from "./rows/replicas.ts"
 import { watch } from "./rows/watch.ts"
 import { workers } from "./rows/workers.ts"
 
@@ -45,7 +46,8 @@ const rows: ReadonlyArray<Row> = [
   skeleton,
   dialects,
   watch,
-  limits
+  limits,
+  replicas
 ]
 
 // Their columns are other ones, and so are their options.

@@ -34,6 +34,7 @@ import type { ConfigStatus } from "../api/control-api.ts"
 import { siblingQuestions, Siblings } from "../operations/Siblings.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/snapshot.ts"
+import { answeringAt } from "../registry/replica-standings.ts"
 import { ComputedPrompts, takePrompts } from "../registry/told-prompts.ts"
 import { contactedHosts, HostContacts } from "../upstream/perimeter.ts"
 import { OpenFiles } from "../upstream/OpenFiles.ts"
@@ -132,6 +133,7 @@ const age = (now: number, at: number): number => (at === 0 ? -1 : Math.max(0, no
 const figuresOf = ({ backend, live }: BackendState, now: number) => ({
   name: backend.name,
   ...ownStanding(live, now),
+  answering: answeringAt(live),
   aliveAgoMs: age(now, live.aliveAt),
   failedAgoMs: age(now, live.failedAt)
 })

@@ -113,6 +113,7 @@ const worse = (a: SharedStanding, b: SharedStanding): SharedStanding => {
   return {
     name: a.name,
     in_flight: a.in_flight + b.in_flight,
+    answering: (a.answering ?? a.in_flight) + (b.answering ?? b.in_flight),
     cooling_ms: Math.max(a.cooling_ms, b.cooling_ms),
     circuits: [...circuits.values()]
   }

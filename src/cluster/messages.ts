@@ -59,6 +59,8 @@ const State = Schema.TaggedStruct("State", {
 const SharedStanding = Schema.Struct({
   name: Schema.String,
   in_flight: Schema.Int,
+  /** How many of these have begun to be answered. */
+  answering: Schema.optionalKey(Schema.Int),
   cooling_ms: Schema.Number,
   circuits: Schema.Array(CircuitShape)
 })

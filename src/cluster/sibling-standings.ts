@@ -5,8 +5,9 @@ import { hearSiblings, noSiblings } from "../registry/live-state.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import type { SharedStanding, ToldBackend } from "./messages.ts"
 
-const standingOfAll = ({ in_flight, cooling_ms, circuits }: SharedStanding, now: number) => ({
+const standingOfAll = ({ in_flight, answering = in_flight, cooling_ms, circuits }: SharedStanding, now: number) => ({
   inFlight: in_flight,
+  answering,
   coolUntil: now + cooling_ms,
   circuits: circuits.map(({ retry_in_ms, ...circuit }) => ({ ...circuit, openUntil: now + retry_in_ms }))
 })

@@ -4,7 +4,7 @@
 
 // Requests in a row that waited behind so many, before these are believed to be all: as many as were seen to be worked on
 // at once, or fewer.
-const believed = { all: 2, fewer: 3 } as const
+const believed = { all: 2, fewer: 3, told: 4 } as const
 
 // Requests that a server is given at a time while nothing is known, and by how much more where others wait for it.
 const search = { from: 4, times: 1.5 } as const
@@ -31,6 +31,8 @@ export class Slots {
   private full = 0
   private fewer = 0
   private fewest = 0
+  // Answers in a row that began beside more than were known.
+  private above = 0
   private limit: number = search.from
   /** The same, while nothing is known, for those who leave it to others to look for more: one more with each answer that ends. */
   calm: number = search.from
@@ -76,14 +78,21 @@ export class Slots {
     this.limit = Math.max(this.limit, little ? beyond(running) : Math.ceil(running * search.times))
   }
 
-  /** An answer has begun while so many were worked on, it included. */
-  begins(working: number): void {
+  /**
+   * An answer has begun while so many were worked on, it included; `others` of them by what other processes told a moment ago, so
+   * that more than was known has to be seen several times in a row.
+   */
+  begins(own: number, others = 0): void {
+    const working = own + others
     this.begun += 1
+    this.above = working > this.peak ? this.above + 1 : 0
+    if (others > 0 && own <= this.peak && working > this.peak && this.above < believed.told) return
     // Whoever waited behind fewer waited for something else.
     if (working > this.fewest) this.fewer = 0
     this.limit = Math.max(this.limit, beyond(working))
     if (working <= this.peak) return
     this.peak = working
+    this.above = 0
     this.full = 0
     this.patience = tryAfter.first
     if (!this.isKnown) return

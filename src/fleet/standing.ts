@@ -117,8 +117,8 @@ export class Standing {
   readonly cache = new PromptCache()
   /** How many of those that it works on leave slots free. */
   leaving = 0
-  // How many of them have begun to answer.
-  private speaking = 0
+  /** How many of them have begun to answer. */
+  speaking = 0
   /** What its slots hold; of those alone that can be told which one is to take a request. */
   pins: SlotPins | undefined
   // Tokens of those whose answers have not begun.
@@ -223,7 +223,7 @@ export class Standing {
       took > lateTimes * expected + leastLateMs &&
       now - this.endedAt < expected * lateTimes + leastLateMs
     if (isLate && this.endedAt > running.at) this.slots.waited(Math.max(1, running.most) + others)
-    else this.slots.begins(working + others)
+    else this.slots.begins(working, others)
     if (!isLate) this.speeds.reads(running.ahead + this.promptTokens(running.work) - running.cached, took)
     return beyond
   }
@@ -283,7 +283,7 @@ export class Standing {
     const took = now - running.at
     if (whole) {
       // Those that came before it have been begun.
-      this.slots.begins(place + 1 + others)
+      this.slots.begins(place + 1, others)
       const cached = this.tellsCached && tokens !== undefined ? tokens.cached : running.cached
       const read = running.ahead + this.promptTokens(running.work) - cached
       if (output === 0) this.speeds.reads(read, took)

@@ -12,6 +12,8 @@ import { abandonTrial, circuitAllows, beginTrial, closedCircuit, failCircuit, ty
 /** How other processes stand with a backend; times in monotonic milliseconds. */
 export interface SiblingStanding {
   readonly inFlight: number
+  /** How many of these have begun to be answered. */
+  readonly answering: number
   readonly coolUntil: number
   readonly circuits: ReadonlyArray<{
     readonly model: string
@@ -25,7 +27,7 @@ export interface SiblingStanding {
 export type SiblingOf = "workers" | "replicas"
 
 /** There are no other processes, or they stand as if nothing had happened. */
-export const noSiblings: SiblingStanding = { inFlight: 0, coolUntil: 0, circuits: [] }
+export const noSiblings: SiblingStanding = { inFlight: 0, answering: 0, coolUntil: 0, circuits: [] }
 
 /** Why a backend asked to be left alone: whether it has all it can take (429), and what it answered, in words. */
 export interface CooldownReason {
@@ -135,6 +137,7 @@ export const hearSiblings = (live: LiveState, of: SiblingOf, standing: SiblingSt
         ? replicas
         : {
             inFlight: workers.inFlight + replicas.inFlight,
+            answering: workers.answering + replicas.answering,
             coolUntil: Math.max(workers.coolUntil, replicas.coolUntil),
             circuits: [...workers.circuits, ...replicas.circuits]
           }
@@ -309,7 +312,7 @@ export class Ticket {
     measure(this.live, now - this.started, now)
     this.live.aliveAt = now
     if (whole) return
-    const beyond = this.standing.answers(this.running, now, this.cold, this.live.siblings.inFlight)
+    const beyond = this.standing.answers(this.running, now, this.cold, this.live.siblings.answering)
     if (this.cold) this.live.residency.hasLoaded(this.model, beyond, now)
     if (this.live.computes !== nobody) this.hasComputed()
     this.freed()

@@ -8,6 +8,8 @@ import { hearSiblings, type LiveState, noSiblings, refreshMarked } from "./live-
 /** How one process stands with one backend; times from when it is told, in milliseconds. */
 export const ToldStanding = Schema.Struct({
   in_flight: Schema.Int,
+  /** How many of these have begun to be answered. */
+  answering: Schema.optionalKey(Schema.Int),
   circuits: Schema.Array(
     Schema.Struct({ model: Schema.String, failures: Schema.Int, opens: Schema.Int, open_ms: Schema.Finite })
   ),
@@ -28,9 +30,18 @@ export interface Adopted {
 /** Nothing so far. */
 export const nothingAdopted = (): Adopted => ({ circuits: new Map(), cooling: new Map() })
 
+/** Requests at a backend that have begun to be answered. */
+export const answeringAt = ({ standings }: LiveState): number => {
+  let answering = 0
+  for (const { speaking } of standings.values()) answering += speaking
+  return answering
+}
+
 /** What this process has seen itself; undefined where that is nothing. */
 export const standingToTell = (live: LiveState, adopted: Adopted, now: number): ToldStanding | undefined => {
-  if (!live.marked) return live.inFlight === 0 ? undefined : { in_flight: live.inFlight, circuits: [], cooling: [] }
+  const answering = answeringAt(live)
+  if (!live.marked)
+    return live.inFlight === 0 ? undefined : { in_flight: live.inFlight, answering, circuits: [], cooling: [] }
   const circuits = [...live.circuits].flatMap(([model, { failures, openUntil, opens }]) =>
     openUntil === 0 || adopted.circuits.get(model)?.until === openUntil
       ? []
@@ -43,7 +54,7 @@ export const standingToTell = (live: LiveState, adopted: Adopted, now: number): 
       : [{ model, for_ms: Math.round(until - now), limited, reason }]
   })
   if (live.inFlight === 0 && circuits.length === 0 && cooling.length === 0) return undefined
-  return { in_flight: live.inFlight, circuits, cooling }
+  return { in_flight: live.inFlight, answering, circuits, cooling }
 }
 
 /** What a process told last, `at` in monotonic milliseconds of this one. */
@@ -67,11 +78,13 @@ export const takeStandings = (
   now: number
 ): void => {
   let inFlight = 0
+  let answering = 0
   let coolUntil = 0
   const circuits: Array<(typeof noSiblings)["circuits"][number]> = []
   for (const { at, from, standing } of heard) {
     if (standing === undefined) continue
     inFlight += standing.in_flight
+    answering += standing.answering ?? standing.in_flight
     for (const { failures, model, open_ms, opens } of standing.circuits) {
       const until = at + open_ms
       circuits.push({ model, state: until > now ? "open" : "half_open", failures, openUntil: until })
@@ -99,5 +112,5 @@ export const takeStandings = (
   for (const [model, until] of adopted.cooling) if (until <= now) adopted.cooling.delete(model)
   refreshMarked(live)
   const isNothing = inFlight === 0 && coolUntil <= now && circuits.length === 0
-  hearSiblings(live, "replicas", isNothing ? noSiblings : { inFlight, coolUntil, circuits })
+  hearSiblings(live, "replicas", isNothing ? noSiblings : { inFlight, answering, coolUntil, circuits })
 }

@@ -297,3 +297,37 @@ describe("a server that refuses what it has no slot for", () => {
     expect(standing.slots.places(false)).toBe(3)
   })
 })
+
+/** Slots that are known to be so many. */
+const knownToBe = (count: number): Slots => {
+  const slots = new Slots()
+  slots.begins(count)
+  slots.waited(count)
+  slots.waited(count)
+  expect(slots.seen).toBe(count)
+  return slots
+}
+
+describe("slots that other processes use as well", () => {
+  test("are not taken for more when what these told was true a moment ago", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 40 }), (late) => {
+        const slots = knownToBe(8)
+        for (const times of late) {
+          for (let time = 0; time < times; time += 1) slots.begins(4, 5)
+          slots.begins(4, 4)
+        }
+        expect(slots.seen).toBe(8)
+      })
+    )
+  })
+
+  test("are found to be more when that is seen again and again, or when this process alone has more", () => {
+    const others = knownToBe(8)
+    for (let time = 0; time < 4; time += 1) others.begins(4, 5)
+    expect([others.seen, others.places(false)]).toEqual([undefined, 10])
+    const own = knownToBe(8)
+    own.begins(9, 1)
+    expect(own.seen).toBeUndefined()
+  })
+})

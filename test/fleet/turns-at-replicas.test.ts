@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
 import { cachedShare } from "../../bench/fleet/sums.ts"
 import { runVirtual } from "../../bench/fleet/virtual.ts"
+import { greedyKey } from "../../bench/fleet/workloads/greedy.ts"
 import { agentsOnLlama, agentsOnVllm } from "../../bench/fleet/workloads/agents.ts"
 
 // In virtual time, and by chance that is fixed: it comes out the same on every machine.
@@ -18,3 +19,10 @@ test.each([
   },
   120_000
 )
+
+test("a key that keeps many under way at two replicas leaves the others what is due to them, and the slots are found", async () => {
+  const result = await runVirtual(greedyKey, 1, 1, { count: 2, tells: "all" })
+  expect(result.found).toEqual([[8], [8]])
+  const jain = greedyKey.figures.find(({ what }) => what === "Jain")
+  expect(jain?.of(result)).toBeGreaterThan(0.95)
+}, 120_000)
