@@ -78,6 +78,20 @@ const textOf = (path: string) =>
     )
   )
 
+/** What tells one state of a file from another. */
+export const stampOf = (path: string): Effect.Effect<string, never, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.stat(path)).pipe(
+    Effect.map(({ mtime, size, ino }) =>
+      [Option.getOrUndefined(mtime)?.getTime(), size, Option.getOrUndefined(ino)].join(":")
+    ),
+    Effect.orElseSucceed(() => "absent")
+  )
+
+/** A file, and its stamp from before it was read; undefined where it was not. */
+interface FoundFile extends FileText {
+  readonly stamp: string | undefined
+}
+
 const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: Environment) {
   const variable = env["NEXUS_CONFIG"]
   const named = Option.getOrElse(path, () => (variable?.trim() === "" ? undefined : variable))
@@ -89,6 +103,7 @@ const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: 
   if (named === "") return yield* new ConfigInvalid({ path: "", message: "the name of the config file is empty" })
   const file = named ?? defaultFile
   const from = Option.isNone(path) && named !== undefined ? " (from NEXUS_CONFIG)" : ""
+  const stamp = yield* stampOf(file)
   const text = yield* textOf(file).pipe(
     Effect.mapError(
       (reason) =>
@@ -99,7 +114,7 @@ const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: 
         })
     )
   )
-  const found: FileText = { path: file, text }
+  const found: FoundFile = { path: file, text, stamp }
   return found
 })
 
@@ -128,7 +143,9 @@ const pemOf = (text: string): Pem => ({ certified: certifiedBy(text), held: held
 
 const readKeyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string>, file: FileText | undefined) {
   const directory = dirname(file?.path ?? ".")
-  const found = yield* Effect.forEach(names, (name) =>
+  const unique = [...new Set(names)]
+  const stamps = yield* Effect.forEach(unique, (name) => stampOf(resolve(directory, name)))
+  const found = yield* Effect.forEach(unique, (name) =>
     textOf(resolve(directory, name)).pipe(
       Effect.map((text) => (isPem(text) ? { text, pem: pemOf(text) } : { text })),
       Effect.catch((fault) => Effect.succeed({ fault })),
@@ -136,25 +153,27 @@ const readKeyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string>, 
     )
   )
   const files: KeyFiles = new Map(found)
-  return files
+  return { files, stamps }
 })
 
 const readWith = (
-  find: Effect.Effect<FileText | undefined, ConfigInvalid, FileSystem.FileSystem>,
+  find: Effect.Effect<FoundFile | undefined, ConfigInvalid, FileSystem.FileSystem>,
   flags: Table,
   allowMissing: AllowedMissing = "backends"
 ) =>
   Effect.gen(function* () {
     const env: Environment = { ...process.env }
-    const file = yield* find
+    const found = yield* find
+    const file = found && { path: found.path, text: found.text }
     const invalid = (message: string) => new ConfigInvalid({ path: file?.path ?? defaultFile, message })
     const parsed = yield* Effect.fromResult(parseFile(file, env)).pipe(
       Effect.mapError((error) => new ConfigInvalid({ path: file?.path ?? defaultFile, ...error }))
     )
-    const keyFiles = yield* readKeyFiles(parsed.keyFiles, file)
+    const { files, stamps } = yield* readKeyFiles(parsed.keyFiles, file)
     yield* Effect.yieldNow
     const sources = { file, env, overrides: flags, digestOf, allowMissing }
-    return yield* Effect.fromResult(readSettings(sources, parsed, keyFiles)).pipe(Effect.mapError(invalid))
+    const read = yield* Effect.fromResult(readSettings(sources, parsed, files)).pipe(Effect.mapError(invalid))
+    return found?.stamp === undefined ? read : { ...read, stamp: [found.stamp, ...stamps].join(" ") }
   }).pipe(
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever reads
     Effect.provide(NodeFileSystem.layer)
@@ -173,7 +192,8 @@ export const readConfigText = (
   file: FileText | undefined,
   overrides: ConfigOptions["overrides"],
   allowMissing?: AllowedMissing
-): Effect.Effect<ReadConfig, ConfigInvalid> => readWith(Effect.succeed(file), overrides, allowMissing)
+): Effect.Effect<ReadConfig, ConfigInvalid> =>
+  readWith(Effect.succeed(file && { ...file, stamp: undefined }), overrides, allowMissing)
 
 /** What settings with mistakes still tell; a file that cannot be read tells nothing. */
 export const readPartialConfig = ({ path, overrides }: ConfigOptions): Effect.Effect<PartialConfig, ConfigInvalid> =>

@@ -98,6 +98,8 @@ export interface ReadConfig {
   readonly merged: MergedSources
   /** Strings of the file that held variables, as the file writes them. */
   readonly written: Substituted["written"]
+  /** How the files stood before they were read; absent where none were. */
+  readonly stamp?: string
 }
 
 /** A file that is no TOML: in words, and the lines around the place, which are for those alone who may read the file. */
@@ -219,9 +221,12 @@ const readWhole = (
   let lines: Lines | undefined
   const linesOnce = (): Lines => (lines ??= linesOf(file?.text ?? ""))
 
-  const inFile = once([...substituted.mistakes, ...modern.mistakes, ...schemaMistakes(ofFile.tree)], new Set())
+  const decoded = decodeSettings(merged.tree)
+  // What is right as a whole is right in each part, unless something wrong lies hidden.
+  const wrongIn = Result.isSuccess(decoded) && !merged.hides ? () => [] : schemaMistakes
+  const inFile = once([...substituted.mistakes, ...modern.mistakes, ...wrongIn(ofFile.tree)], new Set())
   const inOthers = [ofEnv, ofFlags].flatMap(({ tree, originOf }) =>
-    schemaMistakes(tree).map((mistake) => ({ mistake: inItsWords(originOf(mistake.path), mistake), originOf }))
+    wrongIn(tree).map((mistake) => ({ mistake: inItsWords(originOf(mistake.path), mistake), originOf }))
   )
   const told = new Set([...inFile, ...inOthers.map(({ mistake }) => mistake)].map(({ path }) => pathId(path)))
   const tolerated = named.missing.filter((each) => isAllowedMissing(each, sources.allowMissing))
@@ -246,7 +251,6 @@ const readWhole = (
     ].sort((a, b) => a.line - b.line)
     return Result.fail([...all.map(({ text }) => text), ...ofEnv.mistakes].join("\n"))
   }
-  const decoded = decodeSettings(merged.tree)
   if (Result.isFailure(decoded)) return Result.fail(decoded.failure.message)
   const legacy = [
     ...modern.notes.map(tellLegacy(file, linesOnce)),

@@ -23,35 +23,46 @@ export interface MergedSources {
   readonly origins: ReadonlyMap<string, SettingOrigin>
 }
 
+/** The same, and whether anything of one source lies hidden under another. */
+export interface LaidSources extends MergedSources {
+  readonly hides: boolean
+}
+
 const empty = (): Record<string, unknown> => Object.create(null)
+
+interface Laying {
+  readonly origins: Map<string, SettingOrigin>
+  hides: boolean
+}
 
 const lay = (
   below: Table,
   source: SettingsSource,
   tree: Table,
   path: KeyPath,
-  origins: Map<string, SettingOrigin>
+  laying: Laying
 ): Record<string, unknown> => {
   const both = Object.assign(empty(), below)
   for (const [key, value] of Object.entries(tree)) {
     const at = [...path, key]
     const under = both[key]
+    if (under !== undefined && !(isTable(under) && isTable(value))) laying.hides = true
     if (isTable(value)) {
-      both[key] = lay(isTable(under) ? under : empty(), source, value, at, origins)
+      both[key] = lay(isTable(under) ? under : empty(), source, value, at, laying)
     } else {
       both[key] = value
-      origins.set(pathId(at), source.originOf(at))
+      laying.origins.set(pathId(at), source.originOf(at))
     }
   }
   return both
 }
 
 /** Lays sources over each other, the last one on top; tables are joined, lists and plain values replaced. */
-export const mergeSources = (sources: ReadonlyArray<SettingsSource>): MergedSources => {
-  const origins = new Map<string, SettingOrigin>()
+export const mergeSources = (sources: ReadonlyArray<SettingsSource>): LaidSources => {
+  const laying: Laying = { origins: new Map(), hides: false }
   let tree: Table = empty()
-  for (const source of sources) tree = lay(tree, source, source.tree, [], origins)
-  return { tree, origins }
+  for (const source of sources) tree = lay(tree, source, source.tree, [], laying)
+  return { tree, ...laying }
 }
 
 /** Settings of the file. */

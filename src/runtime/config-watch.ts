@@ -5,23 +5,12 @@ import { isatty } from "node:tty"
 import { dirname, resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { NexusConfig } from "../config/NexusConfig.ts"
+import { NexusConfig, stampOf } from "../config/NexusConfig.ts"
 import { Reloader } from "./Reloader.ts"
 
 /** Time between two looks at the files, in milliseconds. They are looked at, not watched: links and mounts are files too. */
 const lookEveryMs = 500
-
-/** What tells one state of a file from another. */
-const stampOf = (path: string): Effect.Effect<string, never, FileSystem.FileSystem> =>
-  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.stat(path)).pipe(
-    Effect.map(({ mtime, size, ino }) =>
-      [Option.getOrUndefined(mtime)?.getTime(), size, Option.getOrUndefined(ino)].join(":")
-    ),
-    Effect.orElseSucceed(() => "absent")
-  )
 
 const files = Effect.gen(function* () {
   const config = yield* NexusConfig
@@ -33,8 +22,8 @@ const files = Effect.gen(function* () {
     const paths = [file.path, ...keyFiles.map((name) => resolve(directory, name))]
     return Effect.map(Effect.forEach(paths, stampOf), (stamps) => stamps.join(" "))
   })
-  // The first look finds what has changed since the file was read.
-  let known = ""
+  let taken = reloader.read()
+  let known = taken.stamp ?? ""
   let moving = ""
   // A file that is just being written is left until it rests.
   yield* Effect.sleep(lookEveryMs).pipe(
@@ -42,6 +31,11 @@ const files = Effect.gen(function* () {
     Effect.flatMap((stamp) => {
       const rests = stamp === moving
       moving = stamp
+      // What was read for another reason need not be read again.
+      if (reloader.read() !== taken) {
+        taken = reloader.read()
+        known = taken.stamp ?? ""
+      }
       if (!rests || stamp === known || !config.current().settings.server.watch_config) return Effect.void
       known = stamp
       return Effect.ignore(reloader.reload("file"))

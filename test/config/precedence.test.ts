@@ -18,6 +18,14 @@ const tree = fc.dictionary(
 )
 
 describe("of several sources", () => {
+  test("a wrong value is told of although another source gives a right one in its place", () => {
+    const flags = { server: { port: 9000 } }
+    expect(mistakesOf("[server]\nport = 70000", { flags })).toEqual([
+      "nexus.toml:2: server.port = 70000: expected a whole number from 0 to 65535"
+    ])
+    expect(mistakesOf("[server]\nport = 7000", { flags })).toEqual([])
+  })
+
   test("the last one that gives a value wins, and is named as its origin (law)", () => {
     fc.assert(
       fc.property(tree, tree, tree, (file, variables, flags) => {
