@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test"
 import { NexusConfig } from "../../src/config/NexusConfig.ts"
 import { loadedFrom } from "../config/reading.ts"
 import { Effect, Layer, ManagedRuntime } from "effect"
@@ -356,6 +356,18 @@ test("a gateway that is stopping is alive and not ready", async () => {
   expect((await get("/readyz")).status).toBe(503)
   expect(await json("/readyz")).toMatchObject({ reason: "the gateway is stopping" })
   expect((await get("/livez")).status).toBe(200)
+  await runtime.dispose()
+})
+
+test("/livez tells of the process alone, and looks at no backend", async () => {
+  const { runtime, get, up } = world()
+  await up("a", [model("m")])
+  const looks = spyOn(await runtime.runPromise(Registry), "snapshot")
+  expect((await get("/livez")).status).toBe(200)
+  expect(looks).toHaveBeenCalledTimes(0)
+  expect((await get("/readyz")).status).toBe(200)
+  expect(looks).toHaveBeenCalledTimes(1)
+  looks.mockRestore()
   await runtime.dispose()
 })
 
