@@ -22,25 +22,32 @@ const uncountedBytes = 64 * 1024
 
 const mega = 1_048_576
 
+/** Who knows the address that a request comes from. */
+export interface PeerSource {
+  readonly peer: (request: Request) => string | undefined
+}
+
 /** A body from the head of its request to the end of the answer. */
 export class Upload implements SetMember {
   place = -1
   /** Why it is refused unless it comes without delay: as many as may be are on their way. */
   crowded: Overloaded | undefined
   private readonly uploads: Uploads
-  private readonly peerNow: () => string | undefined
+  private readonly server: PeerSource
+  private readonly request: Request
   private knownPeer: string | undefined
   /** What is counted of it. */
   bytes = 0
 
-  constructor(uploads: Uploads, peer: () => string | undefined) {
+  constructor(uploads: Uploads, server: PeerSource, request: Request) {
     this.uploads = uploads
-    this.peerNow = peer
+    this.server = server
+    this.request = request
   }
 
   /** The address it comes from: asked for only when somebody has to be told from somebody else. */
   get peer(): string {
-    return (this.knownPeer ??= this.peerNow() ?? "")
+    return (this.knownPeer ??= this.server.peer(this.request) ?? "")
   }
 
   /** Counts a body that has grown to this size, or says why it may not. */
@@ -78,10 +85,10 @@ export class Uploads {
   }
 
   /** Takes in a body of this length, where its head tells one, or says why not. */
-  begin(length: number, peer: () => string | undefined): Upload | Overloaded {
+  begin(length: number, server: PeerSource, request: Request): Upload | Overloaded {
     const { maxBodyBytes, maxUploads, uploadShare } = this.limits()
     const { size } = this.coming
-    const upload = new Upload(this, peer)
+    const upload = new Upload(this, server, request)
     const share = Math.max(1, Math.floor(maxUploads * uploadShare))
     if (size >= maxUploads) {
       upload.crowded = this.full(

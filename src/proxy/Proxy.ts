@@ -287,7 +287,9 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   // come in between.
   const begin = (current: RequestRun): void => {
     enter(current)
-    current.runsIn(run(Effect.onExit(forward(forwarding, current), (exit) => Effect.sync(() => leave(current, exit)))))
+    // What has been done of it is not to be held by what is done at its end.
+    const forwarded = Effect.suspend(() => forward(forwarding, current))
+    current.runsIn(run(Effect.onExit(forwarded, (exit) => Effect.sync(() => leave(current, exit)))))
   }
 
   const turnAway = (
@@ -314,20 +316,17 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     const streams = isStreamed(route, request)
     // Of what is passed on while it comes, what is held is counted when it is.
     const length = streams ? 0 : (declaredLength(request) ?? 0)
-    const upload = overloaded(limits) ?? uploads.begin(length, () => server.peer(request))
+    const upload = overloaded(limits) ?? uploads.begin(length, server, request)
     if (upload instanceof Overloaded) return turnAway(route, upload, came)
-    return new Promise((resolve) => {
-      const started = performance.now()
-      const tracing = traces.current()
-      const trace = tracing === undefined ? undefined : new RequestTrace(tracing, request.headers)
-      const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs), grant, trace)
-      const current = new RequestRun(record, server, limits, upload, outlastsBun(limits, streams), (response) => {
-        if (trace?.isTold === false && !current.isSocket) response.headers.set("traceresponse", trace.response)
-        resolve(drain.parting(response))
-      })
-      record.clock.lasting = current
-      begin(current)
-    })
+    const { promise, resolve } = Promise.withResolvers<Response>()
+    const started = performance.now()
+    const tracing = traces.current()
+    const trace = tracing === undefined ? undefined : new RequestTrace(tracing, request.headers)
+    const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs), grant, trace)
+    const current = new RequestRun(record, server, limits, upload, outlastsBun(limits, streams), drain, resolve)
+    record.clock.lasting = current
+    begin(current)
+    return promise
   }
 
   const endAll = () => {

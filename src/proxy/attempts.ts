@@ -43,6 +43,7 @@ const mostRefusals = 100
 
 const noStream = new BadAnswer({ reason: "something else than the stream that has been opened for it" })
 const nothing = new Uint8Array(0)
+const nobody: ReadonlyArray<Attempt> = []
 const isStream = (answer: CommittedAnswer): boolean => answer._tag === "Flow" && answer.watch !== undefined
 
 type Forwarded = Effect.Effect<void, GaveUp | GatewayError>
@@ -62,7 +63,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
   private lostBefore = 0
   private worked = false
   // Those that had no slot, and how often that was.
-  private slotless: ReadonlyArray<Attempt> = []
+  private slotless: ReadonlyArray<Attempt> = nobody
   private refusals = 0
   // When it began to wait for a slot, and whether it has had its turn.
   private queuedAt: number | undefined
@@ -121,14 +122,15 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     const { queue, queueMs, router, seeks } = this.forwarding
     const { record } = run
     const { clock } = record
-    return Effect.callback((resume) => {
+    // What is done next is not done inside of the wait, which would be held until it has ended.
+    const turn = Effect.callback<Forwarded>((resume) => {
       const since = performance.now()
       const from = (this.queuedAt ??= since)
       const mostMs = queueMs()
       let entered: Waiting | Overloaded | undefined
       const over = (then: Forwarded): void => {
         record.awaits(performance.now() - since)
-        resume(then)
+        resume(Effect.succeed(then))
       }
       record.waits(since, () =>
         entered === undefined || entered instanceof Overloaded ? undefined : queue.placeOf(entered)
@@ -160,6 +162,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
       const waiting = entered
       return Effect.sync(() => queue.leave(waiting))
     })
+    return Effect.flatten(turn)
   }
 
   private from(attempt: Attempt): Forwarded {
@@ -350,7 +353,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
   // It is as if those had not been asked: they are waited for, as long as the queue has it.
   private goesBack(failure: Failed): Forwarded {
     this.plan = this.plan.over(this.forwarding.registry.snapshot(), performance.now(), this.slotless)
-    this.slotless = []
+    this.slotless = nobody
     return this.next(this.over(failure))
   }
 

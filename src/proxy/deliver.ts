@@ -17,7 +17,13 @@ import type { Meter, Usage } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import { keepAliveSeconds, type Listening } from "../http/BunServer.ts"
 import type { EarlyStream } from "./early-stream.ts"
-import { clientClosedStatus, type RequestRecord, type Interruption, type AnswerProgress } from "./record.ts"
+import {
+  clientClosedStatus,
+  type Committed,
+  type RequestRecord,
+  type Interruption,
+  type AnswerProgress
+} from "./record.ts"
 import { redactedBytes, endedFor, gatewayErrorFor, failureReason, ownEndOf } from "./final-failure.ts"
 import { type AnswerFlow, type FlowEnd, relay, type Relay } from "./relay.ts"
 import type { ShadowedAnswer } from "./shadow.ts"
@@ -93,7 +99,8 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
   readonly endsInOrder: boolean
   private readonly delivery: Delivery
   private readonly attempt: Attempt
-  private readonly answer: FlowAnswer
+  private readonly committed: Committed
+  private readonly taken: () => void
   private readonly ticket: Ticket
   private readonly clock: RequestClock
   // Of event streams alone.
@@ -101,11 +108,14 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
   private lastPieceAt = 0
   private readonly relay: Relay
   private closed = false
-  private onGone: () => void
+  // Until it is attached: what is known of the head is not to be held for as long as the answer goes on.
+  private answer: FlowAnswer | undefined
+  // Told, once, that nothing more goes to the client.
+  private resume: (done: Effect.Effect<void>) => void = () => undefined
   pieces = 0
 
-  constructor(delivery: Delivery, attempt: Attempt, answer: FlowAnswer, ticket: Ticket, onGone: () => void) {
-    const { record, server } = delivery
+  constructor(delivery: Delivery, attempt: Attempt, answer: FlowAnswer, ticket: Ticket, committed: Committed) {
+    const { record } = delivery
     this.body = answer.head.body
     this.watch = answer.watch
     this.filter = answer.filter
@@ -114,15 +124,21 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     this.delivery = delivery
     this.attempt = attempt
     this.answer = answer
+    this.taken = answer.taken
     this.ticket = ticket
+    this.committed = committed
     this.clock = record.clock
     this.meter = answer.watch === undefined ? undefined : record.asked?.meter
-    this.onGone = onGone
     this.relay = relay(this)
-    this.awaitBackend()
-    if (this.meter !== undefined) this.meter.streams += 1
-    // Silence is ours to judge from here on, not Bun's.
-    server.timeout(record.request, 0)
+  }
+
+  /** All of it. */
+  get delivered(): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      this.resume = resume
+      this.begin()
+      return Effect.suspend(() => this.interrupt())
+    })
   }
 
   /** Bytes that have come of the answer. */
@@ -130,31 +146,36 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     return this.relay.passed()
   }
 
-  /** Ends the flow for what its request is interrupted for; done when nothing more goes to the client. */
-  interrupt(): Effect.Effect<void> {
+  // Ends the flow for what its request is interrupted for; done when nothing more goes to the client.
+  private interrupt(): Effect.Effect<void> {
     const { record, interruption = "client" } = this.delivery
     if (interruption === "client") this.relay.drop()
     else this.relay.cut(cuts[interruption])
     if (this.closed) return Effect.void
     return Effect.callback<void>((resume) => {
-      this.onGone = () => resume(Effect.void)
+      this.resume = resume
       record.request.signal.addEventListener("abort", () => this.relay.drop(), { once: true })
     })
   }
 
-  /** Lets the answer go to the client, in the stream it has or as one of its own. */
-  begin(): void {
-    const { early } = this.delivery
+  // Lets the answer go to the client, in the stream it has or as one of its own.
+  private begin(): void {
+    const { answer, delivery, meter } = this
+    const { early, record, server } = delivery
+    this.awaitBackend()
+    if (meter !== undefined) meter.streams += 1
+    // Silence is ours to judge from here on, not Bun's.
+    server.timeout(record.request, 0)
+    record.commits(this.committed, this)
     if (early?.opened === true) early.give(this.relay)
-    else {
+    else if (answer !== undefined) {
       early?.end()
-      this.delivery.respond(this.response())
+      delivery.respond(this.response(answer))
     }
   }
 
-  private response(): Response {
+  private response({ head }: FlowAnswer): Response {
     const { record, server } = this.delivery
-    const { head } = this.answer
     const headersOf = this.watch === undefined ? answerHeaders : streamAnswerHeaders
     return server.reply(this.relay, {
       status: head.status,
@@ -163,7 +184,9 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
   }
 
   attach(sink: BodySink): void {
-    this.answer.attach(this.delivery.shadow?.tap(sink) ?? sink)
+    const { answer } = this
+    this.answer = undefined
+    answer?.attach(this.delivery.shadow?.tap(sink) ?? sink)
   }
 
   errorText(error: UpstreamError): string {
@@ -201,7 +224,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
   }
 
   resumed(): void {
-    this.answer.taken()
+    this.taken()
     this.awaitBackend()
   }
 
@@ -213,9 +236,9 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
 
   onEnd(end: FlowEnd, bytes: number): void {
     const { record } = this.delivery
-    const { answer, attempt, watch } = this
+    const { attempt, watch } = this
     const now = performance.now()
-    answer.taken()
+    this.taken()
     if (this.meter !== undefined) this.meter.streams -= 1
     const usage = this.meter === undefined || watch === undefined ? undefined : watch.used()
     const begun = usage === undefined ? watch?.promptUsed?.() : undefined
@@ -225,7 +248,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     const outcome = outcomeOf(end)
     if (end._tag === "Broken" && outcome === "truncated") record.fails(this.failed(end.error))
     const { name } = attempt.candidate.state.backend
-    const status = outcome === "client_closed" ? clientClosedStatus : answer.head.status
+    const status = outcome === "client_closed" ? clientClosedStatus : this.committed.status
     record.ends({ outcome, status, backend: name, bytes, cutPrompt }, now)
     this.ticket.saw({ tokens: usage, written: this.pieces, whole: watch === undefined })
     this.ticket.settle(evidenceOf(end), now)
@@ -235,7 +258,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     const { record, server } = this.delivery
     server.timeout(record.request, keepAliveSeconds)
     this.closed = true
-    this.onGone()
+    this.resume(Effect.void)
   }
 
   private failed(error: UpstreamError): AttemptFailure {
@@ -262,14 +285,7 @@ export const deliver = (
   record.awaits(at - ticket.started)
   ticket.answered(at, answer._tag === "Whole")
   const committed = { at, status, answeredModel }
-  if (answer._tag === "Flow") {
-    return Effect.callback((resume) => {
-      const flow = new FlowDelivery(delivery, attempt, answer, ticket, () => resume(Effect.void))
-      record.commits(committed, flow)
-      flow.begin()
-      return Effect.suspend(() => flow.interrupt())
-    })
-  }
+  if (answer._tag === "Flow") return new FlowDelivery(delivery, attempt, answer, ticket, committed).delivered
   record.commits(committed, undefined)
   ticket.saw({ tokens: answer.usage, written: 0, whole: true })
   ticket.settle("good", at)

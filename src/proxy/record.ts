@@ -55,7 +55,7 @@ export interface Hedge {
 }
 
 /** An answer that has been committed to. */
-interface Committed {
+export interface Committed {
   /** When its first bytes had come. */
   readonly at: number
   readonly status: number

@@ -105,7 +105,7 @@ class Relaying implements Relay, BodySink {
     if (this.partingAt > 0) {
       const late = performance.now() - this.partingAt > lateMs
       this.partingAt = 0
-      return this.flow.parting(this.leave, late)
+      return this.flow.parting(() => this.leave(), late)
     }
     if (!this.held || this.ended) return
     this.held = false
@@ -244,7 +244,7 @@ class Relaying implements Relay, BodySink {
     this.flow.onEnd(how, this.bytes)
   }
 
-  private readonly leave = (): void => {
+  private leave(): void {
     if (this.closed || !this.flow.endsInOrder) return this.sever()
     this.client?.close()
     this.gone()

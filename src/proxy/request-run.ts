@@ -2,6 +2,7 @@
  * One request under way, as those see it who work on it: its record, the ways to answer and to end it, and what must be given
  * back at its end.
  */
+import type { Drain } from "../admission/Drain.ts"
 import type { LimitPass } from "../admission/Limiter.ts"
 import type * as Fiber from "effect/Fiber"
 import type { CommittedAnswer } from "../upstream/answer.ts"
@@ -67,8 +68,9 @@ export class RequestRun implements UnderWay, Delivery {
   readonly upload: Upload
   /** Whether its body may take longer than Bun would wait for it. */
   readonly outlastsBun: boolean
-  /** Sends the head of an answer, and its body as it comes. */
-  readonly open: (response: Response) => void
+  private readonly drain: Pick<Drain["Service"], "parting">
+  // Until it has been called.
+  private answer: ((response: Response) => void) | undefined
   private fiber: Fiber.Fiber<unknown, unknown> | undefined
   private address: string | undefined
 
@@ -78,14 +80,26 @@ export class RequestRun implements UnderWay, Delivery {
     limits: RequestLimits,
     upload: Upload,
     outlastsBun: boolean,
-    open: (response: Response) => void
+    drain: Pick<Drain["Service"], "parting">,
+    answer: (response: Response) => void
   ) {
     this.record = record
     this.server = server
     this.limits = limits
     this.upload = upload
     this.outlastsBun = outlastsBun
-    this.open = open
+    this.drain = drain
+    this.answer = answer
+  }
+
+  /** Sends the head of an answer, and its body as it comes; the first one counts. */
+  open(response: Response): void {
+    const { answer, record } = this
+    const { trace } = record
+    this.answer = undefined
+    if (answer === undefined) return
+    if (trace?.isTold === false && !this.isSocket) response.headers.set("traceresponse", trace.response)
+    answer(this.drain.parting(response))
   }
 
   /** Answers the request: where the head is out already, inside of its stream. */

@@ -350,10 +350,13 @@ export class Plan implements DecisionBasis {
     return able.length === pool.candidates.length ? pool : poolOf(able)
   }
 
-  private readonly wasAsked = ({ state, model }: Candidate): boolean =>
-    this.lost.some(({ live }) => live === state.live) ||
-    (this.outgrown > 0 && (contextOf(model) ?? 0) <= this.outgrown) ||
-    this.asked.some(({ candidate }) => candidate.state.live === state.live && candidate.model.id === model.id)
+  private wasAsked({ state, model }: Candidate): boolean {
+    return (
+      this.lost.some(({ live }) => live === state.live) ||
+      (this.outgrown > 0 && (contextOf(model) ?? 0) <= this.outgrown) ||
+      this.asked.some(({ candidate }) => candidate.state.live === state.live && candidate.model.id === model.id)
+    )
+  }
 
   /** Those who lack nothing but a slot, of as much room as is wanted. */
   private full({ candidates }: NameTarget, now: number): ReadonlyArray<Candidate> {
@@ -398,11 +401,12 @@ export class Plan implements DecisionBasis {
       held ??= first
     }
     if (held !== undefined) return { _tag: "Wait", candidate: held, all: true }
+    const wasAsked = (candidate: Candidate) => this.wasAsked(candidate)
     for (const target of this.targets) {
-      const chosen = lastResort(target.candidates, this.needs, this.wasAsked, now)
+      const chosen = lastResort(target.candidates, this.needs, wasAsked, now)
       if (chosen !== undefined) return { _tag: "Ask", attempt: this.attempt(chosen, target) }
     }
-    const found = mistrusted(this.targets, this.asked, this.needs, this.wasAsked, now)
+    const found = mistrusted(this.targets, this.asked, this.needs, wasAsked, now)
     return found === undefined ? undefined : { _tag: "Ask", attempt: this.attempt(found.candidate, found.target) }
   }
 

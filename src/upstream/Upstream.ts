@@ -153,15 +153,27 @@ export interface AttemptCall {
   readonly hearer: () => ((comments: Uint8Array) => void) | undefined
 }
 
-// These two are held for as long as the answer goes on. Made inside of a call, they would hold the request's body as well.
-const callerFor = (asker: Asker, abort: Abort): Caller => ({
-  again: () => asker.again(),
-  silent: (doubt) => {
-    const why = asker.silent(doubt)
-    if (why !== undefined) abort.abort(why)
-  }
-})
+/** Whose call it is, for the client. */
+class AskerOfCall implements Caller {
+  private readonly asker: Asker
+  private readonly abort: Abort
 
+  constructor(asker: Asker, abort: Abort) {
+    this.asker = asker
+    this.abort = abort
+  }
+
+  again(): boolean {
+    return this.asker.again()
+  }
+
+  silent(doubt: Suspicion | undefined): void {
+    const why = this.asker.silent(doubt)
+    if (why !== undefined) this.abort.abort(why)
+  }
+}
+
+// Made inside of a call, it would hold the request's body until the answer is judged.
 const progressOf = (clock: RequestClock, idleMs: number) => (): void => clock.arm("idle", idleMs)
 
 /** What is passed on, and to whom. */
@@ -219,7 +231,7 @@ export class Upstream extends Context.Service<
                 reach: reachOf(backend, attempted.zones),
                 connected: () => clock.connected(firstByteMs),
                 connectMs: connectMs > 0 ? connectMs : Infinity,
-                caller: callerFor(caller, abort)
+                caller: new AskerOfCall(caller, abort)
               })
               .then(
                 (head) => {

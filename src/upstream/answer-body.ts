@@ -45,9 +45,13 @@ export interface BodyBeginning {
 
 const nobody = (): void => undefined
 
+const noJudge: IntakeJudge<never> = { enough: () => true, judge: () => Exit.die("judged already"), dropped: nobody }
+
+const none: Array<never> = []
+
 class Taking<A> implements BodySink, BodyBeginning {
   private readonly body: AnswerBody
-  private readonly judge: IntakeJudge<A>
+  private judge: IntakeJudge<A>
   private done: (made: Exit.Exit<A, UpstreamError>) => void
   private pieces: Array<Uint8Array> = []
   size = 0
@@ -134,12 +138,13 @@ class Taking<A> implements BodySink, BodyBeginning {
 
   private attach(sink: BodySink): void {
     this.target = sink
-    // Who was told would otherwise be held until the body ends, and with them the request's own.
+    // Who was told, and who has judged, would otherwise be held until the body ends, and with them the head and the request's own.
     this.done = nobody
+    this.judge = noJudge
     // Nothing comes from inside of this; a sink that has enough with the first bytes holds the body back again.
     if (this.last === undefined) this.body.resume()
     const { pieces } = this
-    this.pieces = []
+    this.pieces = none
     for (const piece of pieces) sink.piece(piece)
     this.last?.(sink)
   }

@@ -92,6 +92,7 @@ export const openFailure = (error: unknown): Unreachable => {
 export const outOfFiles = new Unreachable({ reason: "Nexus is at its limit of open files", own: true })
 
 const nothing: ReadonlyArray<Uint8Array> = []
+const nobody = (): void => undefined
 
 /** A connection to a backend and its place in the pool. */
 export class Connection implements ConnectionControl {
@@ -115,9 +116,9 @@ export class Connection implements ConnectionControl {
   // What is still to be written, and where more of it comes from.
   private unsent: ReadonlyArray<Uint8Array> = nothing
   private source: BodySource | undefined
-  // Called when it is connected, or cannot be.
-  private connected: () => void = () => undefined
-  private refused: (error: Unreachable) => void = () => undefined
+  // Called when it is connected, or cannot be; whoever has been told is not held any longer.
+  private connected: () => void = nobody
+  private refused: (error: Unreachable) => void = nobody
 
   constructor(settings: PoolSettings, origin: Origin) {
     this.settings = settings
@@ -207,38 +208,38 @@ export class Connection implements ConnectionControl {
   write(pieces: ReadonlyArray<Uint8Array>, source?: BodySource): void {
     this.unsent = pieces
     this.source = source
-    source?.onMore(this.more)
+    source?.onMore(() => this.flush())
     this.heard = false
     this.written = 0
     this.silentFor = 0
     this.flush()
   }
 
-  readonly pause = (): void => {
+  pause(): void {
     this.held = true
     if (this.state !== "closed") this.socket?.pause()
   }
 
-  readonly resume = (): void => {
+  resume(): void {
     this.held = false
     this.silentFor = 0
     if (this.state !== "closed") this.socket?.resume()
   }
 
-  readonly drop = (): void => {
+  drop(): void {
     if (this.state === "closed") return
     this.leave()
     this.socket?.terminate()
   }
 
   /** Closes it in order, when nothing is under way on it. */
-  readonly retire = (): void => {
+  retire(): void {
     if (this.state === "closed") return
     this.leave()
     this.socket?.end()
   }
 
-  readonly done = (head: Head, clean: boolean): void => {
+  done(head: Pick<Head, "keepSeconds" | "keeps">, clean: boolean): void {
     if (this.state !== "busy") return
     const { idleMs, maxIdle, now } = this.settings
     const { idle } = this.origin
@@ -328,8 +329,6 @@ export class Connection implements ConnectionControl {
     }
   }
 
-  private readonly more = (): void => this.flush()
-
   // Takes the next piece of a body that is sent while it comes; whether there is anything to write.
   private draw(): boolean {
     const { source } = this
@@ -369,15 +368,23 @@ export class Connection implements ConnectionControl {
   }
 
   private ready(): void {
+    const { connected } = this
     this.state = "busy"
-    this.connected()
+    this.forgets()
+    connected()
   }
 
   private refuse(why: Unreachable): void {
-    const { socket } = this
+    const { refused, socket } = this
     this.leave()
     socket?.terminate()
-    this.refused(why)
+    this.forgets()
+    refused(why)
+  }
+
+  private forgets(): void {
+    this.connected = nobody
+    this.refused = nobody
   }
 
   private leave(): void {

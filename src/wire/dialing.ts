@@ -100,13 +100,13 @@ export class Dialing implements ConnectionControl, ConnectionSearch {
     found?.refused(why)
   }
 
-  readonly pause = (): void => undefined
+  pause(): void {}
 
-  readonly resume = (): void => undefined
+  resume(): void {}
 
-  readonly done = (): void => undefined
+  done(): void {}
 
-  readonly drop = (): void => {
+  drop(): void {
     if (this.over) return
     this.end()
     for (const connection of this.under) connection.drop()

@@ -20,7 +20,7 @@ export interface ConnectionControl {
   /** Closes it at once. */
   readonly drop: () => void
   /** Gives it back after a whole answer; `clean` when it is where the next answer begins. */
-  readonly done: (head: Head, clean: boolean) => void
+  readonly done: (head: Pick<Head, "keepSeconds" | "keeps">, clean: boolean) => void
 }
 
 /** The call of an exchange and how it is settled. */
@@ -46,7 +46,11 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
   /** Time within which the backend must have shown to be there, in milliseconds. */
   readonly connectMs: number
   private readonly reader: AnswerReader
-  private gotHead: Head | undefined
+  // What is needed of the head to the end; all of it would be held for as long as the answer goes on.
+  private answered = false
+  length: number | undefined
+  private keeps = false
+  private keepSeconds: number | undefined
   private sink: BodySink | undefined
   private paused = false
   private stopped = false
@@ -81,7 +85,7 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
     this.over = true
     this.reader.stop()
     this.line.drop()
-    if (this.gotHead === undefined) this.assignment?.reject(error)
+    if (!this.answered) this.assignment?.reject(error)
     else if (this.sink === undefined) this.failure = error
     else this.sink.fail(error)
   }
@@ -104,18 +108,17 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
 
   head(head: Head): void {
     const { assignment } = this
-    this.gotHead = head
+    this.answered = true
+    this.length = head.length
+    this.keeps = head.keeps
+    this.keepSeconds = head.keepSeconds
     this.assignment = undefined
     assignment?.resolve({ status: head.status, header: head.header, names: head.names, body: this })
   }
 
-  get length(): number | undefined {
-    return this.gotHead?.length
-  }
-
   start(sink: BodySink): void {
     this.sink = sink
-    queueMicrotask(this.deliver)
+    this.delivers()
   }
 
   pause(): void {
@@ -128,7 +131,7 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
   resume(): void {
     if (!this.paused) return
     this.paused = false
-    if (this.sink !== undefined) queueMicrotask(this.deliver)
+    if (this.sink !== undefined) this.delivers()
   }
 
   piece(bytes: Uint8Array): void {
@@ -138,7 +141,7 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
   end(clean: boolean): void {
     this.over = true
     // First the connection: who is told of the end may send the next call.
-    if (this.gotHead !== undefined) this.line.done(this.gotHead, clean)
+    if (this.answered) this.line.done({ keeps: this.keeps, keepSeconds: this.keepSeconds }, clean)
     this.sink?.end()
   }
 
@@ -158,7 +161,11 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
     this.line.pause()
   }
 
-  private readonly deliver = (): void => {
+  private delivers(): void {
+    queueMicrotask(() => this.deliver())
+  }
+
+  private deliver(): void {
     const { failure, sink } = this
     if (failure !== undefined) {
       this.failure = undefined
@@ -191,9 +198,9 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
     this.over = true
     this.reader.stop()
     this.line.drop()
-    if (this.gotHead === undefined) return this.assignment?.reject(reason)
+    if (!this.answered) return this.assignment?.reject(reason)
     // Whoever aborts is not called back from inside.
     this.failure = toUpstreamError(reason, true)
-    if (this.sink !== undefined) queueMicrotask(this.deliver)
+    if (this.sink !== undefined) this.delivers()
   }
 }

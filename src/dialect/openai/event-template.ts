@@ -3,8 +3,9 @@
  * read the one need not read the other.
  */
 
-/** Largest event that is learnt. */
+/** Largest event that is learnt, and what room for one is rounded up to. */
 const largest = 1024
+const roomStep = 64
 
 const LF = 10
 const CR = 13
@@ -37,7 +38,8 @@ export class EventTemplate {
   learn(piece: Uint8Array, from: number, to: number): void {
     this.size = 0
     if (from < 0 || piece.length > largest) return
-    this.event ??= new Uint8Array(largest)
+    if (this.event === undefined || this.event.length < piece.length)
+      this.event = new Uint8Array(Math.ceil(piece.length / roomStep) * roomStep)
     this.event.set(piece)
     this.size = piece.length
     this.from = from

@@ -78,6 +78,31 @@ const longer = (text: string, piece: Uint8Array, from: number, to: number): stri
   return whole
 }
 
+/** How each choice of an answer has ended so far; of most there is one, which takes no table. */
+class ChoiceEnds {
+  private first: number | undefined
+  private firstEnd: Finish | undefined
+  private others: Map<number, Finish | undefined> | undefined
+
+  get size(): number {
+    return this.first === undefined ? 0 : 1 + (this.others?.size ?? 0)
+  }
+
+  has(index: number): boolean {
+    return index === this.first || this.others?.has(index) === true
+  }
+
+  set(index: number, end: Finish | undefined): void {
+    this.first ??= index
+    if (index === this.first) this.firstEnd = end
+    else (this.others ??= new Map()).set(index, end)
+  }
+
+  all(): ReadonlyArray<Finish | undefined> {
+    return this.first === undefined ? [] : [this.firstEnd, ...(this.others?.values() ?? [])]
+  }
+}
+
 /** Watches one event stream of a chat or completion. */
 export class EventWatch implements StreamWatch {
   /** Bytes that have been watched, without those that were forgotten. */
@@ -85,7 +110,7 @@ export class EventWatch implements StreamWatch {
   /** Events that have told of tokens. */
   meters = 0
   private readonly scan = new ChunkScan()
-  private readonly choices = new Map<number, Finish | undefined>()
+  private readonly choices = new ChoiceEnds()
   private state: StreamOpening = "waiting"
   private failed = false
   private done = false
@@ -173,7 +198,7 @@ export class EventWatch implements StreamWatch {
   /** How the stream has ended; `orderly` when its body came to its end, and was not torn off. */
   ending(orderly: boolean): StreamEnding {
     const done = this.done || (this.line === at.data && this.marked === mark.length)
-    const ends = [...this.choices.values()]
+    const ends = this.choices.all()
     if (this.failed || (done && ends.includes("bad"))) return done ? "failed and done" : "failed"
     if (done) return "done"
     if (ends.length === 0 || this.scan.open) return "cut"
