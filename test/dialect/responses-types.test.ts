@@ -4,6 +4,7 @@
 import { expect, test } from "bun:test"
 import type OpenAI from "openai"
 import { CallItem, MessageItem, ReasoningItem } from "../../src/dialect/responses/responses-items.ts"
+import { searchForm } from "../../src/dialect/responses/responses-tools.ts"
 import { echoOf, EventWriter, responseHead, responseUsage } from "../../src/dialect/responses/responses-events.ts"
 
 const place = { id: "x_1", output_index: 0 }
@@ -23,14 +24,19 @@ test("items of a response are those of the openai package, open and closed", () 
     const reasoning: OpenAI.Responses.ResponseReasoningItem = new ReasoningItem(new EventWriter(), place, true).json(
       status
     )
-    const call: OpenAI.Responses.ResponseFunctionToolCall | OpenAI.Responses.ResponseCustomToolCall = new CallItem(
-      new EventWriter(),
-      place,
-      "call_1",
-      { kind: "function", name: "f", namespace: "n" }
-    ).json(status)
-    const items: ReadonlyArray<OpenAI.Responses.ResponseOutputItem> = [message, reasoning, { id: place.id, ...call }]
-    expect(items.map(({ type }) => type)).toEqual(["message", "reasoning", "function_call"])
+    const calls: ReadonlyArray<
+      | OpenAI.Responses.ResponseFunctionToolCall
+      | OpenAI.Responses.ResponseCustomToolCall
+      | OpenAI.Responses.ResponseToolSearchCall
+    > = [{ kind: "function", name: "f", namespace: "n" } as const, searchForm].map((form) =>
+      new CallItem(new EventWriter(), place, "call_1", form).json(status)
+    )
+    const items: ReadonlyArray<OpenAI.Responses.ResponseOutputItem> = [
+      message,
+      reasoning,
+      ...calls.map((call) => Object.assign(call, { id: place.id }))
+    ]
+    expect(items.map(({ type }) => type)).toEqual(["message", "reasoning", "function_call", "tool_search_call"])
   }
 })
 

@@ -32,6 +32,8 @@ const idForm: CallIdForm = { fits: /^[A-Za-z0-9_.:-]{1,64}$/, prefix: "call_" }
 
 const incomplete: Readonly<Record<string, string>> = { length: "max_output_tokens", filter: "content_filter" }
 
+const prefixes = { custom: "ctc", function: "fc", tool_search: "tsc" } as const
+
 /** What is known of when an answer began: by the clock on the wall, and by one that runs evenly. */
 interface Began {
   readonly wallMs: number
@@ -156,7 +158,7 @@ class ResponseWriting {
     if (signature !== undefined && this.asked.seals) this.thought().callSignature = signature
     this.closeSpoken()
     const form = this.asked.names.form(name)
-    const place = this.place(form.kind === "custom" ? "ctc" : "fc")
+    const place = this.place(prefixes[form.kind])
     const item = new CallItem(this.writer, place, this.ids.of(id), form)
     this.items.push(item)
     this.calls.set(call, item)

@@ -2,7 +2,9 @@
  * The items of a response: each opens, says what it holds piece by piece, and closes with all of it.
  */
 import type { ChatEvent } from "../chat.ts"
+import { exactJson } from "../exact-json.ts"
 import { GrowingText } from "../growing-text.ts"
+import { parsedJson } from "../read-json.ts"
 import { sealed } from "./reasoning-seal.ts"
 import type { EventWriter } from "./responses-events.ts"
 import { textOfArgs, type ToolForm } from "./responses-tools.ts"
@@ -240,6 +242,11 @@ export class CallItem extends ResponseItem {
     const { callId, form, place } = this
     const args = this.args.text
     const isOpen = status === "in_progress"
+    if (form.kind === "tool_search") {
+      const told = isOpen ? {} : (exactJson(args, parsedJson(args)) ?? args)
+      const execution = "client" as const
+      return { type: "tool_search_call" as const, id: place.id, status, call_id: callId, execution, arguments: told }
+    }
     const head = { id: place.id, status, call_id: callId, name: form.name }
     const space = form.namespace === undefined ? {} : { namespace: form.namespace }
     return form.kind === "custom"
@@ -257,7 +264,7 @@ export class CallItem extends ResponseItem {
       const input = textOfArgs(args)
       this.said("response.custom_tool_call_input.delta", { delta: input })
       this.said("response.custom_tool_call_input.done", { input })
-    } else this.said("response.function_call_arguments.done", { arguments: args })
+    } else if (this.form.kind === "function") this.said("response.function_call_arguments.done", { arguments: args })
     this.closed(status)
   }
 }

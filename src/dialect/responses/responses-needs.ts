@@ -7,6 +7,7 @@ import { BadRequest } from "../../domain/errors.ts"
 import { type ChatSight, PromptSight } from "../chat-needs.ts"
 import { jsonKind, modelFault, streamFault } from "../json-body.ts"
 import type { JsonObject } from "../request-notes.ts"
+import { isClientSearch } from "./responses-tools.ts"
 import { estimatePrompt, noWeight, type TokenEstimate, type TokenWeight, weighJson } from "../token-estimate.ts"
 
 const walk = (content: unknown, sight: PromptSight): void => {
@@ -33,12 +34,16 @@ const conversation = ({ input, instructions }: JsonObject, weight?: TokenWeight)
 const formatIn = ({ text }: JsonObject): JsonObject =>
   Predicate.isObject(text) && Predicate.isObject(text["format"]) ? text["format"] : {}
 
+// Items that bring tools along.
+const broughtIn = ({ input }: JsonObject): ReadonlyArray<JsonObject> =>
+  Array.isArray(input) ? input.filter((item) => Predicate.isObject(item) && Array.isArray(item["tools"])) : []
+
 const tokensOf = (json: JsonObject): TokenEstimate => {
   const said = noWeight()
   const tools = noWeight()
   const form = noWeight()
   conversation(json, said)
-  if (Array.isArray(json["tools"])) weighJson(json["tools"], tools)
+  for (const each of [json, ...broughtIn(json)]) if (Array.isArray(each["tools"])) weighJson(each["tools"], tools)
   weighJson(formatIn(json)["schema"], form)
   return estimatePrompt({ said, tools, toolsOff: json["tool_choice"] === "none", form })
 }
@@ -61,8 +66,12 @@ const inputFault = (json: JsonObject): BadRequest | undefined => {
 // What others are called OpenAI runs itself.
 const called: ReadonlySet<unknown> = new Set(["function", "custom", "namespace"])
 
-const hasTools = ({ tools }: JsonObject): boolean =>
-  Array.isArray(tools) && tools.some((tool) => Predicate.isObject(tool) && called.has(tool["type"]))
+const isCalled = (tool: unknown): boolean =>
+  Predicate.isObject(tool) && (called.has(tool["type"]) || isClientSearch(tool))
+
+const hasOwnTools = ({ tools }: JsonObject): boolean => Array.isArray(tools) && tools.some(isCalled)
+
+const hasTools = (json: JsonObject): boolean => hasOwnTools(json) || broughtIn(json).some(hasOwnTools)
 
 const forms: ReadonlySet<unknown> = new Set(["json_object", "json_schema"])
 

@@ -10,7 +10,7 @@ import { wordIn } from "../word-table.ts"
 
 /** A tool as its client knows it. */
 export interface ToolForm {
-  readonly kind: "custom" | "function"
+  readonly kind: "custom" | "function" | "tool_search"
   readonly name: string
   readonly namespace?: string
 }
@@ -22,6 +22,13 @@ const digest = (text: string): string => createHash("sha256").update(text).diges
 
 const shortened = (name: string, key: string): string =>
   name.length <= longestName ? name : `${name.slice(0, longestName - 9)}_${digest(key)}`
+
+/** A search for more tools that the client runs; it has no name of its own. */
+export const searchForm: ToolForm = { kind: "tool_search", name: "tool_search" }
+
+/** Whether a tool is such a search, or an item is of one: OpenAI runs all others itself. */
+export const isClientSearch = ({ execution, type }: JsonObject): boolean =>
+  execution === "client" && typeof type === "string" && type.startsWith("tool_search")
 
 /** What each tool is called in the hub, there and back; two tools never share a name. */
 export class ToolNames {
@@ -45,8 +52,10 @@ export class ToolNames {
   }
 
   /** Keeps the name of a tool that has one of its own. */
-  reserve({ name, type }: JsonObject): void {
+  reserve(tool: JsonObject): void {
+    const { name, type } = tool
     if ((type === "function" || type === "custom") && typeof name === "string") this.of({ kind: type, name })
+    else if (isClientSearch(tool)) this.of(searchForm)
   }
 
   /** The tool of that name; a name that no tool has is one of a function. */
@@ -87,6 +96,19 @@ const nameOf = (tool: JsonObject, place: string): string => {
   return name === "" ? refuseAt(`${place}.name`, "is empty") : name
 }
 
+/** What tools are called in the hub that a search has found. */
+export const foundNames = (tools: unknown, names: ToolNames): ReadonlyArray<string> => {
+  const namesOf = (tool: unknown, namespace?: string): ReadonlyArray<string> => {
+    if (!Predicate.isObject(tool)) return []
+    const { name, tools: inner, type: kind } = tool
+    if (typeof name !== "string") return []
+    if (kind === "namespace" && Array.isArray(inner)) return inner.flatMap((each) => namesOf(each, name))
+    if (kind !== "function" && kind !== "custom") return []
+    return [names.of({ kind, name, ...(namespace === undefined ? {} : { namespace }) })]
+  }
+  return Array.isArray(tools) ? tools.flatMap((tool) => namesOf(tool)) : []
+}
+
 /** A tool, with how its client knows it. */
 interface ReadTool {
   readonly tool: ChatTool
@@ -96,12 +118,17 @@ interface ReadTool {
 /** Reads the tools of one request. */
 class ToolReading {
   readonly names: ToolNames
-  readonly tools: Array<ReadTool> = []
+  private readonly byName = new Map<string, ReadTool>()
   private readonly notes: Notes
 
   constructor(names: ToolNames, notes: Notes) {
     this.names = names
     this.notes = notes
+  }
+
+  /** All of them: of a tool that is told of again the last word counts. */
+  get tools(): ReadonlyArray<ReadTool> {
+    return [...this.byName.values()]
   }
 
   /** Takes a tool; one that OpenAI runs, or that only its own models know, is left out. */
@@ -121,9 +148,16 @@ class ToolReading {
         return undefined
       }
       default:
+        if (isClientSearch(tool)) return this.takeSearch(tool)
         textOf(tool["type"], `${place}.type`)
         return this.notes.drops(place)
     }
+  }
+
+  private takeSearch(tool: JsonObject): void {
+    this.notes.only(tool, ["type", "execution", "description", "parameters"], "tools")
+    const schema = tool["parameters"] ?? { type: "object", properties: {} }
+    this.add(searchForm, { description: joined([sentence(tool["description"])], ""), schema, strict: undefined })
   }
 
   private takeFunction(
@@ -164,14 +198,18 @@ class ToolReading {
     rest: Omit<ChatTool, "name">
   ): void {
     const name = nameOf(tool, place)
-    const form = { kind, name, ...(space === undefined ? {} : { namespace: space.name }) }
-    this.tools.push({ form, tool: { name: this.names.of(form), ...rest } })
+    this.add({ kind, name, ...(space === undefined ? {} : { namespace: space.name }) }, rest)
+  }
+
+  private add(form: ToolForm, rest: Omit<ChatTool, "name">): void {
+    const name = this.names.of(form)
+    this.byName.set(name, { form, tool: { name, ...rest } })
   }
 }
 
 const isChosen = (form: ToolForm, choice: JsonObject): boolean =>
   form.kind === choice["type"] &&
-  form.name === choice["name"] &&
+  (form.name === choice["name"] || form === searchForm) &&
   (choice["namespace"] === undefined || choice["namespace"] === form.namespace)
 
 const named = (choice: JsonObject, tools: ReadonlyArray<ReadTool>): ReadTool | undefined =>
@@ -211,14 +249,30 @@ const chosen = (choice: unknown, tools: ReadonlyArray<ReadTool>, notes: Notes): 
   return refuseAt("tool_choice", "names a tool that the backend of this model cannot call")
 }
 
+// Items that bring tools along: some clients have all of theirs there, and a search finds more of them.
+const bringing: ReadonlySet<unknown> = new Set(["additional_tools", "tool_search_output"])
+
+/** Every tool that a request tells of, with its place. */
+const toldTools = ({ input, tools }: JsonObject): ReadonlyArray<readonly [tool: unknown, place: string]> => {
+  const own = listOf(tools, "tools").map((tool, at) => [tool, `tools[${at}]`] as const)
+  const brought = (Array.isArray(input) ? input : []).flatMap((item: unknown, at) => {
+    if (!Predicate.isObject(item) || !bringing.has(item["type"])) return []
+    const place = `input[${at}].tools`
+    return listOf(item["tools"], place).map((tool, n) => [tool, `${place}[${n}]`] as const)
+  })
+  return [...own, ...brought]
+}
+
 /** Reads the tools of a request, and the choice among them. */
-export const readTools = ({ tool_choice: choice, tools }: JsonObject, names: ToolNames, notes: Notes): Tools => {
-  const all = listOf(tools, "tools")
+export const readTools = (json: JsonObject, names: ToolNames, notes: Notes): Tools => {
+  const { tool_choice: choice } = json
+  const all = toldTools(json)
   const reading = new ToolReading(names, notes)
   // Names that a client has given stand, whatever others come to.
-  for (const tool of all) if (Predicate.isObject(tool)) names.reserve(tool)
-  for (const [at, tool] of all.entries()) reading.take(tool, `tools[${at}]`)
-  if (reading.tools.length > 0) return chosen(choice, reading.tools, notes)
+  for (const [tool] of all) if (Predicate.isObject(tool)) names.reserve(tool)
+  for (const [tool, place] of all) reading.take(tool, place)
+  const { tools } = reading
+  if (tools.length > 0) return chosen(choice, tools, notes)
   if (choice === "none" || all.length === 0) return { tools: [] }
   return refuseAt("tools", "has only tools that OpenAI runs itself; the backend of this model has none of them")
 }

@@ -7,7 +7,7 @@ import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
 import { type JsonObject, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
 import { Turns } from "../turns.ts"
 import { unsealed } from "./reasoning-seal.ts"
-import { argsOfText, type ToolNames } from "./responses-tools.ts"
+import { argsOfText, foundNames, isClientSearch, searchForm, type ToolForm, type ToolNames } from "./responses-tools.ts"
 
 const dataUrl = /^data:([^;,]*)(?:;[^;,]+)*;base64,/i
 
@@ -98,6 +98,8 @@ const done: ReadonlySet<unknown> = new Set(["web_search_call"])
 
 const outputs: ReadonlySet<unknown> = new Set(["function_call_output", "custom_tool_call_output"])
 
+const asText = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value ?? {}))
+
 // May be left out by whoever writes a message.
 const typeOf = ({ content, role, type }: JsonObject): unknown =>
   type ?? (role === undefined && content === undefined ? "item_reference" : "message")
@@ -118,7 +120,7 @@ class ItemReading {
 
   take(item: JsonObject, place: string): void {
     const type = typeOf(item)
-    if (type !== "message") this.begun = true
+    if (type !== "message" && type !== "additional_tools") this.begun = true
     switch (type) {
       case "message":
         return this.message(item, place)
@@ -126,13 +128,33 @@ class ItemReading {
         return this.reasoning(item, place)
       case "function_call":
         this.notes.only(item, ["type", "id", "status", "call_id", "name", "namespace", "arguments"], type)
-        return this.call(item, place, "function", textOf(item["arguments"] ?? "", `${place}.arguments`) || "{}")
+        return this.call(
+          item,
+          place,
+          this.formOf(item, place, "function"),
+          textOf(item["arguments"] ?? "", `${place}.arguments`) || "{}"
+        )
       case "custom_tool_call":
         this.notes.only(item, ["type", "id", "status", "call_id", "name", "namespace", "input"], type)
-        return this.call(item, place, "custom", argsOfText(textOf(item["input"], `${place}.input`)))
+        return this.call(
+          item,
+          place,
+          this.formOf(item, place, "custom"),
+          argsOfText(textOf(item["input"], `${place}.input`))
+        )
       case "function_call_output":
       case "custom_tool_call_output":
         this.notes.only(item, ["type", "id", "status", "call_id", "output"], type)
+        return this.turns.user([])
+      case "additional_tools":
+        return this.notes.only(item, ["type", "id", "role", "tools"], type)
+      case "tool_search_call":
+        if (!isClientSearch(item)) return this.notes.drops(place)
+        this.notes.only(item, ["type", "id", "status", "call_id", "execution", "arguments"], type)
+        return this.call(item, place, searchForm, asText(item["arguments"]))
+      case "tool_search_output":
+        if (!isClientSearch(item)) return this.notes.drops(place)
+        this.notes.only(item, ["type", "id", "status", "call_id", "execution", "tools"], type)
         return this.turns.user([])
       case "item_reference":
         return refuseAt(place, "refers to an item that Nexus has not kept; send the item itself (with store: false)")
@@ -144,10 +166,18 @@ class ItemReading {
 
   /** Takes what came of a call, wherever it stands. */
   output(item: JsonObject, place: string): void {
-    if (!outputs.has(item["type"])) return
-    const { output } = item
+    const { output, type } = item
+    if (type === "tool_search_output" && isClientSearch(item)) return this.found(item, place)
+    if (!outputs.has(type)) return
     const said = output === undefined || output === null ? [] : partsOf(output, `${place}.output`, this.notes)
     this.turns.result(textOf(item["call_id"], `${place}.call_id`), said, place)
+  }
+
+  // The tools themselves are told of with all others.
+  private found({ call_id: id, tools }: JsonObject, place: string): void {
+    const names = foundNames(tools, this.names)
+    const text = names.length === 0 ? "No tools were found" : `These tools can be called now: ${names.join(", ")}`
+    this.turns.result(textOf(id, `${place}.call_id`), [{ type: "text", text }], place)
   }
 
   private message(item: JsonObject, place: string): void {
@@ -194,14 +224,16 @@ class ItemReading {
     return this.turns.assistant([thought], place)
   }
 
-  private call(item: JsonObject, place: string, kind: "custom" | "function", args: string): void {
-    const { namespace } = item
-    const name = textOf(item["name"], `${place}.name`)
+  private formOf({ name, namespace }: JsonObject, place: string, kind: "custom" | "function"): ToolForm {
     const space = typeof namespace === "string" && namespace !== "" ? { namespace } : {}
+    return { kind, name: textOf(name, `${place}.name`), ...space }
+  }
+
+  private call(item: JsonObject, place: string, form: ToolForm, args: string): void {
     const signature = this.callSignature === undefined ? {} : { signature: this.callSignature }
     this.callSignature = undefined
     const id = textOf(item["call_id"], `${place}.call_id`)
-    const own = this.names.of({ kind, name, ...space })
+    const own = this.names.of(form)
     return this.turns.assistant([{ type: "call", id, name: own, args, ...signature }], place)
   }
 }

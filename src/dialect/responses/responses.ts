@@ -87,6 +87,7 @@ const codec: ClientCodec = {
     thoughtSignature: "input.reasoning.encrypted_content",
     strict: "tools.strict",
     formatNote: "text.format.description",
+    formatRules: "text.format.schema",
     fileName: "input_file.filename",
     detail: "input_image.detail",
     file: "input_file",
