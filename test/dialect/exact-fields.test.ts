@@ -52,3 +52,7 @@ test("the older bound on tokens counts where the newer one is null", () => {
   const body = `{"model":"m",${said},"max_completion_tokens":null,"max_tokens":55}`
   expect(JSON.parse(asked(clientOf(openai), body)).max_tokens).toBe(55)
 })
+
+test("a bound of -1 on tokens is none, as LM Studio and llama.cpp have it", () => {
+  expect(JSON.parse(asked(clientOf(openai), `{"model":"m",${said},"max_tokens":-1}`))).not.toHaveProperty("max_tokens")
+})

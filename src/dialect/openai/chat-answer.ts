@@ -6,11 +6,15 @@ import * as Result from "effect/Result"
 import { readErrorText } from "../../domain/error-text.ts"
 import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
+import { GrowingText } from "../growing-text.ts"
 import { SeveralReading } from "../several-answers.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer } from "../Transducer.ts"
 import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.ts"
-import { wordIn } from "../word-table.ts"
+import { argumentsIn, beginsAnother } from "./call-pieces.ts"
+import { finishKind, stopBy } from "./finish-reasons.ts"
+import { thoughtsAmong } from "./thinking-parts.ts"
+import { wholeCompletion } from "./usage.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
 
@@ -32,10 +36,10 @@ const logprobsIn = (likely: unknown): { readonly logprobs?: ReadonlyArray<unknow
 const thoughtIn = (delta: Json): string => {
   const plain = said(delta["reasoning_content"]) || said(delta["reasoning"])
   if (plain !== "") return plain
-  const { reasoning_details: details } = delta
+  const { content, reasoning_details: details } = delta
   return Array.isArray(details)
     ? details.map((each) => (Predicate.isObject(each) ? said(each["text"]) || said(each["summary"]) : "")).join("")
-    : ""
+    : thoughtsAmong(content)
 }
 
 const citationsIn = (annotations: unknown): ReadonlyArray<ChatEvent & { readonly type: "citation" }> =>
@@ -52,36 +56,41 @@ const inDetails = (usage: Json, details: string, name: string): number => {
   return Predicate.isObject(within) ? countIn(within[name]) : 0
 }
 
+const read = "prompt_tokens_details"
+
+// Makers have several names for the same.
+const cachedIn = (usage: Json): number =>
+  inDetails(usage, read, "cached_tokens") ||
+  countIn(usage["cached_tokens"]) ||
+  countIn(usage["prompt_cache_hit_tokens"]) ||
+  countIn(usage["cache_read_input_tokens"])
+
+const cachedAnewIn = (usage: Json): number =>
+  inDetails(usage, read, "cache_write_tokens") ||
+  inDetails(usage, read, "cache_creation_tokens") ||
+  countIn(usage["cache_creation_input_tokens"])
+
 const usageOf = ({ service_tier: tier, usage }: Json): ChatUsage | undefined => {
   if (!Predicate.isObject(usage)) return undefined
   const prompt = countIn(usage["prompt_tokens"])
-  const cachedRead = inDetails(usage, "prompt_tokens_details", "cached_tokens") || countIn(usage["cached_tokens"])
+  const reasoning = inDetails(usage, "completion_tokens_details", "reasoning_tokens")
+  const written = { prompt, completion: countIn(usage["completion_tokens"]), reasoning }
   return {
     prompt,
-    cachedRead: Math.min(prompt, cachedRead),
-    cachedWrite: inDetails(usage, "prompt_tokens_details", "cache_write_tokens"),
-    completion: countIn(usage["completion_tokens"]),
-    reasoning: inDetails(usage, "completion_tokens_details", "reasoning_tokens"),
+    cachedRead: Math.min(prompt, cachedIn(usage)),
+    cachedWrite: cachedAnewIn(usage),
+    completion: wholeCompletion(written, countIn(usage["total_tokens"])),
+    reasoning,
     ...(typeof tier === "string" && tier !== "" ? { tier } : {})
   }
 }
 
-const stops: Readonly<Record<string, ChatStop>> = {
-  length: { reason: "length" },
-  tool_calls: { reason: "calls" },
-  function_call: { reason: "calls" },
-  content_filter: { reason: "filter" }
-}
-
-// Words of servers whose engine gave up in the middle.
-const broken: ReadonlySet<string> = new Set(["abort", "error"])
-
-const stopOf = (word: string, choice: Json): ChatStop => {
-  const known = wordIn(stops, word)
-  if (known !== undefined) return known
+const stoppedBy = (word: string, choice: Json): ChatStop => {
+  const stop = stopBy(word)
+  if (stop.reason !== "end") return stop
   // The string that was matched, where vLLM and SGLang tell it; a number is a token of the model's own.
   const matched = said(choice["stop_reason"]) || said(choice["matched_stop"])
-  return matched === "" ? { reason: "end" } : { reason: "string", text: matched }
+  return matched === "" ? stop : { reason: "string", text: matched }
 }
 
 /** A call whose name has not come yet keeps its arguments. */
@@ -90,6 +99,7 @@ interface OpenCall {
   readonly id: string | undefined
   name: string | undefined
   held: string
+  readonly said: GrowingText
 }
 
 // Where Google's models keep what they have signed a call with.
@@ -128,7 +138,8 @@ class AnswerReading {
   /** Takes an answer that came whole. */
   chosen(choice: Json): void {
     if (Predicate.isObject(choice["message"])) this.says(choice["message"], choice["logprobs"])
-    this.stops({ ...choice, finish_reason: said(choice["finish_reason"]) || "stop" })
+    const word = said(choice["finish_reason"])
+    this.stops({ ...choice, finish_reason: finishKind(word) === undefined ? "stop" : word })
   }
 
   /** Takes what is known without a look at its chunk. */
@@ -146,17 +157,18 @@ class AnswerReading {
     const refusal = said(delta["refusal"])
     if (refusal !== "") this.events.push({ type: "refusal", text: refusal })
     const { function_call: old, tool_calls: calls } = delta
-    if (Array.isArray(calls)) for (const call of calls) if (Predicate.isObject(call)) this.calling(call)
-    if (Predicate.isObject(old)) this.calling({ index: 0, function: old })
+    if (Array.isArray(calls)) this.callingAll(calls)
+    if (Predicate.isObject(old)) this.calling({ index: 0, function: old }, new Set())
   }
 
   /** Takes why the answer ended. */
   stops(choice: Json): void {
-    const word = choice["finish_reason"]
-    if (typeof word !== "string" || word === "" || this.stopped) return
-    if (broken.has(word)) return this.fails(`The backend gave up its answer (finish_reason '${word}')`)
+    const word = said(choice["finish_reason"])
+    const finish = finishKind(word)
+    if (finish === undefined || this.stopped) return
+    if (finish === "bad") return this.fails(`The backend gave up its answer (finish_reason '${word}')`)
     this.stopped = true
-    this.events.push({ type: "stop", stop: stopOf(word, choice) })
+    this.events.push({ type: "stop", stop: stoppedBy(word, choice) })
   }
 
   used(json: Json): void {
@@ -174,29 +186,43 @@ class AnswerReading {
     else this.fails("The backend ended the stream before it finished")
   }
 
-  private calling(call: Json): void {
+  private callingAll(calls: ReadonlyArray<unknown>): void {
+    const begun = new Set<number>()
+    for (const call of calls) if (Predicate.isObject(call)) this.calling(call, begun)
+  }
+
+  // `begun` are the calls that have been named in the same list: each of its entries with a name is one of its own.
+  private calling(call: Json, begun: Set<number>): void {
     const made = Predicate.isObject(call["function"]) ? call["function"] : {}
     const id = said(call["id"]) || undefined
     const name = said(made["name"]) || undefined
-    const at = this.placeOf(call["index"], id, name)
+    const text = argumentsIn(made)
+    const at = this.placeOf(call["index"], id, (known, place) => {
+      if (name === undefined) return false
+      if (id !== undefined && id !== known.id) return true
+      return known.name !== undefined && (begun.has(place) || beginsAnother(known.said, text))
+    })
     const known = this.calls[at]
     if (known === undefined) return
+    if (name !== undefined) begun.add(at)
     if (known.name === undefined && name !== undefined) {
       known.name = name
       const signature = signatureIn(call)
       this.events.push({ type: "call", call: at, id: known.id, name, ...(signature === "" ? {} : { signature }) })
       if (known.held !== "") this.events.push({ type: "arguments", call: at, text: known.held })
     }
-    const args = made["arguments"]
-    // Some write the object itself in place of its text.
-    const text = typeof args === "string" ? args : Predicate.isObject(args) ? JSON.stringify(args) : ""
     if (text === "") return
+    known.said.add(text)
     if (known.name === undefined) known.held += text
     else this.events.push({ type: "arguments", call: at, text })
   }
 
   // By its index, else by its id, else it is the last one; some servers give every call the same index.
-  private placeOf(index: unknown, id: string | undefined, name: string | undefined): number {
+  private placeOf(
+    index: unknown,
+    id: string | undefined,
+    isAnother: (known: OpenCall, place: number) => boolean
+  ): number {
     const at =
       typeof index === "number"
         ? this.calls.findLastIndex((call) => call.index === index)
@@ -204,9 +230,8 @@ class AnswerReading {
           ? this.calls.length - 1
           : this.calls.findLastIndex((call) => call.id === id)
     const known = this.calls[at]
-    const isNew = known === undefined || (id !== undefined && name !== undefined && id !== known.id)
-    if (!isNew) return at
-    this.calls.push({ index, id, name: undefined, held: "" })
+    if (known !== undefined && !isAnother(known, at)) return at
+    this.calls.push({ index, id, name: undefined, held: "", said: new GrowingText() })
     return this.calls.length - 1
   }
 }

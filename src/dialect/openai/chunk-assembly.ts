@@ -9,6 +9,7 @@ import type { Assembly, StreamCollector } from "../Dialect.ts"
 import { exactJson } from "../exact-json.ts"
 import { EventReader } from "../event-reader.ts"
 import { brokenEvent, isBrokenObject, parsedJson } from "../read-json.ts"
+import { argumentsIn, beginsAnother } from "./call-pieces.ts"
 
 type Fields = Record<PropertyKey, unknown>
 
@@ -87,7 +88,9 @@ class ChoiceAssembly {
     this.speaks = true
     lay(this.message, delta, ofDelta)
     const { tool_calls: calls } = delta
-    if (Array.isArray(calls)) for (const call of calls) if (Predicate.isObject(call)) this.calling(call)
+    if (!Array.isArray(calls)) return
+    const begun = new Set<Call>()
+    for (const call of calls) if (Predicate.isObject(call)) this.calling(call, begun)
   }
 
   whole(): Fields {
@@ -100,28 +103,39 @@ class ChoiceAssembly {
     return { index: this.index, message, ...others, finish_reason: finish }
   }
 
-  private calling(call: Fields): void {
-    const { fields, made } = this.callOf(call)
+  // `begun` are the calls that have been named in the same list: each of its entries with a name is one of its own.
+  private calling(call: Fields, begun: Set<Call>): void {
+    const own = this.callOf(call, begun)
+    const { fields, made } = own
     lay(fields, call, ofCall)
     const piece = call["function"]
     if (!Predicate.isObject(piece)) return
+    if (textOf(piece["name"]) !== undefined) begun.add(own)
     made["name"] = textOf(made["name"]) ?? piece["name"] ?? ""
     lay(made, piece, ofFunction)
   }
 
   // By its index, else by its id, else it is the last one; some servers give every call the same index.
-  private callOf(call: Fields): Call {
+  private callOf(call: Fields, begun: ReadonlySet<Call>): Call {
     const { index } = call
     const id = textOf(call["id"])
-    const made = call["function"]
+    const made = Predicate.isObject(call["function"]) ? call["function"] : {}
     const known =
       typeof index === "number"
         ? this.calls.findLast((each) => each.index === index)
         : id === undefined
           ? this.calls.at(-1)
           : this.calls.findLast(({ fields }) => fields["id"] === id)
-    const named = Predicate.isObject(made) && textOf(made["name"]) !== undefined
-    if (known !== undefined && (id === undefined || !named || known.fields["id"] === id)) return known
+    const isAnother = (than: Call): boolean => {
+      if (textOf(made["name"]) === undefined) return false
+      if (id !== undefined && than.fields["id"] !== id) return true
+      const { arguments: text, name } = than.made
+      return (
+        textOf(name) !== undefined &&
+        (begun.has(than) || beginsAnother({ text: textOf(text) ?? "" }, argumentsIn(made)))
+      )
+    }
+    if (known !== undefined && !isAnother(known)) return known
     const next: Call = { index, fields: {}, made: { name: "", arguments: "" } }
     this.calls.push(next)
     return next

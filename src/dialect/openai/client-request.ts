@@ -32,6 +32,7 @@ export const chatWords: ClientCodec["words"] = {
   thoughtSignature: "messages.reasoning_details",
   strict: "tools.function.strict",
   formatNote: "response_format.json_schema.description",
+  formatRules: "response_format.json_schema.schema",
   fileName: "messages.file.filename",
   cache: "cache_control",
   detail: "messages.image_url.detail",
@@ -172,7 +173,8 @@ const numbersOf = (json: JsonObject): Partial<Chat> =>
 const tokensOf = (json: JsonObject): Pick<Chat, "maxTokens"> => {
   const field = (json["max_completion_tokens"] ?? null) === null ? "max_tokens" : "max_completion_tokens"
   const value = json[field]
-  if (value === undefined || value === null) return {}
+  // LM Studio and llama.cpp have it for no bound at all.
+  if (value === undefined || value === null || value === -1) return {}
   return Number.isInteger(value) && Number(value) > 0
     ? { maxTokens: Number(value) }
     : refuseAt(field, "must be a whole number above 0")

@@ -5,6 +5,7 @@ import * as Predicate from "effect/Predicate"
 import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
 import { type JsonObject, listOf, type Notes, refuseAt, shownWord, systemOf, textOf } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
+import { isThinkingPart, thinkingIn } from "./thinking-parts.ts"
 
 const dataUrl = /^data:([^;,]*)(?:;(?!base64,)[^;,]*)*;base64,/i
 
@@ -126,6 +127,18 @@ const thoughtsIn = (message: JsonObject, notes: Notes): ReadonlyArray<ChatTurnIt
   return typeof text === "string" && text !== "" ? [{ type: "reasoning", text, signature: undefined }] : []
 }
 
+/** The same among the parts of a content. */
+const thoughtItems = (content: unknown): ReadonlyArray<ChatTurnItem> =>
+  (Array.isArray(content) ? content : []).filter(isThinkingPart).flatMap((part) => {
+    const text = thinkingIn(part)
+    const { signature } = part
+    const signed = typeof signature === "string" && signature !== "" ? signature : undefined
+    return text === "" && signed === undefined ? [] : [{ type: "reasoning", text, signature: signed }]
+  })
+
+const wordsAmong = (content: unknown): unknown =>
+  Array.isArray(content) ? content.map((part: unknown) => (isThinkingPart(part) ? "" : part)) : content
+
 const signatureIn = ({ extra_content: extra }: JsonObject): { readonly signature?: string } => {
   const google = Predicate.isObject(extra) ? extra["google"] : undefined
   const signature = Predicate.isObject(google) ? google["thought_signature"] : undefined
@@ -215,10 +228,11 @@ class ChatTurns {
   private items(message: JsonObject, place: string): ReadonlyArray<ChatTurnItem> {
     const { audio, content, function_call: made, refusal, tool_calls: calls } = message
     if (Predicate.isObject(audio)) refuseAt(`${place}.audio`, "is not known to the backend of this model")
-    const texts = textsOf(content, `${place}.content`, this.notes)
+    const thoughts = thoughtsIn(message, this.notes)
+    const texts = textsOf(wordsAmong(content), `${place}.content`, this.notes)
     const refused = typeof refusal === "string" ? [{ type: "text", text: refusal } as const] : []
     return [
-      ...thoughtsIn(message, this.notes),
+      ...(thoughts.length > 0 ? thoughts : thoughtItems(content)),
       ...joinedTexts([...texts, ...refused]),
       ...listOf(calls, `${place}.tool_calls`).map((call, at) => callOf(call, `${place}.tool_calls[${at}]`, this.notes)),
       ...(Predicate.isObject(made) ? [this.olderCall(made, `${place}.function_call`)] : [])

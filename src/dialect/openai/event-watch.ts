@@ -9,31 +9,7 @@ import { eventBytes } from "../event-stream.ts"
 import { ChunkScan } from "./chunk-scan.ts"
 import { usageFrom } from "./usage.ts"
 import { EventTemplate } from "./event-template.ts"
-
-/** What a finish reason says: the answer ended well, ended badly, or some word that nobody knows. */
-type Finish = "good" | "bad" | "unknown"
-
-const good = new Set(
-  (
-    "stop length tool_calls function_call content_filter " +
-    // Other servers, and gateways that pass on the words of other dialects.
-    "tool_call tool_use end_turn stop_sequence stop_token max_tokens max_length model_length eos eos_token " +
-    "complete completed done finished pause_turn refusal safety recitation"
-  ).split(" ")
-)
-
-// A word for nothing is none.
-const nothing = new Set(["", "null", "none", "nil", "undefined", "false"])
-
-const failure = /error|fail|abort|cancel|timed?[ _-]?out|interrupt|crash|disconnect/
-
-/** What a finish reason says; undefined when it is none. */
-const finishOf = (reason: string): Finish | undefined => {
-  const word = reason.trim().toLowerCase()
-  if (nothing.has(word)) return undefined
-  if (good.has(word)) return "good"
-  return failure.test(word) ? "bad" : "unknown"
-}
+import { type Finish, finishKind } from "./finish-reasons.ts"
 
 const encoder = new TextEncoder()
 
@@ -372,7 +348,7 @@ export class EventWatch implements StreamWatch {
     if (scan.flat && !scan.listed) this.open("error")
     let says = scan.says
     for (const [place, index] of scan.indexes.entries()) {
-      const end = finishOf(scan.words[place] ?? "")
+      const end = finishKind(scan.words[place] ?? "")
       if (end === "bad") this.open("error")
       if (end !== undefined) says = true
       if (end !== undefined || !this.choices.has(index)) this.note(index, end)

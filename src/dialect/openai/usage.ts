@@ -19,6 +19,8 @@ const prompt = /"(?:prompt|input)_tokens"\s*:\s*(\d{1,15})\b/
 // What writes nothing may tell of one number alone.
 const total = /"total_tokens"\s*:\s*(\d{1,15})\b/
 const cached = /"cached_tokens"\s*:\s*(\d{1,15})\b/
+// DeepSeek's name for it.
+const cacheHit = /"prompt_cache_hit_tokens"\s*:\s*(\d{1,15})\b/
 const cachedWrite = /"(?:cache_write_tokens|cache_creation_tokens)"\s*:\s*(\d{1,15})\b/
 const completion = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})\b/
 const reasoning = /"reasoning_tokens"\s*:\s*(\d{1,15})\b/
@@ -32,6 +34,17 @@ const reading = /"prompt_n"\s*:\s*(\d{1,15})\b/
 const writing = /"predicted_n"\s*:\s*(\d{1,15})\b/
 
 const numberOf = (found: RegExpExecArray | null): number => Number(found?.[1] ?? 0)
+
+/** What is told of the tokens that were written. */
+interface Written {
+  readonly prompt: number
+  readonly completion: number
+  readonly reasoning: number
+}
+
+/** All tokens of an answer: some makers tell those of its reasoning beside it, as the sum of all shows. */
+export const wholeCompletion = ({ completion, prompt, reasoning }: Written, sum: number): number =>
+  reasoning > 0 && sum === prompt + completion + reasoning ? completion + reasoning : completion
 
 // The object to its closing brace, whatever objects are inside of it; it holds numbers and no braces in texts.
 const objectIn = (text: string): string => {
@@ -50,14 +63,18 @@ const usageOf = (text: string): Usage | undefined => {
   const written = completion.exec(text)
   const whole = read === null && written === null ? total.exec(text) : read
   if (whole === null && written === null) return undefined
-  const common = { prompt: numberOf(whole), cached: numberOf(cached.exec(text)), completion: numberOf(written) }
-  return withRarer(common, numberOf(cachedWrite.exec(text)), numberOf(reasoning.exec(text)))
+  const kept = numberOf(cached.exec(text)) || numberOf(cacheHit.exec(text))
+  const common = { prompt: numberOf(whole), cached: kept, completion: numberOf(written) }
+  const thought = numberOf(reasoning.exec(text))
+  const sum = thought === 0 ? 0 : numberOf(total.exec(text))
+  return withRarer(common, numberOf(cachedWrite.exec(text)), thought, sum)
 }
 
 // Most answers have neither, and are not copied for it.
-const withRarer = (common: Usage, cachedWrite: number, reasoning: number): Usage => {
+const withRarer = (common: Usage, cachedWrite: number, reasoning: number, sum: number): Usage => {
   if (cachedWrite === 0 && reasoning === 0) return common
-  return { ...common, ...(cachedWrite > 0 ? { cachedWrite } : {}), ...(reasoning > 0 ? { reasoning } : {}) }
+  const completion = wholeCompletion({ ...common, reasoning }, sum)
+  return { ...common, completion, ...(cachedWrite > 0 ? { cachedWrite } : {}), ...(reasoning > 0 ? { reasoning } : {}) }
 }
 
 const timedOf = (text: string): Usage | undefined => {
@@ -106,10 +123,12 @@ export const usageOfJson = (json: unknown): Usage | undefined => {
   const written = told ?? 0
   if (!isCount(read) || !isCount(written)) return undefined
   const places = placesIn(usage)
+  const kept = partIn(places, "cached_tokens") || partIn(places, "prompt_cache_hit_tokens")
   return withRarer(
-    { prompt: read, cached: partIn(places, "cached_tokens"), completion: written },
+    { prompt: read, cached: kept, completion: written },
     partIn(places, "cache_write_tokens") || partIn(places, "cache_creation_tokens"),
-    partIn(places, "reasoning_tokens")
+    partIn(places, "reasoning_tokens"),
+    isCount(usage["total_tokens"]) ? usage["total_tokens"] : 0
   )
 }
 

@@ -1,0 +1,34 @@
+/**
+ * Which pieces of calls belong together, where servers say too little of it: several give every call of an answer the same
+ * index and no id, or one id.
+ */
+import * as Predicate from "effect/Predicate"
+
+type Fields = Readonly<Record<PropertyKey, unknown>>
+
+const isWholeObject = (text: string): boolean => {
+  try {
+    return Predicate.isObject(JSON.parse(text))
+  } catch {
+    return false
+  }
+}
+
+/** The arguments that a piece brings along; some write the object itself in place of its text. */
+export const argumentsIn = ({ arguments: args }: Fields): string =>
+  typeof args === "string" ? args : Predicate.isObject(args) ? JSON.stringify(args) : ""
+
+/** Arguments as far as they have come. */
+interface SaidArguments {
+  readonly text: string
+}
+
+/**
+ * Whether a piece that bears a name begins another call than the one it seems to go on with: the arguments of that one are
+ * whole, and it begins an object of its own. Servers that repeat the name in every piece go on within one.
+ */
+export const beginsAnother = (said: SaidArguments, piece: string): boolean => {
+  if (!piece.trimStart().startsWith("{")) return false
+  const { text } = said
+  return text.trimEnd().endsWith("}") && isWholeObject(text)
+}

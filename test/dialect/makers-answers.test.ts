@@ -1,0 +1,209 @@
+import { describe, expect, test } from "bun:test"
+import { Result } from "effect"
+import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
+import type { ChatEvent } from "../../src/dialect/chat.ts"
+import { chunkCollector } from "../../src/dialect/openai/chunk-assembly.ts"
+import { openai } from "../../src/dialect/openai/openai.ts"
+import { usageIn, usageOfJson } from "../../src/dialect/openai/usage.ts"
+import { transduce } from "../../src/dialect/Transducer.ts"
+import { anyServer, answersFrom, answersTo } from "../kit/codecs.ts"
+
+const server = openai.operations[0].server!
+const reads = answersFrom(server)
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+type Fields = Readonly<Record<string, unknown>>
+
+const bytes = (json: unknown): Uint8Array => encoder.encode(JSON.stringify(json))
+
+const streamOf = (deltas: ReadonlyArray<Fields>, finish: string | null = "stop", more: Fields = {}): Uint8Array => {
+  const chunks = [...deltas.map((delta) => ({ delta, finish_reason: null })), { delta: {}, finish_reason: finish }]
+  const events = chunks.map((each) => `data: ${JSON.stringify({ choices: [{ index: 0, ...each }], ...more })}\n\n`)
+  return encoder.encode(`${events.join("")}data: [DONE]\n\n`)
+}
+
+const streamed = (...told: Parameters<typeof streamOf>): ReadonlyArray<ChatEvent> =>
+  transduce(reads.stream, [streamOf(...told)])
+
+const wholeOf = (message: Fields, finish_reason: string | null = "stop", more: Fields = {}) =>
+  reads.whole(bytes({ choices: [{ index: 0, message: { role: "assistant", ...message }, finish_reason }], ...more }))
+
+const whole = (...told: Parameters<typeof wholeOf>): ReadonlyArray<ChatEvent> => Result.getOrThrow(wholeOf(...told))
+
+/** The calls that events tell of, each in a line. */
+const callsIn = (events: ReadonlyArray<ChatEvent>): ReadonlyArray<string> => {
+  const calls: Array<string> = []
+  for (const event of events) {
+    if (event.type === "call") calls[event.call] = `${event.name} `
+    else if (event.type === "arguments") calls[event.call] += event.text
+  }
+  return calls
+}
+
+const called = (name: string, args: string, more: Fields = {}) => ({
+  type: "function",
+  function: { name, arguments: args },
+  ...more
+})
+
+const collected = (stream: Uint8Array): ReadonlyArray<string> => {
+  const assembly = chunkCollector.start()
+  assembly.push(stream)
+  const { choices } = JSON.parse(decoder.decode(Result.getOrThrow(assembly.end())))
+  return choices[0].message.tool_calls.map(
+    ({ function: made }: { readonly function: Fields }) => `${made["name"]} ${made["arguments"]}`
+  )
+}
+
+describe("calls at once that a server tells apart by nothing but their names", () => {
+  const both = ['tide {"at":"a"}', 'tide {"at":"b"}']
+  const forms: ReadonlyArray<readonly [string, Fields]> = [
+    ["with the index 0 for each and no id", { index: 0, id: "" }],
+    ["without an index or an id", {}],
+    ["with one id for all", { index: 0, id: "call_0" }]
+  ]
+  for (const [form, more] of forms) {
+    test(`stay apart when they come one after the other, ${form}`, () => {
+      const deltas = ["a", "b"].map((at) => ({ tool_calls: [called("tide", `{"at":"${at}"}`, more)] }))
+      expect(callsIn(streamed(deltas, "tool_calls"))).toEqual(both)
+      expect(collected(streamOf(deltas, "tool_calls"))).toEqual(both)
+    })
+
+    test(`stay apart when they come in one list, ${form}`, () => {
+      const tool_calls = ["a", "b"].map((at) => called("tide", `{"at":"${at}"}`, more))
+      expect(callsIn(streamed([{ tool_calls }], "tool_calls"))).toEqual(both)
+      expect(collected(streamOf([{ tool_calls }], "tool_calls"))).toEqual(both)
+      expect(callsIn(whole({ content: null, tool_calls }, "tool_calls"))).toEqual(both)
+    })
+
+    test(`stay apart without arguments, ${form}`, () => {
+      const tool_calls = [called("look", "", more), called("listen", "", more)]
+      expect(callsIn(whole({ content: null, tool_calls }, "tool_calls"))).toEqual(["look ", "listen "])
+    })
+  }
+
+  test("are one where a server says its name again with each piece", () => {
+    const pieces = ['{"at":', '[{"x":1}', ',{"x":2}', "]}", ""]
+    const deltas = pieces.map((piece) => ({ tool_calls: [called("tide", piece, { index: 0, id: "c" })] }))
+    expect(callsIn(streamed(deltas, "tool_calls"))).toEqual(['tide {"at":[{"x":1},{"x":2}]}'])
+    expect(collected(streamOf(deltas, "tool_calls"))).toEqual(['tide {"at":[{"x":1},{"x":2}]}'])
+  })
+})
+
+describe("thoughts among the parts of a content, as Mistral tells them", () => {
+  const thinking = [{ type: "thinking", thinking: [{ type: "text", text: "Tides" }] }]
+
+  test("are thoughts, whole and streamed", () => {
+    const told: Array<ChatEvent> = [
+      { type: "reasoning", text: "Tides" },
+      { type: "text", text: "High." }
+    ]
+    expect(whole({ content: [...thinking, { type: "text", text: "High." }] }).slice(1, 3)).toEqual(told)
+    expect(streamed([{ content: thinking }, { content: "High." }]).slice(1, 3)).toEqual(told)
+  })
+
+  test("come back from a client of chat completions that has kept them", () => {
+    const content = [...thinking, { type: "text", text: "High." }]
+    const signed = [{ type: "thinking", thinking: "Tides", signature: "sig" }, "High."]
+    const asked = (said: unknown) => ({
+      model: "m",
+      messages: [
+        { role: "user", content: "go" },
+        { role: "assistant", content: said },
+        { role: "user", content: "on" }
+      ]
+    })
+    const read = (said: unknown) =>
+      Result.getOrThrow(openai.operations[0].client!.decode(bytes(asked(said)), undefined)).chat
+    expect(read(content).messages[1]).toEqual({
+      role: "assistant",
+      items: [
+        { type: "reasoning", text: "Tides", signature: undefined },
+        { type: "text", text: "High." }
+      ]
+    })
+    const { body } = Result.getOrThrow(anthropic.operations[0].server!.encode(read(signed), "m", anyServer))
+    expect(JSON.parse(decoder.decode(body)).messages[1].content).toEqual([
+      { type: "thinking", thinking: "Tides", signature: "sig" },
+      { type: "text", text: "High." }
+    ])
+  })
+})
+
+describe("why an answer ended, in the words of its maker:", () => {
+  const words: ReadonlyArray<readonly [string, string]> = [
+    ["model_length", "max_tokens"],
+    ["MAX_TOKENS", "max_tokens"],
+    ["model_context_window_exceeded", "max_tokens"],
+    ["sensitive", "refusal"],
+    ["SAFETY", "refusal"],
+    ["refusal", "refusal"],
+    ["end_turn", "end_turn"],
+    ["eos", "end_turn"],
+    ["tool_use", "tool_use"]
+  ]
+  const client = anthropic.operations[0].client!
+  const asked = { model: "m", max_tokens: 9, messages: [{ role: "user", content: "go" }] }
+  const context = { model: "m", id: "z", now: 0, callIds: new Set<string>() }
+
+  for (const [word, reason] of words) {
+    test(`${word} is ${reason} to a client of Messages, whole and streamed`, () => {
+      const answer = answersTo(client, asked).whole(whole({ content: "High" }, word), context)
+      expect(JSON.parse(decoder.decode(Result.getOrThrow(answer))).stop_reason).toBe(reason)
+      const pieces = transduce(answersTo(client, asked).stream(context), streamed([{ content: "High" }], word))
+      expect(decoder.decode(Buffer.concat([...pieces]))).toContain(`"stop_reason":"${reason}"`)
+    })
+  }
+
+  for (const word of ["insufficient_system_resource", "network_error"]) {
+    test(`${word} is a failure, and no end`, () => {
+      expect(streamed([{ content: "Hi" }], word).map(({ type }) => type)).toContain("error")
+      expect(whole({ content: "Hi" }, word).map(({ type }) => type)).toContain("error")
+    })
+  }
+
+  test("a word for nothing is no reason, and the one behind it counts", () => {
+    const chunks = [
+      { index: 0, delta: { content: "Hi" }, finish_reason: "null" },
+      { index: 0, delta: {}, finish_reason: "length" }
+    ].map((choice) => `data: ${JSON.stringify({ choices: [choice] })}\n\n`)
+    expect(transduce(reads.stream, [encoder.encode(`${chunks.join("")}data: [DONE]\n\n`)])).toContainEqual({
+      type: "stop",
+      stop: { reason: "length" }
+    })
+  })
+})
+
+describe("the tokens of an answer, in the words of its maker,", () => {
+  const usageEvent = (usage: Fields) => whole({ content: "Hi" }, "stop", { usage }).find(({ type }) => type === "usage")
+
+  test("are with those of its reasoning where they are told beside it", () => {
+    const usage = {
+      prompt_tokens: 32,
+      completion_tokens: 9,
+      total_tokens: 135,
+      completion_tokens_details: { reasoning_tokens: 94 }
+    }
+    expect(usageEvent(usage)).toMatchObject({ usage: { prompt: 32, completion: 103, reasoning: 94 } })
+    const counted = { prompt: 32, cached: 0, completion: 103, reasoning: 94 }
+    expect([usageOfJson({ usage }), usageIn(bytes({ usage }))]).toEqual([counted, counted])
+    // As OpenAI counts them.
+    const inside = { ...usage, completion_tokens: 103 }
+    expect(usageEvent(inside)).toMatchObject({ usage: { completion: 103, reasoning: 94 } })
+    expect([usageOfJson({ usage: inside }), usageIn(bytes({ usage: inside }))]).toEqual([counted, counted])
+  })
+
+  test("are cached ones by any name", () => {
+    const cached = (more: Fields) => usageEvent({ prompt_tokens: 100, completion_tokens: 5, ...more })
+    const hit = { prompt_cache_hit_tokens: 80, prompt_cache_miss_tokens: 20 }
+    expect(cached(hit)).toMatchObject({ usage: { prompt: 100, cachedRead: 80 } })
+    expect(cached({ cache_read_input_tokens: 80, cache_creation_input_tokens: 7 })).toMatchObject({
+      usage: { cachedRead: 80, cachedWrite: 7 }
+    })
+    const usage = { prompt_tokens: 100, completion_tokens: 5, ...hit }
+    const counted = { prompt: 100, cached: 80, completion: 5 }
+    expect([usageOfJson({ usage }), usageIn(bytes({ usage }))]).toEqual([counted, counted])
+  })
+})
