@@ -237,6 +237,8 @@ export type ChatField =
   | "strict"
   /** What is said of the form of the answer. */
   | "formatNote"
+  /** What the form of the answer is to be beyond what a server can hold a model to. */
+  | "formatRules"
   | "fileName"
   | "file"
   | "audio"

@@ -29,6 +29,9 @@ const thinking = /think|reasoning|effort/i
 
 const thoughts = /reasoning_content|thinking blocks?/i
 
+// Some want them back in every turn: nothing is mended by leaving them out.
+const wants = /pass(?:ed)? back|missing|required|must (?:be (?:given|present|provided)|start|include|contain)/i
+
 /** Whether a request says it. */
 export const says = (chat: Chat, field: ChatField): boolean => {
   if (field !== "reasoning") return Object.hasOwn(chat, field)
@@ -43,6 +46,7 @@ export const refusedFields = (chat: Chat, words: string): ReadonlyArray<ChatFiel
     ? refusable.flatMap(([field, named]) => (named.test(words) && says(chat, field) ? [field] : []))
     : []
   if (found.length > 0) return found.length > 1 && excludes.test(words) ? found.slice(1) : found
+  if (thoughts.test(words) && wants.test(words)) return []
   if (thoughts.test(words) && says(chat, "reasoning")) return ["reasoning"]
   return thinking.test(words) && says(chat, "effort") ? ["effort"] : []
 }

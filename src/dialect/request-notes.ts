@@ -24,6 +24,21 @@ export const listOf = (value: unknown, place: string): ReadonlyArray<unknown> =>
 export const textOf = (value: unknown, place: string): string =>
   typeof value === "string" ? value : refuseAt(place, "must be a string")
 
+const isObjectText = (text: string): boolean => {
+  try {
+    return Predicate.isObject(JSON.parse(text))
+  } catch {
+    return false
+  }
+}
+
+/** The arguments of a call as JSON text, where they are to be an object; some clients send the text of it. */
+export const argumentsText = (value: unknown, place: string): string => {
+  if (value === undefined || value === null) return "{}"
+  if (typeof value === "string" && isObjectText(value)) return value
+  return Predicate.isObject(value) ? JSON.stringify(value) : refuseAt(place, "must be an object")
+}
+
 // Longer ones are no names of anything.
 const longestWord = 100
 

@@ -136,6 +136,25 @@ describe("an answer in Anthropic's words", () => {
     })
   })
 
+  test("keeps the tokens of its prompt where its end says 0 of them, as some servers do", () => {
+    const usage = { input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 7 }
+    const events = messageEvents({ content: [says("hi")], usage: { cache_read_input_tokens: 30 } }).map((event) =>
+      event.includes("message_delta")
+        ? claudeEvent({ type: "message_delta", delta: { stop_reason: "end_turn", stop_sequence: null }, usage })
+        : event
+    )
+    const [begun] = events.flatMap((event) => /"input_tokens":(\d+)/.exec(event)?.[1] ?? [])
+    const prompt = Number(begun) + 30
+    expect(prompt).toBeGreaterThan(30)
+    expect(streamed(events)).toContainEqual({
+      type: "usage",
+      usage: { prompt, cachedRead: 30, cachedWrite: 0, completion: 7, reasoning: 0 }
+    })
+    const watch = anthropic.watch()
+    watch.push(bytesOf(events))
+    expect(watch.used()).toEqual({ prompt, cached: 30, completion: 7 })
+  })
+
   test("takes the input of a call from its start where nothing more comes", () => {
     const input = { id: 7 }
     const block = { type: "tool_use", id: "t", name: "gauge", input }

@@ -238,6 +238,22 @@ describe("a request in Anthropic's words", () => {
     }
   })
 
+  test("ends in no blanks where the model is to go on with its own words, whatever stands before them", () => {
+    const items = [
+      { type: "reasoning", text: "Hm.", signature: "sig" },
+      { type: "text", text: "The tide is \n" }
+    ] as const
+    const begun = (some: ReadonlyArray<(typeof items)[number]>) =>
+      told({ messages: [...hello.messages, { role: "assistant", items: some }] }).body.messages[1].content
+    expect(begun(items)).toEqual([
+      { type: "thinking", thinking: "Hm.", signature: "sig" },
+      { type: "text", text: "The tide is" }
+    ])
+    expect(begun(items.slice(1))).toBe("The tide is")
+    const later = told({ messages: [...hello.messages, { role: "assistant", items }, ...hello.messages] })
+    expect(later.body.messages[1].content[1].text).toBe("The tide is \n")
+  })
+
   test("keeps the digits of numbers in arguments and schemas", () => {
     const args = '{"id":12345678901234567890,"x":1.50}'
     const call = { type: "call", id: "a", name: "sky", args } as const

@@ -133,6 +133,22 @@ describe("a request of Google's in the words of the hub", () => {
     ])
   })
 
+  test.each(["tool", "function", "user"])("has results in a turn of the role %s, and of no other", (role) => {
+    const asked = (of: string) => ({
+      contents: [
+        { role: "user", parts: [{ text: "Tide?" }] },
+        { role: "model", parts: [{ functionCall: { name: "tide", args: '{"at":"north"}' } }] },
+        { role: of, parts: [{ functionResponse: { name: "tide", response: { result: "high" } } }] }
+      ]
+    })
+    expect(read(asked(role)).chat.messages.slice(1)).toMatchObject([
+      { role: "assistant", items: [{ type: "call", name: "tide", args: '{"at":"north"}' }] },
+      { role: "tool", text: "high" }
+    ])
+    const refused = client.decode(encoder.encode(JSON.stringify(asked("assistant"))), "m")
+    expect(Result.isFailure(refused) && refused.failure.param).toBe("contents[2].role")
+  })
+
   test("joins what a stream came in, thoughts with their signature among it", () => {
     const { chat } = read({
       contents: [

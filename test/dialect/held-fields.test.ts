@@ -50,7 +50,12 @@ const all: Chat = {
     { role: "tool", callId: "c", text: "done", failed: false }
   ],
   tools: [{ name: "f", description: undefined, schema: { type: "object" }, strict: true }],
-  format: { type: "schema", name: "n", description: "about", schema: { type: "object" } },
+  format: {
+    type: "schema",
+    name: "n",
+    description: "about",
+    schema: { type: "object", properties: {}, additionalProperties: false }
+  },
   extra: {}
 }
 
@@ -85,8 +90,9 @@ describe("what a request holds in its turns and tools that a server has no word 
 
   test("is called by a name in every client's dialect that such a field may come in", () => {
     const words = [openai, responses, anthropic, ollama, gemini].map((client) => clientOf(client).words)
-    const named = (field: "fileName" | "formatNote" | "reasoning" | "strict" | "thoughtSignature") =>
+    const named = (field: "fileName" | "formatNote" | "formatRules" | "reasoning" | "strict" | "thoughtSignature") =>
       words.map((each) => each[field])
+    expect(named("formatRules")).not.toContain(undefined)
     expect(named("reasoning")).not.toContain(undefined)
     expect(named("strict").slice(0, 4)).not.toContain(undefined)
     expect(named("thoughtSignature").filter((word) => word === undefined)).toHaveLength(1)

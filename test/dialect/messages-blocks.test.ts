@@ -198,3 +198,32 @@ test("a call is parsed as often while another waits as when none does, however l
   expect(parsing.mock.calls.length - before).toBe(1)
   parsing.mockRestore()
 })
+
+describe("the input of a call in a client's history", () => {
+  const asked = (input: unknown) =>
+    client.decode(
+      encoder.encode(
+        JSON.stringify({
+          messages: [
+            { role: "user", content: "go" },
+            { role: "assistant", content: [{ type: "tool_use", id: "a", name: "look", input }] },
+            { role: "user", content: [{ type: "tool_result", tool_use_id: "a", content: "seen" }] }
+          ]
+        })
+      ),
+      undefined
+    )
+
+  test("is the object that it is the text of, and goes on to a backend but once in quotes", () => {
+    const { chat } = Result.getOrThrow(asked('{"at":12345678901234567890}'))
+    expect(chat.messages[1]).toMatchObject({ items: [{ type: "call", args: '{"at":12345678901234567890}' }] })
+  })
+
+  test.each<readonly [unknown]>([["look there"], [["a"]], [7]])(
+    "is refused by its place where it is none: %p",
+    (input) => {
+      const read = asked(input)
+      expect(Result.isFailure(read) && read.failure.param).toBe("messages[1].content[0].input")
+    }
+  )
+})

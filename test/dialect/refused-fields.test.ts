@@ -42,6 +42,10 @@ const refusals: ReadonlyArray<readonly [words: string, fields: ReadonlyArray<Cha
   ["'seed' is not supported", ["seed"]],
   ["metadata.user_id: extra inputs are not permitted", ["user"]],
   ["property 'reasoning_content' is unsupported", ["reasoning"]],
+  // Thoughts are wanted back, and nothing is mended by fewer of them.
+  ["The `reasoning_content` in the thinking mode must be passed back to the API.", []],
+  ["thinking is enabled but reasoning_content is missing in assistant tool call message at index 2", []],
+  ["When `thinking` is enabled, a final `assistant` message must start with a thinking block", []],
   // Something is wrong with the value, and its client is to know.
   ["temperature: Input should be less than or equal to 1", []],
   ["Invalid 'top_p': must be between 0 and 1", []],

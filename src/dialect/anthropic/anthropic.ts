@@ -53,6 +53,7 @@ const codec: ClientCodec = {
     toolChoice: "tool_choice",
     parallelCalls: "tool_choice.disable_parallel_tool_use",
     format: "output_config.format",
+    formatRules: "output_config.format.schema",
     user: "metadata.user_id",
     cache: "cache_control"
   },

@@ -13,6 +13,7 @@ import { type Fields, markOf, tellMessages, toldSystem } from "./messages-conten
 import { refusalOf, Unsayable } from "../unsayable.ts"
 import { messageReader } from "./messages-events.ts"
 import { isSealed } from "../signatures.ts"
+import { heldForm } from "./messages-form.ts"
 import { thinkingOf } from "./messages-thinking.ts"
 import { wordIn } from "../word-table.ts"
 
@@ -102,13 +103,23 @@ const tiers: Readonly<Record<string, string>> = { auto: "auto", default: "standa
 
 const jsonOnly = "Answer with one JSON object, and with nothing before or behind it."
 
-const systemOf = (system: ReadonlyArray<SystemText>, { format }: Chat): Fields => {
-  const all = format?.type === "json" ? [...system, { text: jsonOnly }] : system
-  return all.length === 0 ? {} : { system: toldSystem(all) }
+const asDescribed = "Answer with the JSON that this JSON Schema describes, and with nothing before or behind it:"
+
+/** The form of the answer: what the model is held to, and what it is told instead where it can be held to nothing. */
+const formOf = ({ format }: Chat) => {
+  if (format === undefined) return { told: [], output: {}, dropped: [] }
+  if (format.type === "json") return { told: [{ text: jsonOnly }], output: {}, dropped: [] }
+  const form = heldForm(format.schema)
+  if (form === undefined) {
+    const text = `${asDescribed}\n${JSON.stringify(format.schema)}`
+    return { told: [{ text }], output: {}, dropped: ["format"] as const }
+  }
+  const output = { format: { type: "json_schema", schema: form.schema } }
+  return { told: [], output, dropped: form.loose ? (["formatRules"] as const) : [] }
 }
 
-const formatOf = ({ format }: Chat): Fields =>
-  format?.type === "schema" ? { format: { type: "json_schema", schema: format.schema } } : {}
+const systemOf = (system: ReadonlyArray<SystemText>): Fields =>
+  system.length === 0 ? {} : { system: toldSystem(system) }
 
 const highestTemperature = 1
 
@@ -164,7 +175,8 @@ const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields
   const thinks = thinking.budget > 0
   const stops = stop.filter((each) => each.trim() !== "")
   const most = maxTokens ?? Math.max(traits.mostTokens ?? usualTokens, thinks ? thinking.budget + usualTokens : 0)
-  const output = { ...(thinking.effort === undefined ? {} : { effort: thinking.effort }), ...formatOf(chat) }
+  const form = formOf(chat)
+  const output = { ...(thinking.effort === undefined ? {} : { effort: thinking.effort }), ...form.output }
   const knownTier = wordIn(tiers, tier)
   const dropped: Array<ChatField> = [
     ...unsaid(chat, user === undefined ? [...told, "safetyId"] : told),
@@ -173,6 +185,7 @@ const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields
     ...(showThoughts === true && !thinks ? (["showThoughts"] as const) : []),
     ...lostSampling(chat, thinks),
     ...(stops.length < stop.length ? (["stop"] as const) : []),
+    ...form.dropped,
     ...(tier !== undefined && knownTier === undefined ? (["tier"] as const) : []),
     ...(tools.some(({ schema }) => topObject(schema).flat) ? (["tools"] as const) : []),
     ...(someItem(chat, isUnsigned) ? (["reasoning"] as const) : []),
@@ -181,7 +194,7 @@ const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields
   const body = {
     model,
     max_tokens: most,
-    ...systemOf(system, chat),
+    ...systemOf([...system, ...form.told]),
     messages,
     ...toolsOf(chat),
     ...samplingOf(chat, thinks),

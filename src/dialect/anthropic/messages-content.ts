@@ -127,13 +127,18 @@ export interface Told {
   readonly messages: ReadonlyArray<Fields>
 }
 
+const trimmedText = (content: unknown): unknown => (typeof content === "string" ? content.trimEnd() : content)
+
 /** The last turn is one that the model goes on with: it may not end with blanks. */
 const trimmedEnd = (messages: ReadonlyArray<Fields>): ReadonlyArray<Fields> => {
   const last = messages.at(-1)
   if (last?.["role"] !== "assistant") return messages
   const { content } = last
-  if (typeof content === "string") return [...messages.slice(0, -1), { ...last, content: content.trimEnd() }]
-  return messages
+  if (!Array.isArray(content)) return [...messages.slice(0, -1), { ...last, content: trimmedText(content) }]
+  const block: unknown = content.at(-1)
+  if (!Predicate.isObject(block) || block["type"] !== "text") return messages
+  const trimmed = [...content.slice(0, -1), { ...block, text: trimmedText(block["text"]) }]
+  return [...messages.slice(0, -1), { ...last, content: trimmed }]
 }
 
 /** Texts of a system's: one, or a block for each where one of them is marked. */

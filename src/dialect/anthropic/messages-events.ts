@@ -50,7 +50,7 @@ const tiers: Readonly<Record<string, string>> = { standard: "default", priority:
 
 type Counts = Record<(typeof counts)[number] | "thinking_tokens", number>
 
-/** The tokens of an answer, of which each word is the last until the next. */
+/** The tokens of an answer, of which each word is the last until the next; some say nothing of them by 0. */
 class Tokens {
   private readonly known: Partial<Counts> = {}
   private tier: string | undefined
@@ -77,7 +77,8 @@ class Tokens {
   }
 
   private takes(name: keyof Counts, value: unknown): void {
-    if (Number.isSafeInteger(value) && Number(value) >= 0) this.known[name] = Number(value)
+    const isNews = Number.isSafeInteger(value) && (Number(value) > 0 || (value === 0 && this.known[name] === undefined))
+    if (isNews) this.known[name] = Number(value)
   }
 }
 

@@ -4,7 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
 import { isSealed } from "../signatures.ts"
-import { type JsonObject, listOf, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
+import { argumentsText, type JsonObject, listOf, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
 
 const imageOf = (block: JsonObject, place: string): ChatPart => {
@@ -112,7 +112,7 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
         // A call by the model itself is what all calls are elsewhere.
         if (Predicate.isObject(caller) && caller["type"] !== "direct") notes.drops("tool_use.caller")
         const id = textOf(block["id"], `${at}.id`)
-        const args = JSON.stringify(block["input"] ?? {})
+        const args = argumentsText(block["input"], `${at}.input`)
         return [{ type: "call", id, name: textOf(block["name"], `${at}.name`), args, ...notes.markOf(block) }]
       }
       case "redacted_thinking":

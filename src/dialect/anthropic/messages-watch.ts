@@ -18,10 +18,13 @@ export const usageOfMessages = (usage: unknown): Usage | undefined => {
   return { prompt, cached, completion: countIn(usage["output_tokens"]), ...(cachedWrite > 0 ? { cachedWrite } : {}) }
 }
 
-// What is said later counts in place of what was said before, as far as it is said.
+// What is said later counts in place of what was said before, as far as it is said; some say nothing by 0.
 const laidOver = (before: unknown, later: unknown): unknown => {
   if (!Predicate.isObject(before) || !Predicate.isObject(later)) return later ?? before
-  return { ...before, ...Object.fromEntries(Object.entries(later).filter(([, value]) => value !== null)) }
+  return {
+    ...before,
+    ...Object.fromEntries(Object.entries(later).filter(([, value]) => value !== null && value !== 0))
+  }
 }
 
 /** Watches one stream. */

@@ -3,7 +3,7 @@
  * name and order.
  */
 import type { ChatMessage, ChatTurnItem } from "../chat.ts"
-import { type JsonObject, type Notes, refuseAt, textOf } from "../request-notes.ts"
+import { argumentsText, type JsonObject, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { Turns } from "../turns.ts"
 import { fieldsOf, manyOf, objectAt } from "./gemini-fields.ts"
 import { unsealedFromGoogle } from "./gemini-seals.ts"
@@ -17,6 +17,9 @@ interface OpenCall {
   readonly name: string
   answered: boolean
 }
+
+// Whatever is no model's is said to it; results have roles of their own in some of Google's examples.
+const others: ReadonlySet<unknown> = new Set(["user", "function", "tool"])
 
 type Text = Exclude<ChatTurnItem, { readonly type: "call" }>
 
@@ -54,7 +57,7 @@ class Reading {
       }
       let calls = 0
       for (const [part, here] of parts) if (this.model(part, here, `call_${at}_${calls}`)) calls += 1
-    } else if (role === "user" || role === "function") {
+    } else if (others.has(role)) {
       this.endModel()
       this.turns.user([])
       for (const [part, here] of parts) this.user(part, here)
@@ -109,7 +112,7 @@ class Reading {
       type: "call",
       id,
       name,
-      args: JSON.stringify(args ?? {}),
+      args: argumentsText(args, `${place}.functionCall.args`),
       ...(signature === undefined ? {} : { signature })
     })
   }

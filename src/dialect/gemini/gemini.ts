@@ -73,6 +73,7 @@ const words: ClientWords = {
   showThoughts: "generationConfig.thinkingConfig.includeThoughts",
   format: "generationConfig.responseSchema",
   reasoning: "contents.parts.thought",
+  formatRules: "generationConfig.responseSchema",
   signature: "contents.parts.thoughtSignature",
   thoughtSignature: "contents.parts.thoughtSignature",
   file: "contents.parts.inlineData",

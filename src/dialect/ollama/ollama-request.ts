@@ -183,7 +183,8 @@ const words: ClientCodec["words"] = {
   effort: "think",
   reasoning: "messages.thinking",
   strict: "tools.function.strict",
-  toolChoice: "tool_choice"
+  toolChoice: "tool_choice",
+  formatRules: "format"
 }
 
 /** How requests of `/api/chat` are read. */

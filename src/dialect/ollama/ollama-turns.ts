@@ -4,10 +4,9 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
-import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
+import { argumentsText, type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { wordIn } from "../word-table.ts"
 import { Turns } from "../turns.ts"
-import { lineObject } from "./ollama-watch.ts"
 
 // How the bytes of images begin, in base64.
 const beginnings: ReadonlyArray<readonly [beginning: string, mediaType: string]> = [
@@ -50,13 +49,6 @@ const partsOf = (text: string, images: ReadonlyArray<ChatPart>): ReadonlyArray<C
 interface OpenCall {
   readonly id: string
   readonly name: string
-}
-
-const argumentsOf = (args: unknown, place: string): string => {
-  if (args === undefined || args === null) return "{}"
-  // Some clients send the text of the object.
-  if (typeof args === "string" && lineObject(args) !== undefined) return args
-  return Predicate.isObject(args) ? JSON.stringify(args) : refuseAt(place, "must be an object")
 }
 
 class Conversation {
@@ -125,7 +117,7 @@ class Conversation {
       // The same in every request that the conversation goes on with.
       id: typeof id === "string" && id !== "" ? id : `call_${at}_${n}`,
       name: textOf(made["name"], `${place}.function.name`),
-      args: argumentsOf(made["arguments"], `${place}.function.arguments`)
+      args: argumentsText(made["arguments"], `${place}.function.arguments`)
     } as const
   }
 
