@@ -52,14 +52,18 @@ export const replicas: Row = {
       })
     )
     let failed = 0
+    // One after the other, so that they take no caches from each other.
     const read = async (gateways: ReadonlyArray<{ readonly pid: number; readonly port: number }>): Promise<number> => {
-      const before = gateways.reduce((sum, { pid }) => sum + cpuOf(pid), 0)
-      const loads = []
-      // One after the other, so that they take no caches from each other: what the one that stands by takes counts as well.
-      for (const { port } of gateways) loads.push(await closedLoop(port, request, level, seconds))
-      failed += loads.reduce((sum, load) => sum + load.failed, 0)
-      const done = loads.reduce((sum, load) => sum + load.done, 0)
-      return (gateways.reduce((sum, { pid }) => sum + cpuOf(pid), 0) - before) / done
+      let cpu = 0
+      let done = 0
+      for (const { pid, port } of gateways) {
+        const before = cpuOf(pid)
+        const load = await closedLoop(port, request, level, seconds)
+        cpu += cpuOf(pid) - before
+        failed += load.failed
+        done += load.done
+      }
+      return cpu / done
     }
     try {
       for (const { sides } of started) for (const [, gateways] of sides) await read(gateways)

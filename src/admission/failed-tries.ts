@@ -31,6 +31,9 @@ interface Tries {
   readonly keys: Array<number>
 }
 
+// Wrong keys that are kept to be told to other processes: whoever tries more is known well enough.
+const mostUntold = 500
+
 /** The address by which somebody is known: of IPv6 the network, which one client has for itself. */
 const known = (address: string): string => {
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, "")
@@ -49,6 +52,8 @@ const levelAt = ({ at, level }: Tries, now: number): number => Math.max(0, level
 /** Wrong keys, by the addresses they come from; times in milliseconds of a clock that only goes on. */
 export class FailedTries {
   private readonly byAddress = new Map<string, Tries>()
+  // There once somebody asks for what is to be told.
+  private untold: Array<Try> | undefined
 
   /** Whether nobody has failed: then there is nothing to look for. */
   get none(): boolean {
@@ -63,7 +68,16 @@ export class FailedTries {
   /** Notes a wrong key; undefined where it has been noted of this address before. */
   failed(address: string | undefined, key: string, now: number): Try | undefined {
     const tried = { who: known(address ?? ""), mark: crc32(key) }
-    return this.note(tried, now) ? tried : undefined
+    if (!this.note(tried, now)) return undefined
+    if (this.untold !== undefined && this.untold.length < mostUntold) this.untold.push(tried)
+    return tried
+  }
+
+  /** Those that came here since they were last asked for, to be told to other processes. */
+  take(): ReadonlyArray<Try> {
+    const taken = this.untold ?? []
+    if (this.untold === undefined || taken.length > 0) this.untold = []
+    return taken
   }
 
   /** Notes a wrong key that somebody else has seen; whether it was none that is known. */

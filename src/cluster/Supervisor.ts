@@ -84,6 +84,7 @@ const onUp = (registry: Registry["Service"], slot: WorkerSlot, message: ToSuperv
       slot.standings = message.backends
       slot.queue = message.queue
       if (message.prompts !== undefined) slot.prompts = [...slot.prompts, ...message.prompts]
+      if (message.tries !== undefined) slot.tries = [...slot.tries, ...message.tries]
       if (message.urgent === true) urgent()
       for (const { name, aliveAgoMs, failedAgoMs, in_flight } of message.backends) {
         const live = registry.snapshot().backends.get(name)?.live
@@ -146,6 +147,7 @@ export const supervise = (
       standings: [],
       queue: undefined,
       prompts: [],
+      tries: [],
       told: new Map(),
       config: undefined,
       status: ""

@@ -184,6 +184,7 @@ export const runWorker = (
     )
     const registry = Context.get(services, Registry)
     const proxy = Context.get(services, Proxy)
+    const api = Context.get(services, Gateway)
     const served = answering(
       Context.get(services, History),
       Context.get(services, Meters),
@@ -291,6 +292,7 @@ export const runWorker = (
             const state = registry.snapshot().backends.get(name)
             if (state !== undefined) takePrompts(state, prompts)
           }
+          for (const [who, mark] of message.tries ?? []) api.tries.note({ who, mark }, performance.now())
           proxy.queues.hears("workers", message.queues ?? [])
           proxy.stir()
           return false
@@ -314,7 +316,6 @@ export const runWorker = (
       if (yield* apply(first)) return
       first = yield* Queue.take(messages)
     }
-    const api = Context.get(services, Gateway)
     const listening = yield* listen({
       hostname: settings.host,
       port,
@@ -342,12 +343,14 @@ export const runWorker = (
       computed.follows(snapshot)
       const prompts = [...computed.take()].map(([name, prompts]) => ({ name, prompts }))
       const queue = proxy.queues.tells(now)
+      const tries = api.tries.take().map(({ mark, who }) => [who, mark] as const)
       return send({
         _tag: "Figures",
-        ...(urgent || proxy.queues.isContended ? { urgent: true } : {}),
+        ...(urgent || proxy.queues.isContended || tries.length > 0 ? { urgent: true } : {}),
         backends: states.map((state) => figuresOf(state, now)),
         ...(queue === undefined ? {} : { queue }),
-        ...(prompts.length === 0 ? {} : { prompts })
+        ...(prompts.length === 0 ? {} : { prompts }),
+        ...(tries.length === 0 ? {} : { tries })
       })
     }
     const pause = Effect.suspend(() => Effect.sleep(proxy.queues.isContended ? contendedMs : figuresEveryMs))

@@ -8,7 +8,7 @@ import type { Backend } from "../backend/backend.ts"
 import type { BackendState, Snapshot } from "../registry/snapshot.ts"
 import type { ToldQueue } from "../admission/queues-elsewhere.ts"
 import { noteSiblings, toldOf } from "./sibling-standings.ts"
-import type { ToWorker, BackendPut, ServerPrompts, SharedStanding } from "./messages.ts"
+import type { ToWorker, BackendPut, ServerPrompts, SharedStanding, Tries } from "./messages.ts"
 import type { Reloader } from "../runtime/Reloader.ts"
 
 /** One worker as its supervisor knows it. */
@@ -23,6 +23,8 @@ export interface WorkerSlot {
   /** What its queue told last, and what has been computed for it since the others were told. */
   queue: ToldQueue | undefined
   prompts: ReadonlyArray<ServerPrompts>
+  /** The wrong keys that were tried there since the others were told. */
+  tries: Tries
   /** What the worker has been told: of each backend, of the config, and how that stands. */
   readonly told: Map<string, BackendState>
   config: ReadConfig | undefined
@@ -140,13 +142,18 @@ export const sendStandings = (slots: ReadonlyArray<WorkerSlot>, snapshot: Snapsh
       queue === undefined ? [] : [{ from: `${number} ${child?.pid}`, told: queue }]
     )
     const prompts = others.flatMap((other) => other.prompts)
+    const tries = others.flatMap((other) => other.tries)
     send(slot.child, {
       _tag: "Others",
       backends,
       ...(queues.length === 0 ? {} : { queues }),
       ...(prompts.length === 0 ? {} : { prompts }),
+      ...(tries.length === 0 ? {} : { tries }),
       ...(told.length === 0 ? {} : { told })
     })
   }
-  for (const slot of slots) slot.prompts = []
+  for (const slot of slots) {
+    slot.prompts = []
+    slot.tries = []
+  }
 }

@@ -86,12 +86,19 @@ const ServerPrompts = Schema.Struct({ name: Schema.String, prompts: Schema.Array
 /** Type of {@link ServerPrompts}. */
 export type ServerPrompts = typeof ServerPrompts.Type
 
+/** Wrong keys: the address that each came from, and by what it is known again. */
+const Tries = Schema.Array(Schema.Tuple([Schema.String, Schema.Finite]))
+
+/** Type of {@link Tries}. */
+export type Tries = typeof Tries.Type
+
 /** How the other workers stand with each backend. */
 const Others = Schema.TaggedStruct("Others", {
   backends: Schema.Array(SharedStanding),
   /** What they tell of their queues, and what has been computed for them. */
   queues: Schema.optionalKey(Schema.Array(Schema.Struct({ from: Schema.String, told: ToldQueue }))),
   prompts: Schema.optionalKey(Schema.Array(ServerPrompts)),
+  tries: Schema.optionalKey(Tries),
   /** What servers told of their work lately. */
   told: Schema.optionalKey(Schema.Array(ToldBackend))
 })
@@ -155,7 +162,8 @@ const Figures = Schema.TaggedStruct("Figures", {
   ),
   /** What its queue tells, where that is anything. */
   queue: Schema.optionalKey(ToldQueue),
-  prompts: Schema.optionalKey(Schema.Array(ServerPrompts))
+  prompts: Schema.optionalKey(Schema.Array(ServerPrompts)),
+  tries: Schema.optionalKey(Tries)
 })
 
 /** From a worker to the supervisor. */

@@ -137,6 +137,8 @@ export class Gateway extends Context.Service<
     readonly paths: ReadonlyArray<string>
     /** The paths where a WebSocket may be opened. */
     readonly socketPaths: ReadonlyArray<string>
+    /** The wrong keys that were tried. */
+    readonly tries: Pick<FailedTries, "note" | "take">
   }
 >()("nexus/runtime/Gateway") {
   /** The surface under the rules of admission of the moment; those of the administration when that has a place of its own. */
@@ -282,7 +284,8 @@ export class Gateway extends Context.Service<
             true
           ),
           paths: forwarded.plainPaths,
-          socketPaths: forwarded.socketPaths
+          socketPaths: forwarded.socketPaths,
+          tries
         })
       })
     )

@@ -62,3 +62,17 @@ test("ten thousand addresses are remembered, those that failed last", () => {
   guess(tries, "10.0.0.1", 10, 20_000)
   expect(tries.waitMs("10.0.0.1", 20_000)).toBeGreaterThan(0)
 })
+
+test("each wrong key that came here is told to other processes once, and none that they told of", () => {
+  const [here, there] = [new FailedTries(), new FailedTries()]
+  here.failed("192.0.2.1", "before anybody asks", 0)
+  expect(here.take()).toEqual([])
+  guess(here, "192.0.2.1", 6, 10)
+  guess(here, "192.0.2.1", 6, 10)
+  there.take()
+  for (const each of here.take()) there.note(each, 10)
+  expect(there.waitMs("192.0.2.1", 10)).toBeGreaterThan(0)
+  expect([...here.take(), ...there.take()]).toEqual([])
+  guess(here, "192.0.2.1", 600, 20)
+  expect(here.take().length).toBe(500)
+})

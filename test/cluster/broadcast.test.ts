@@ -28,6 +28,8 @@ const inForce = (read: ReadConfig) => {
   return { state, reloader: reloader as Reloader["Service"] } // reason: no more of it is asked for telling news
 }
 
+const both: Snapshot = withBackend(withBackend(emptySnapshot, backend("one")), backend("two"))
+
 const tagsOf = ({ told }: Place) =>
   told.map((message) => ("name" in message ? `${message._tag} ${message.name}` : message._tag))
 
@@ -87,6 +89,29 @@ test("a worker whose pipe is gone is told nothing, and nothing fails", () => {
   expect(place.told).toEqual([])
 })
 
+test("a worker hears once which prompts servers have read for the others and which keys were wrong there, and of their queues as they are", () => {
+  const places = [makePlace(1), makePlace(2), makePlace(3)]
+  const slots = places.map(({ slot }) => slot)
+  const prompt = { model: "m", root: 7, per_byte: 0.25, hashes: "AAAAAA==" }
+  for (const slot of slots) {
+    const name = `by ${slot.number}`
+    slot.queue = { served: [{ key: name, seconds: 3, since: 1 }], waiting: [{ group: "m", keys: [[name, 1]] }] }
+    slot.prompts = [{ name, prompts: [prompt] }]
+    slot.tries = [[name, slot.number]]
+  }
+  for (const _ of [1, 2]) sendStandings(slots, both, 1000)
+  for (const [at, { told }] of places.entries()) {
+    const others = places.flatMap(({ slot }, other) => (other === at ? [] : [`by ${slot.number}`]))
+    const [first, second] = told.map((message) => (message._tag === "Others" ? message : undefined))
+    expect(first?.prompts?.map(({ name }) => name)).toEqual(others)
+    expect(first?.tries?.map(([who]) => who)).toEqual(others)
+    expect([second?.prompts, second?.tries]).toEqual([undefined, undefined])
+    for (const message of [first, second])
+      expect(message?.queues?.map(({ told: queue }) => queue.served[0]?.key)).toEqual(others)
+    expect(new Set(first?.queues?.map(({ from }) => from)).size).toBe(2)
+  }
+})
+
 const standing = fc.record({
   name: fc.constantFrom("one", "two"),
   in_flight: fc.nat({ max: 9 }),
@@ -105,8 +130,6 @@ const workers = fc.array(fc.uniqueArray(standing, { selector: ({ name }) => name
   minLength: 1,
   maxLength: 4
 })
-
-const both: Snapshot = withBackend(withBackend(emptySnapshot, backend("one")), backend("two"))
 
 const longest = (all: ReadonlyArray<SharedStanding>, model: string): number | undefined =>
   all

@@ -32,6 +32,7 @@ export const makePlace = (number: number): Place => {
     standings: [],
     queue: undefined,
     prompts: [],
+    tries: [],
     told: new Map(),
     config: undefined,
     status: ""
