@@ -59,7 +59,9 @@ export interface Account {
   readonly rule: BudgetRule
   /** Of whom it is, where each has one; empty otherwise. */
   readonly of: string
+  /** When its period began, and when it ends. */
   from: number
+  to: number
   spent: number
   reserved: number
   /** What others have spent and reserved, as far as this process has heard. */
@@ -101,9 +103,10 @@ export class BudgetBook {
   spend(spender: Spender, at: number, nanos: number, now: number): ReadonlyArray<Account> {
     if (nanos === 0) return []
     // What was spent in a period that is over counts no more.
-    const own = this.accountsOf(spender, now).filter(({ rule }) => periodStart(rule.per, now) <= at)
-    for (const account of own) account.spent += nanos
-    return own
+    const own = this.accountsOf(spender, now)
+    const counting = at >= now ? own : own.filter(({ rule }) => periodStart(rule.per, now) <= at)
+    for (const account of counting) account.spent += nanos
+    return counting
   }
 
   /** Reserves what a request may come to in every budget that it is for, or in none where one has no room for it. */
@@ -190,9 +193,13 @@ export class BudgetBook {
 
   /** The accounts that a spender has a part in. */
   accountsOf(spender: Spender, now: number): ReadonlyArray<Account> {
-    return this.rules.flatMap((rule, at) =>
-      isFor(rule, spender) ? [this.account(rule, at, rule.each === "all" ? "" : spender[rule.each], now)] : []
-    )
+    const accounts: Array<Account> = []
+    for (let at = 0; at < this.rules.length; at += 1) {
+      const rule = this.rules[at]
+      if (rule === undefined || !isFor(rule, spender)) continue
+      accounts.push(this.account(rule, at, rule.each === "all" ? "" : spender[rule.each], now))
+    }
+    return accounts
   }
 
   private account(rule: BudgetRule, at: number, of: string, now: number): Account {
@@ -203,6 +210,7 @@ export class BudgetBook {
         rule,
         of,
         from: periodStart(rule.per, now),
+        to: periodEnd(rule.per, now),
         spent: 0,
         reserved: 0,
         elsewhere: 0,
@@ -218,9 +226,10 @@ export class BudgetBook {
   }
 
   private turn(account: Account, now: number): void {
-    const from = periodStart(account.rule.per, now)
-    if (from <= account.from) return
-    account.from = from
+    // A clock that is set back begins no period again.
+    if (now < account.to) return
+    account.from = periodStart(account.rule.per, now)
+    account.to = periodEnd(account.rule.per, now)
     account.spent = 0
     account.elsewhere = 0
     account.ceiling = undefined
