@@ -26,11 +26,25 @@ export const readTraceparent = (text: string | null): TraceContext | undefined =
 export const traceparentOf = ({ sampled, spanId, traceId }: TraceContext): string =>
   `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`
 
-const wholeRange = 2 ** 56
+const thresholdDigits = 14
+
+// Behind all digits, for a part that is too small for any.
+const aboveAll = "g"
+
+// Digits are compared as text: to make a number of them for each request takes longer than all else that is noted of its trace.
+const thresholdOf = (ratio: number): string => {
+  const digits = BigInt(Math.ceil((1 - ratio) * 2 ** (4 * thresholdDigits))).toString(16)
+  return digits.length > thresholdDigits ? aboveAll : digits.padStart(thresholdDigits, "0")
+}
+
+let known = { ratio: 1, threshold: thresholdOf(1) }
 
 /** Whether a trace is among the part that is recorded: everybody who goes by the same ratio decides the same of it. */
-export const isSampled = (ratio: number, traceId: string): boolean =>
-  ratio >= 1 || (ratio > 0 && Number.parseInt(traceId.slice(-14), 16) >= (1 - ratio) * wholeRange)
+export const isSampled = (ratio: number, traceId: string): boolean => {
+  if (ratio >= 1 || ratio <= 0) return ratio > 0
+  if (ratio !== known.ratio) known = { ratio, threshold: thresholdOf(ratio) }
+  return traceId.slice(-thresholdDigits) >= known.threshold
+}
 
 const poolBytes = 4096
 

@@ -41,7 +41,7 @@ export interface OtlpSender {
 }
 
 /** Requests that wait to be sent, and those that are sent at a time: fewer where they have many attempts. */
-const most = { waiting: 2048, batch: 256, batchBytes: 512 * 1024 } as const
+const most = { waiting: 2048, batch: 512, batchBytes: 512 * 1024 } as const
 
 /** How long the wall clock is believed to keep its distance from the monotonic one, in milliseconds. */
 const steadyMs = 1000
@@ -69,8 +69,8 @@ type Services =
 
 type Sent = "taken" | "later" | "refused"
 
-interface Body {
-  readonly bytes: Uint8Array
+interface Body<Bytes = Uint8Array | ReadonlyArray<Uint8Array>> {
+  readonly bytes: Bytes
   readonly type: string
 }
 
@@ -78,7 +78,7 @@ const bodyOf = (made: {
   readonly _tag: string
   readonly body?: unknown
   readonly contentType?: string | undefined
-}): Body => ({
+}): Body<Uint8Array> => ({
   bytes: made.body instanceof Uint8Array ? made.body : new TextEncoder().encode(String(made.body)),
   type: made.contentType ?? "application/json"
 })
@@ -157,7 +157,7 @@ const makers = Effect.fnUntraced(function* ({ protocol }: OtlpSignal) {
 const jsonEnds = { begin: '{"resourceMetrics":[', end: "]}" } as const
 
 /** Bodies that hold a part of the metrics each as one that holds them all; messages of protobuf only follow one another. */
-const joined = (bodies: ReadonlyArray<Body>, protocol: OtlpSignal["protocol"]): Body => {
+const joined = (bodies: ReadonlyArray<Body<Uint8Array>>, protocol: OtlpSignal["protocol"]): Body => {
   const all = bodies.map(({ bytes }) => bytes)
   if (protocol === "http/protobuf") return { bytes: Buffer.concat(all), type: protobufSpans.contentType }
   const { begin, end } = jsonEnds
@@ -247,7 +247,7 @@ const sendMetrics = Effect.fnUntraced(function* (
     const now = performance.now()
     const aheadMs = ahead(now)
     const times = { start: `${microsOf(started, aheadMs)}000`, now: `${microsOf(now, aheadMs)}000` }
-    const bodies: Array<Body> = []
+    const bodies: Array<Body<Uint8Array>> = []
     for (const metric of otlpMetricsOf(read, times)) {
       bodies.push(
         bodyOf(encode({ resourceMetrics: [{ resource: about, scopeMetrics: [{ scope, metrics: [metric] }] }] }))

@@ -33,12 +33,6 @@ export const varintSize = (value: number): number => {
 /** The UTF-8 of a text. */
 export const utf8 = (text: string): Uint8Array => encoder.encode(text)
 
-/** Whether a text is as long in UTF-8 as it is. */
-export const isAscii = (text: string): boolean => {
-  for (let at = 0; at < text.length; at += 1) if (text.charCodeAt(at) > 127) return false
-  return true
-}
-
 /** A buffer that grows. */
 export class ByteWriter {
   private bytes = new Uint8Array(slack)
@@ -87,9 +81,23 @@ export class ByteWriter {
   /** Text as UTF-8. */
   text(text: string): void {
     const { length } = text
+    if (length <= shortText && this.ascii(text)) return
     this.reserve(length * 3)
-    if (length <= shortText && this.ascii(text, length)) return
     this.at += encoder.encodeInto(text, this.bytes.subarray(this.at)).written
+  }
+
+  /** Text that is as long in UTF-8 as it is; writes nothing and says so where it is not. */
+  ascii(text: string): boolean {
+    const { length } = text
+    this.reserve(length)
+    const { at, bytes } = this
+    for (let from = 0; from < length; from += 1) {
+      const code = text.charCodeAt(from)
+      if (code > 127) return false
+      bytes[at + from] = code
+    }
+    this.at = at + length
+    return true
   }
 
   /** The bytes that hexadecimal digits stand for. */
@@ -142,17 +150,6 @@ export class ByteWriter {
     this.at = from - 2
     this.varint(length)
     this.at += length
-  }
-
-  private ascii(text: string, length: number): boolean {
-    const { at, bytes } = this
-    for (let from = 0; from < length; from += 1) {
-      const code = text.charCodeAt(from)
-      if (code > 127) return false
-      bytes[at + from] = code
-    }
-    this.at = at + length
-    return true
   }
 
   private word(value: number): void {

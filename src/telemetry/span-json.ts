@@ -110,6 +110,6 @@ export const jsonSpans: SpanEncoding = {
     const attributes = jsonAttributes(resource).slice(0, -1)
     const head = `{"resourceSpans":[{"resource":{"attributes":[${attributes}]},"scopeSpans":[{"scope":${json(scope)},"spans":[`
     // The last one has a comma behind it as well.
-    return Buffer.concat([utf8(head), spans.subarray(0, -1), utf8("]}]}]}")])
+    return [utf8(head), spans.subarray(0, -1), utf8("]}]}]}")]
   }
 }

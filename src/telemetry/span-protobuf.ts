@@ -1,7 +1,7 @@
 /**
  * Spans as protobuf: the messages of `opentelemetry/proto/trace/v1`, fields in the order of their numbers.
  */
-import { type ByteWriter, isAscii, utf8, varintSize } from "./byte-writer.ts"
+import { type ByteWriter, utf8, varintSize } from "./byte-writer.ts"
 import {
   type Attributes,
   givenOf,
@@ -81,13 +81,13 @@ const protobufDouble = (out: ByteWriter, key: Uint8Array, value: number): void =
 
 const protobufText = (out: ByteWriter, key: Uint8Array, value: string): void => {
   const { length } = value
-  if (isAscii(value)) {
-    opened(out, key, 1 + varintSize(length) + length)
-    out.byte(tags.text)
-    out.varint(length)
-    out.text(value)
-    return
-  }
+  const from = out.at
+  opened(out, key, 1 + varintSize(length) + length)
+  out.byte(tags.text)
+  out.varint(length)
+  // Nearly all are as long as they are written; what is not is begun anew.
+  if (out.ascii(value)) return
+  out.at = from
   const bytes = utf8(value)
   opened(out, key, 1 + varintSize(bytes.length) + bytes.length)
   field(out, tags.text, bytes)
@@ -193,6 +193,6 @@ export const protobufSpans: SpanEncoding = {
       out.varint(scopeSize)
       out.put(head)
     })
-    return Buffer.concat([before, spans])
+    return [before, spans]
   }
 }

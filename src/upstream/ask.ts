@@ -17,8 +17,8 @@ export interface ShortCall {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
-  /** A body that is no text, in its place. */
-  readonly bytes?: Uint8Array
+  /** A body that is no text, in its place; of pieces that follow each other nothing is written over before it is over. */
+  readonly bytes?: Uint8Array | ReadonlyArray<Uint8Array>
   /** Time for the whole exchange, in milliseconds. */
   readonly timeoutMs: number
   /** Answers larger than this are refused; 4 MiB when absent. */

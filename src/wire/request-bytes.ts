@@ -73,14 +73,27 @@ interface Sent {
   readonly body: RequestBody
 }
 
+// How the lines of known headers begin; empty for those that are left out.
+const lineBegins = new Map<string, string>()
+const mostKnown = 1000
+
+const beginLine = (name: string): string | undefined => {
+  const isOurs = ours.has(name.toLowerCase())
+  if (!isOurs && !goodName.test(name)) return undefined
+  const begin = isOurs ? "" : `${name}: `
+  if (lineBegins.size < mostKnown) lineBegins.set(name, begin)
+  return begin
+}
+
 /** Headers as lines; undefined when one cannot be written. */
 const linesOf = (headers: Readonly<Record<string, string>>): string | undefined => {
   let lines = ""
   for (const name in headers) {
-    if (ours.has(name) || ours.has(name.toLowerCase())) continue
+    const begin = lineBegins.get(name) ?? beginLine(name)
+    if (begin === "") continue
     const value = headers[name] ?? ""
-    if (!goodName.test(name) || badValue.test(value)) return undefined
-    lines += `${name}: ${value}\r\n`
+    if (begin === undefined || badValue.test(value)) return undefined
+    lines += `${begin}${value}\r\n`
   }
   return lines
 }

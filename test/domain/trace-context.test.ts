@@ -54,6 +54,19 @@ describe("sampling", () => {
       )
     ))
 
+  test("is told by the last digits of the trace, as the number that they are", () =>
+    fc.assert(
+      fc.property(hex(32), fc.double({ min: 2 ** -50, max: 1, noNaN: true }), (id, ratio) => {
+        const threshold = BigInt(Math.ceil((1 - ratio) * 2 ** 56))
+        expect(isSampled(ratio, id)).toBe(BigInt(`0x${id.slice(-14)}`) >= threshold)
+      })
+    ))
+
+  test("keeps nothing of a part that is smaller than any number of digits tells", () => {
+    expect(isSampled(1e-30, "f".repeat(32))).toBe(false)
+    expect(isSampled(2 ** -50, "f".repeat(32))).toBe(true)
+  })
+
   test("keeps nothing at 0, everything at 1, and about its part in between", () => {
     const ids = new TraceIds()
     const all = Array.from({ length: 4000 }, () => ids.trace())
