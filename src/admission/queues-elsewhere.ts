@@ -6,8 +6,13 @@ import * as Schema from "effect/Schema"
 
 /** What one process tells of its queue. */
 export const ToldQueue = Schema.Struct({
-  /** Seconds of service that each key has had there since its count began, which is told as well; keys of late alone. */
-  served: Schema.Array(Schema.Struct({ key: Schema.String, seconds: Schema.Finite, since: Schema.Finite })),
+  /**
+   * Seconds of service that each key has had there since its count began: which of its counts that is, and how old it is, in
+   * milliseconds. A key that is not served for a while begins a new one.
+   */
+  served: Schema.Array(
+    Schema.Struct({ key: Schema.String, seconds: Schema.Finite, count: Schema.Int, age_ms: Schema.Finite })
+  ),
   /** The keys that wait for a model, each with the rank of its best class. */
   waiting: Schema.Array(
     Schema.Struct({ group: Schema.String, keys: Schema.Array(Schema.Tuple([Schema.String, Schema.Int])) })
@@ -27,13 +32,15 @@ export interface HeardQueue {
 /** Keys that are told of at most, as served, and as waiting for one of so many models. */
 const mostTold = { served: 1000, keys: 100, groups: 100 } as const
 
-// Whoever has not been served for so long is told of no more, in milliseconds.
-const latelyMs = 60_000
+// Whoever has not been served for so long is told of no more, in milliseconds: what was told is heard by then.
+const latelyMs = 3000
 
 interface Count {
-  seconds: number
+  readonly seconds: number
+  /** Which one it is. */
+  readonly count: number
   readonly since: number
-  at: number
+  readonly at: number
 }
 
 /** What this process has served, by key. */
@@ -45,7 +52,8 @@ export class ServedLately {
   adds(key: string, seconds: number, now: number): void {
     const known = this.counts.get(key)
     this.counts.delete(key)
-    if (known === undefined) this.counts.set(key, { seconds, since: (this.begun += 1), at: now })
+    if (known === undefined || now - known.at >= latelyMs)
+      this.counts.set(key, { seconds, count: (this.begun += 1), since: now, at: now })
     else this.counts.set(key, { ...known, seconds: known.seconds + seconds, at: now })
     if (this.counts.size <= mostTold.served) return
     const [oldest] = this.counts.keys()
@@ -58,7 +66,7 @@ export class ServedLately {
       if (now - at < latelyMs) break
       this.counts.delete(key)
     }
-    return [...this.counts].map(([key, { seconds, since }]) => ({ key, seconds, since }))
+    return [...this.counts].map(([key, { count, seconds, since }]) => ({ key, seconds, count, age_ms: now - since }))
   }
 }
 
@@ -91,14 +99,14 @@ interface Leaving {
 
 /** The queues of all other processes. */
 export class QueuesElsewhere {
-  private readonly counted = new Map<string, ReadonlyMap<string, Pick<Count, "seconds" | "since">>>()
+  private readonly counted = new Map<string, ReadonlyMap<string, Pick<Count, "count" | "seconds">>>()
   private groups: ReadonlyMap<string, WaitingElsewhere> = new Map()
   private keys: ReadonlySet<string> = new Set()
   private readonly leaving = new Map<string, Leaving>()
 
   /**
    * Takes in what all others told last, in place of what they told before. Gives the seconds that each key has had since: what
-   * is told again counts once, and what one had served before it was heard does not count.
+   * is told again counts once, and what one had served long before it was heard does not count.
    */
   hears(all: ReadonlyArray<HeardQueue>): ReadonlyMap<string, number> {
     const fresh = new Map<string, number>()
@@ -106,11 +114,12 @@ export class QueuesElsewhere {
     for (const from of this.counted.keys()) if (!there.has(from)) this.counted.delete(from)
     for (const { from, told } of all) {
       const before = this.counted.get(from)
-      this.counted.set(from, new Map(told.served.map(({ key, ...count }) => [key, count])))
-      if (before === undefined) continue
-      for (const { key, seconds, since } of told.served) {
-        const known = before.get(key)
-        const added = seconds - (known?.since === since ? known.seconds : 0)
+      this.counted.set(from, new Map(told.served.map((each) => [each.key, each])))
+      for (const { age_ms: age, count, key, seconds } of told.served) {
+        const known = before?.get(key)
+        // Whoever was quiet is heard for the first time as well.
+        const had = known?.count === count ? known.seconds : before === undefined && age > latelyMs ? seconds : 0
+        const added = seconds - had
         if (added !== 0) fresh.set(key, (fresh.get(key) ?? 0) + added)
       }
     }

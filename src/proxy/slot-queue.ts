@@ -144,7 +144,7 @@ export class SlotQueue implements Deadline {
     const choice = plan.choose(now)
     if (choice === undefined) return undefined
     // Beside those who wait at other processes it goes in their order.
-    if (this.elsewhere.waitingFor(plan.requested) !== undefined) return "wait"
+    if (this.elsewhere.waitingFor(plan.requested) !== undefined && this.limits().maxQueue > 0) return "wait"
     return choice._tag === "Wait" ? "wait" : plan.takes(choice.attempt)
   }
 

@@ -95,7 +95,10 @@ test("a worker hears once which prompts servers have read for the others and whi
   const prompt = { model: "m", root: 7, per_byte: 0.25, hashes: "AAAAAA==" }
   for (const slot of slots) {
     const name = `by ${slot.number}`
-    slot.queue = { served: [{ key: name, seconds: 3, since: 1 }], waiting: [{ group: "m", keys: [[name, 1]] }] }
+    slot.queue = {
+      served: [{ key: name, seconds: 3, count: 1, age_ms: 0 }],
+      waiting: [{ group: "m", keys: [[name, 1]] }]
+    }
     slot.prompts = [{ name, prompts: [prompt] }]
     slot.tries = [[name, slot.number]]
   }

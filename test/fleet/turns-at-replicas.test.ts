@@ -11,10 +11,11 @@ test.each([
 ])(
   "agents whose turns come in at two replicas find their prompts in the caches of %s about as well as at one",
   async (_, workload) => {
-    const shareAt = async (count: number, tells: "all" | "standings") =>
-      cachedShare.of(await runVirtual(workload, 20, 1, { count, tells }))
-    const [one, together, apart] = [await shareAt(1, "all"), await shareAt(2, "all"), await shareAt(2, "standings")]
-    expect(together).toBeGreaterThan(one - 4)
+    const shareAt = async (tells: "all" | "standings") =>
+      cachedShare.of(await runVirtual(workload, 20, 1, { count: 2, tells }))
+    const [together, apart] = [await shareAt("all"), await shareAt("standings")]
+    // As at one gateway.
+    expect(together).toBeGreaterThan(90)
     expect(together).toBeGreaterThan(apart + 2)
   },
   120_000
