@@ -1,7 +1,7 @@
 /**
  * Figures over time: a large chart, and a line without axes.
  */
-import type { JSX, RefObject } from "preact"
+import type { ComponentChildren, JSX, RefObject } from "preact"
 import { useEffect, useRef } from "preact/hooks"
 import uPlot from "uplot"
 import { dayOf, hourOf, timeOf } from "./words.ts"
@@ -183,7 +183,7 @@ export const FillBar = ({
   share
 }: {
   readonly share: number
-  readonly label: string
+  readonly label: ComponentChildren
   readonly level?: "fine" | "high" | "full"
 }): JSX.Element => (
   <div class={`meter ${level}`}>

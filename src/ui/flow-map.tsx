@@ -51,7 +51,10 @@ export const FlowMap = ({ fleet: { backends, underWay, ended } }: { readonly fle
     ...underWay.map((each) => flowOf(each, true)),
     ...ended.slice(0, 50).map((each) => flowOf(each, false))
   ].filter(({ backend, model }) => model !== "" && backend !== "")
-  if (flows.length === 0) return <p class="dim">Nothing has been asked yet: what flows is drawn here.</p>
+  if (flows.length === 0) {
+    const why = ended.length === 0 ? "Nothing has been asked yet" : "None of the last requests went to a backend"
+    return <p class="dim">{why}: what flows is drawn here.</p>
+  }
   const weigh = (live: boolean): number => (live ? 1000 : 1)
   const weighted = (pick: (flow: (typeof flows)[number]) => string): Map<string, number> => {
     const counts = new Map<string, number>()

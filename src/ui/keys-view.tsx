@@ -29,7 +29,7 @@ const purposeOf = (key: ClientKeyEntry): string => {
     ...(backends === undefined ? [] : [`backends ${backends.join(", ")}`]),
     ...(zones === undefined ? [] : [`zones ${zones.join(", ")}`]),
     ...(networks === undefined ? [] : [`from ${networks.join(", ")}`]),
-    ...(priority === undefined ? [] : [`priority ${priority}`]),
+    ...(priority === undefined || priority === "normal" ? [] : [`priority ${priority}`]),
     ...limitsOf(key)
   ]
   return parts.length === 0 ? "all models" : parts.join("; ")
@@ -39,7 +39,7 @@ const timeOf = ({ expires, not_before: begins, previous_until: previous }: Clien
   const now = Date.now()
   if (begins !== null && begins > now) return `from ${dateOf(begins)} on`
   if (expires !== null) return `${expires <= now ? "expired" : "until"} ${dateOf(expires)}`
-  return previous !== null && previous > now ? `the one before until ${dateOf(previous)}` : "counts"
+  return previous !== null && previous > now ? `the one before until ${dateOf(previous)}` : "always"
 }
 
 const Made = ({ made, onDone }: { readonly made: MadeClientKey; readonly onDone: () => void }): JSX.Element => (
@@ -246,7 +246,7 @@ const facts: ReadonlyArray<Column<ClientKeyEntry>> = [
   { title: "Name", width: "minmax(7rem, 1fr)", narrow: "minmax(0, 1fr)", cell: ({ name }) => name },
   { title: "Owner", width: "minmax(5rem, 0.7fr)", narrow: "minmax(0, 1fr)", cell: ({ owner }) => owner ?? "–" },
   { title: "For", width: "minmax(10rem, 2.5fr)", cell: (key) => <span title={purposeOf(key)}>{purposeOf(key)}</span> },
-  { title: "Counts", width: "minmax(10rem, 1.4fr)", cell: timeOf },
+  { title: "Valid", width: "minmax(10rem, 1.4fr)", cell: timeOf },
   { title: "Made", width: "11rem", cell: ({ made_at: made }) => (made === null ? "–" : dateOf(made)) }
 ]
 
@@ -285,9 +285,9 @@ export const KeysView = (): JSX.Element => {
   const told = limits?._tag === "Done" ? limits.value.limits : []
   const uses = Map.groupBy(told.filter(isListed), ({ name }) => name)
   const taken: Column<ClientKeyEntry> = {
-    title: "Taken of its limits",
-    width: "minmax(12rem, 1.2fr)",
-    narrow: "minmax(0, 1fr)",
+    title: "Taken",
+    width: "minmax(13rem, 1.2fr)",
+    narrow: "3.6rem",
     cell: ({ name }) => <NearestLimit uses={uses.get(name) ?? []} />
   }
   const actions: Column<ClientKeyEntry> = {

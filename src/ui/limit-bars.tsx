@@ -4,13 +4,13 @@
 import type { JSX } from "preact"
 import type { LimitUses } from "../api/keys-api.ts"
 import { FillBar } from "./charts.tsx"
-import { count } from "./words.ts"
+import { count, percent } from "./words.ts"
 
 type LimitUse = LimitUses["limits"][number]
 
 const quotaWords: Readonly<Record<LimitUse["quota"], string>> = {
-  requests_per_minute: "requests a minute",
-  tokens_per_minute: "tokens a minute",
+  requests_per_minute: "requests/min",
+  tokens_per_minute: "tokens/min",
   max_concurrent: "at a time"
 }
 
@@ -21,6 +21,9 @@ const wordsOf = ({ allowed, quota, taken }: LimitUse): string =>
 
 const near = 0.8
 
+// A part of a request that has come back lets none in.
+const isFull = ({ allowed, taken }: LimitUse): boolean => Math.ceil(taken) >= allowed
+
 /** The limit that is nearest, all of them when it is pointed at; nothing where there is none. */
 export const NearestLimit = ({ uses }: { readonly uses: ReadonlyArray<LimitUse> }): JSX.Element | null => {
   const [nearest, ...others] = uses.toSorted((a, b) => shareOf(b) - shareOf(a))
@@ -28,7 +31,16 @@ export const NearestLimit = ({ uses }: { readonly uses: ReadonlyArray<LimitUse> 
   const share = shareOf(nearest)
   return (
     <div title={[nearest, ...others].map(wordsOf).join("; ")}>
-      <FillBar share={share} label={wordsOf(nearest)} level={share >= 1 ? "full" : share >= near ? "high" : "fine"} />
+      <FillBar
+        share={share}
+        level={isFull(nearest) ? "full" : share >= near ? "high" : "fine"}
+        label={
+          <>
+            <b class="share-words">{wordsOf(nearest)}</b>
+            <b class="share-alone">{percent(Math.round(share * 100) / 100)}</b>
+          </>
+        }
+      />
     </div>
   )
 }

@@ -67,14 +67,14 @@ export const ModelsView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element =>
     },
     { title: "Can", width: "minmax(6rem, 1fr)", cell: ({ abilities }) => abilities },
     {
-      title: "Requests",
-      width: "6rem",
+      title: "Requests in all",
+      width: "8rem",
       align: "end",
       cell: ({ figures: known }) => (known === undefined ? "–" : count(known.requests))
     },
     {
-      title: "Pieces/s",
-      width: "5rem",
+      title: "Pieces/s in all",
+      width: "8rem",
       align: "end",
       cell: ({ figures: known }) => (known === undefined ? "–" : number(known.pieces_per_second))
     }

@@ -16,7 +16,7 @@ import {
   clientLanguages,
   type LanguageName
 } from "./client-languages.ts"
-import { span } from "./words.ts"
+import { count, span } from "./words.ts"
 
 interface Answer {
   readonly text: string
@@ -63,9 +63,13 @@ const chatOf = (turns: ReadonlyArray<Turn>): ReadonlyArray<Said> =>
     ...(answer.text === "" ? [] : [{ role: "assistant" as const, text: answer.text }])
   ])
 
+// What came at once has no rate, in milliseconds.
+const leastMs = 10
+
 const speedOf = ({ firstMs, pieces, wholeMs }: Answer): string => {
   if (firstMs === undefined || wholeMs === undefined) return ""
-  const rate = wholeMs > firstMs ? `, ${((pieces / (wholeMs - firstMs)) * 1000).toFixed(1)} pieces a second` : ""
+  const streamedMs = wholeMs - firstMs
+  const rate = streamedMs < leastMs ? "" : `, ${count((pieces / streamedMs) * 1000)} pieces a second`
   return `first token after ${span(firstMs)}, whole after ${span(wholeMs)}${rate}`
 }
 
