@@ -135,6 +135,8 @@ export const RecentRequest = Schema.Struct({
   upstream_model: Schema.String,
   attempts: Schema.Finite,
   failures: Schema.Array(Excluded),
+  /** Why the gateway itself has refused it: the code of the error, and its words where they quote nothing of the request. */
+  refusal: Schema.optionalKey(Schema.String),
   hedge: Schema.optionalKey(HedgeEntry),
   hooks: Schema.optionalKey(Schema.Array(HookNoteEntry)),
   cache: Schema.optionalKey(Schema.Literals(["hit", "miss"])),

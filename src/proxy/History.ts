@@ -60,6 +60,7 @@ interface Texts {
   backend: string
   upstreamModel: string
   failures: ReadonlyArray<AttemptFailure>
+  refusal: string | undefined
   hedge: Hedge | undefined
   hooks: RequestRecord["hooks"]
   waited: ReadonlyArray<number>
@@ -96,6 +97,7 @@ class Ring {
     backend: "",
     upstreamModel: "",
     failures: none,
+    refusal: undefined,
     hedge: undefined,
     hooks: none,
     waited: none,
@@ -145,6 +147,7 @@ class Ring {
     texts.backend = end.backend
     texts.upstreamModel = asked?.model ?? ""
     texts.failures = record.failures.length === 0 ? none : record.failures
+    texts.refusal = end.refusal
     texts.hedge = record.hedge
     texts.hooks = record.hooks
     texts.waited = record.waited
@@ -213,6 +216,7 @@ class Ring {
       upstream_model: texts.upstreamModel,
       attempts: this.number(at, "attempts"),
       failures: texts.failures,
+      ...(texts.refusal === undefined ? {} : { refusal: texts.refusal }),
       ...toldHedge(texts),
       ...toldHooks(texts),
       ...toldLoad(loadMs === inMemory ? undefined : loadMs),

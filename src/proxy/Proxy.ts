@@ -40,7 +40,7 @@ import { Hedging } from "./hedging.ts"
 import { declaredLength } from "./request-body.ts"
 import type { RefusedRequest } from "./request-line.ts"
 import { newRecord, clientClosedStatus, type RequestEnd } from "./record.ts"
-import { type GaveUp, finalAnswer, type Unanswered } from "./final-failure.ts"
+import { type GaveUp, finalAnswer, type Unanswered, refusalWords } from "./final-failure.ts"
 import type { Forwarding } from "./forwarding.ts"
 import { Shadows } from "./shadows.ts"
 import { RequestTrace } from "./request-trace.ts"
@@ -230,7 +230,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     if (failed._tag === "Some") {
       const { value } = failed
       if (value._tag === "GaveUp") return finalAnswer(record, value, random)
-      return { outcome: "refused", backend: "", response: refuse(dialect, value, id) }
+      return { outcome: "refused", backend: "", response: refuse(dialect, value, id), refusal: refusalWords(value) }
     }
     if (!Cause.hasInterruptsOnly(cause)) {
       accounting.defect(id, cause)
@@ -248,10 +248,10 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   }
 
   const answerInstead = (current: RequestRun, cause: Cause.Cause<GatewayError | GaveUp>): RequestEnd => {
-    const { backend, outcome, response } = unanswered(current, cause)
+    const { backend, outcome, refusal, response } = unanswered(current, cause)
     current.respond(response)
     const status = outcome === "client_closed" ? clientClosedStatus : response.status
-    return { outcome, status, backend, bytes: 0, cutPrompt: undefined }
+    return { outcome, status, backend, bytes: 0, cutPrompt: undefined, ...(refusal === undefined ? {} : { refusal }) }
   }
 
   /** Takes in a request; whatever happens then, it is let go by {@link leave}. */

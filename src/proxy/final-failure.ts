@@ -22,7 +22,7 @@ import {
 } from "../domain/upstream-errors.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
 import { errorWords } from "../domain/error-text.ts"
-import { neverRetry } from "../dialect/failures.ts"
+import { failureFor, neverRetry } from "../dialect/failures.ts"
 import { refuse, requestIdHeaders } from "../dialect/refuse.ts"
 import type { Attempt } from "../router/choice.ts"
 import { carriesKey, decisionHeaders, ownAnswerHeaders } from "./answer-head.ts"
@@ -44,6 +44,17 @@ export interface Unanswered {
   /** Who failed last; empty when nobody was asked. */
   readonly backend: string
   readonly response: Response
+  /** Why the gateway itself has refused it. */
+  readonly refusal?: string
+}
+
+// What they say is of the gateway and its settings alone; others may quote the request, which is for its client.
+const ofOurs: ReadonlySet<GatewayError["_tag"]> = new Set(["BudgetExceeded", "Overloaded", "RateLimited"])
+
+/** Why the gateway refuses a request, as it is remembered. */
+export const refusalWords = (error: GatewayError): string => {
+  const { code, message } = failureFor(error)
+  return ofOurs.has(error._tag) ? `${code}: ${message}` : code
 }
 
 const seconds = (ms: number): string => `${Math.round(ms) / 1000} s`

@@ -29,6 +29,8 @@ export interface RequestEnd {
   readonly bytes: number
   /** What the backend has read of a prompt that it has cut. */
   readonly cutPrompt: CutPrompt | undefined
+  /** Why the gateway itself has refused it: nothing that its client has written. */
+  readonly refusal?: string
 }
 
 /** The status that is noted of a request whose client has gone. */

@@ -102,6 +102,12 @@ const Facts = ({ told }: { readonly told: Told }): JSX.Element => {
             ? `${request.phase} for ${span(request.phase_ms)}`
             : `${request.outcome}, ${request.status}`}
         </dd>
+        {"refusal" in request && request.refusal !== undefined ? (
+          <>
+            <dt>Refused for</dt>
+            <dd>{request.refusal}</dd>
+          </>
+        ) : null}
         <dt>Asked for</dt>
         <dd>
           {request.model === "" ? "–" : request.model} at {request.endpoint}

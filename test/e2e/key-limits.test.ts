@@ -87,6 +87,18 @@ describe("a limit that is reached", () => {
     expect((await chat("free")).status).toBe(200)
   })
 
+  test("is remembered as what a request was refused for, which quotes nothing of one", async () => {
+    await chat("ada")
+    await chat("eve")
+    await chat("free", "<secret>")
+    await gateway.quiet()
+    const { requests } = (await askAs(gateway, "boss", "/admin/v1/decisions")).json()
+    const refusals = new Map(requests.map(({ key, refusal }: { key: string; refusal?: string }) => [key, refusal]))
+    expect(refusals.get("eve")).toStartWith("rate_limit_exceeded: Rate limit reached for the owner 'ada': 1 requests")
+    expect(refusals.get("free")).toBe("model_not_found")
+    expect(refusals.get("ada")).toBeUndefined()
+  })
+
   test("is told in Anthropic's headers and shape to its clients", async () => {
     const ask = () => askAs(gateway, "few", "/v1/messages", { model: "small", max_tokens: 5, messages })
     const first = await ask()

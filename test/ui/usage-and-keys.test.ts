@@ -114,7 +114,7 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
         auth: {
           keys: [
             { name: "boss", sha256: "0".repeat(64), admin: true },
-            { name: "ci", sha256: "0".repeat(64), owner: "search", requests_per_minute: 4, max_concurrent: 9 }
+            { name: "ci", sha256: "0".repeat(64), owner: "search", requests_per_minute: 2, max_concurrent: 9 }
           ]
         },
         limits: { owners: [{ name: "search", tokens_per_minute: 100_000 }] },
@@ -132,12 +132,15 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
     await signIn(tab.page, at.gateway, "b")
     await open(tab.page, at.gateway, "keys")
     const row = tab.page.getByRole("row").filter({ hasText: "ci" })
-    await row.getByText("0 of 4 requests/min").waitFor()
-    for (let turn = 0; turn < 4; turn += 1) await chat(at.gateway, {}, `ci-${turn}`, "c")
-    await row.getByText(/[1-4] of 4 requests\/min/).waitFor()
+    await row.getByText("0 of 2 requests/min").waitFor()
+    for (let turn = 0; turn < 3; turn += 1) await chat(at.gateway, {}, `ci-${turn}`, "c")
+    await row.getByText(/[12] of 2 requests\/min/).waitFor()
+    await open(tab.page, at.gateway, "requests/ci-2")
+    await tab.page.getByText("Rate limit reached for the key 'ci': 2 requests per minute").waitFor()
+    await open(tab.page, at.gateway, "keys")
     const others = tab.page.getByRole("region", { name: "Other limits" })
     await others.getByRole("row", { name: /^owner search [\d,]+ of 100k tokens\/min$/ }).waitFor()
-    await others.getByRole("row", { name: /^model m [0-4] of 1,000 requests\/min$/ }).waitFor()
+    await others.getByRole("row", { name: /^model m [0-2] of 1,000 requests\/min$/ }).waitFor()
     expect(tab.faults).toEqual([])
   })
 
