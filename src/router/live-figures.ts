@@ -104,7 +104,7 @@ const liveAt = ({ figures, held }: LiveFigures, at: number, model: string): Live
   const [inFlight = 0, siblings = 0, askedAt = 0, latency = unmeasured, ...end] = noted
   const [wait = 0, load = 0, read = 0, anew = 0, write = 0, cached = 0, full = 0, places = 0, base = unmeasured] = end
   live.inFlight = inFlight
-  live.siblings = { inFlight: siblings, coolUntil: 0, circuits: [] }
+  live.siblings = { inFlight: siblings, answering: siblings, coolUntil: 0, circuits: [] }
   live.askedAt = askedAt
   live.firstByteMs = latency === unmeasured ? undefined : latency
   standingOf(live, model).recalled = {

@@ -88,7 +88,7 @@ describe("the places of a server", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), fc.nat(14), claims, (slots, others, claim) => {
         const candidate = one(slots)
-        candidate.state.live.siblings = { inFlight: others, coolUntil: 0, circuits: [] }
+        candidate.state.live.siblings = { inFlight: others, answering: others, coolUntil: 0, circuits: [] }
         const given = admitted(candidate, Array<Claim>(20).fill(claim))
         expect(given.length + others).toBeLessThanOrEqual(Math.max(slots, others))
         if (claim.leaves === undefined) expect(given.length).toBe(Math.max(0, slots - others))
