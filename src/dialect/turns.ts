@@ -43,6 +43,8 @@ const resultOf = (
   return { text: all.join("\n"), texts: listed ? all : undefined, failed, shown, place, cache: mark }
 }
 
+const silence: ChatMessage = { role: "user", parts: [{ type: "text", text: "" }] }
+
 const isSaid = (part: ChatPart): boolean => part.type !== "text" || part.text.trim() !== ""
 
 /**
@@ -56,6 +58,7 @@ export class Turns {
   private results = new Map<string, Array<CallResult>>()
   private parts: Array<ChatPart> = []
   private answering = false
+  private asked = false
   private openCalls: ReadonlyArray<{ readonly id: string; readonly place: string }> = []
 
   constructor({ anywhere }: { readonly anywhere: boolean }) {
@@ -74,6 +77,7 @@ export class Turns {
   /** Ends the turn of the model: what comes next is said to it. */
   user(parts: ReadonlyArray<ChatPart>): void {
     this.endAssistant()
+    this.asked ||= parts.length > 0
     this.parts.push(...parts.filter(isSaid))
   }
 
@@ -96,7 +100,8 @@ export class Turns {
     this.endAssistant()
     this.endUser()
     this.noneLeft()
-    return this.messages
+    // Nothing said is another thing than nothing asked.
+    return this.messages.length === 0 && this.asked ? [silence] : this.messages
   }
 
   private endAssistant(): void {

@@ -92,6 +92,32 @@ describe("calls at once that a server tells apart by nothing but their names", (
   })
 })
 
+describe("arguments of a call that are an object in quotes", () => {
+  const args = JSON.stringify('{"at":"a","n":12345678901234567890}')
+
+  test("are that object, whole and in pieces", () => {
+    const pieces = [args.slice(0, 7), args.slice(7)].map((piece, n) => ({
+      tool_calls: [
+        {
+          index: 0,
+          ...(n === 0 ? { id: "c" } : {}),
+          function: { ...(n === 0 ? { name: "tide" } : {}), arguments: piece }
+        }
+      ]
+    }))
+    const told = ['tide {"at":"a","n":12345678901234567890}']
+    expect(callsIn(streamed(pieces, "tool_calls"))).toEqual(told)
+    expect(callsIn(whole({ content: null, tool_calls: [called("tide", args, { id: "c" })] }, "tool_calls"))).toEqual(
+      told
+    )
+  })
+
+  test("are left as they are where they are none", () => {
+    const tool_calls = [called("say", '"ahoy"', { id: "c" }), called("cut", '"{', { id: "d" })]
+    expect(callsIn(whole({ content: null, tool_calls }, "length"))).toEqual(['say "ahoy"', 'cut "{'])
+  })
+})
+
 describe("thoughts among the parts of a content, as Mistral tells them", () => {
   const thinking = [{ type: "thinking", thinking: [{ type: "text", text: "Tides" }] }]
 

@@ -171,6 +171,8 @@ const lostSampling = ({ temperature, topK, topP }: Chat, thinks: boolean): Reado
 const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields; dropped: Array<ChatField> } => {
   const { effort, maxTokens, safetyId, showThoughts, stop = [], stream, tier, tools, user } = chat
   const { messages, system } = tellMessages(chat.messages)
+  if (messages.length === 0)
+    throw new Unsayable("messages", "says nothing but blanks, which this model does not answer")
   const thinking = thinkingOf(chat, model, traits)
   const thinks = thinking.budget > 0
   const stops = stop.filter((each) => each.trim() !== "")

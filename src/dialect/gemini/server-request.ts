@@ -99,6 +99,11 @@ const thinksByBudget = /gemini-2(?!\d)|robotics-er-1/
 
 // They think always, if but a little.
 const alwaysThinks = /gemini-[3-9]/
+const alwaysThinksByBudget = /gemini-2\.5-pro/
+
+// Of those who are told how hard to think, not all know the least, and one knows nothing in between.
+const knowsLeast = /flash-lite|gemini-3(?:\.[0-5])?-flash/
+const knowsNoMiddle = /gemini-3-pro/
 
 const partOf = (part: ChatPart): RequestPart => {
   switch (part.type) {
@@ -229,7 +234,19 @@ const budgets: Readonly<Record<string, number>> = {
   max: 24_576
 }
 
+// The least that one can be told that always thinks.
+const leastBudget = 128
+
 const levels: Readonly<Record<string, string>> = { none: "MINIMAL", xhigh: "HIGH", max: "HIGH" }
+
+/** How hard to think, as near as the model can be told, below where it cannot be told so. */
+const levelOf = (effort: string, model: string): string => {
+  const level = wordIn(levels, effort) ?? effort.toUpperCase()
+  const isUnknown =
+    (level === "MINIMAL" && alwaysThinks.test(model) && !knowsLeast.test(model)) ||
+    (level === "MEDIUM" && knowsNoMiddle.test(model))
+  return isUnknown ? "LOW" : level
+}
 
 const isByBudget = (model: string, effort: string): boolean =>
   thinksByBudget.test(model) || (effort === "none" && !alwaysThinks.test(model))
@@ -237,9 +254,9 @@ const isByBudget = (model: string, effort: string): boolean =>
 const thinkingOf = ({ effort, showThoughts }: Chat, model: string): Thinking => {
   const shown: Thinking = showThoughts === true ? { includeThoughts: true } : {}
   if (effort === undefined) return shown
-  const budget = wordIn(budgets, effort)
+  const budget = effort === "none" && alwaysThinksByBudget.test(model) ? leastBudget : wordIn(budgets, effort)
   if (isByBudget(model, effort)) return budget === undefined ? shown : { thinkingBudget: budget, ...shown }
-  return { thinkingLevel: wordIn(levels, effort) ?? effort.toUpperCase(), ...shown }
+  return { thinkingLevel: levelOf(effort, model), ...shown }
 }
 
 const formatOf = ({ format }: Chat): FormConfig => {

@@ -11,7 +11,7 @@ import { SeveralReading } from "../several-answers.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer } from "../Transducer.ts"
 import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.ts"
-import { argumentsIn, beginsAnother } from "./call-pieces.ts"
+import { argumentsIn, beginsAnother, isQuoted, unquoted } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
 import { thoughtsAmong } from "./thinking-parts.ts"
 import { wholeCompletion } from "./usage.ts"
@@ -93,12 +93,13 @@ const stoppedBy = (word: string, choice: Json): ChatStop => {
   return matched === "" ? stop : { reason: "string", text: matched }
 }
 
-/** A call whose name has not come yet keeps its arguments. */
+/** A call; its arguments are kept where its name has not come yet, or where they are in quotes, until they are whole. */
 interface OpenCall {
   readonly index: unknown
   readonly id: string | undefined
   name: string | undefined
   held: string
+  quoted: boolean
   readonly said: GrowingText
 }
 
@@ -168,6 +169,9 @@ class AnswerReading {
     if (finish === undefined || this.stopped) return
     if (finish === "bad") return this.fails(`The backend gave up its answer (finish_reason '${word}')`)
     this.stopped = true
+    for (const [call, { quoted, said: all }] of this.calls.entries()) {
+      if (quoted) this.events.push({ type: "arguments", call, text: unquoted(all.text) })
+    }
     this.events.push({ type: "stop", stop: stoppedBy(word, choice) })
   }
 
@@ -212,7 +216,9 @@ class AnswerReading {
       if (known.held !== "") this.events.push({ type: "arguments", call: at, text: known.held })
     }
     if (text === "") return
+    known.quoted ||= known.said.length === 0 && isQuoted(text)
     known.said.add(text)
+    if (known.quoted) return
     if (known.name === undefined) known.held += text
     else this.events.push({ type: "arguments", call: at, text })
   }
@@ -231,7 +237,7 @@ class AnswerReading {
           : this.calls.findLastIndex((call) => call.id === id)
     const known = this.calls[at]
     if (known !== undefined && !isAnother(known, at)) return at
-    this.calls.push({ index, id, name: undefined, held: "", said: new GrowingText() })
+    this.calls.push({ index, id, name: undefined, held: "", quoted: false, said: new GrowingText() })
     return this.calls.length - 1
   }
 }
