@@ -110,6 +110,8 @@ export interface Kind {
     readonly newerBound: boolean
     /** Whether it gives as many answers to one request as `n` has it. */
     readonly several: boolean
+    /** Whether it takes thoughts back with what they are signed with, in `reasoning_details`. */
+    readonly signedThoughts?: true
   }
   /** What all spellings of a model's name have in common for it; absent where a name is taken to the letter. */
   readonly spelling?: (name: string) => string

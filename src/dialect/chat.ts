@@ -258,6 +258,8 @@ export interface ServerTraits {
   readonly newerBound: boolean
   /** Whether it gives several answers to one request that asks for them. */
   readonly several: boolean
+  /** Whether it takes thoughts back with what they are signed with, as OpenRouter tells of them. */
+  readonly signedThoughts?: true
   /** The most tokens that an answer of the model may have; undefined where nobody says. */
   readonly mostTokens?: number
   /** How the model is told how much to think, where its dialect has several words for that; undefined where nobody says. */

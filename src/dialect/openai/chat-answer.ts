@@ -14,6 +14,7 @@ import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.t
 import { argumentsIn, beginsAnother, isQuoted, unquoted } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
 import { thoughtsAmong } from "./thinking-parts.ts"
+import { signaturesIn } from "./thought-details.ts"
 import { wholeCompletion } from "./usage.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
@@ -152,6 +153,7 @@ class AnswerReading {
   says(delta: Json, likely: unknown): void {
     const thought = thoughtIn(delta)
     if (thought !== "") this.events.push({ type: "reasoning", text: thought })
+    for (const signature of signaturesIn(delta["reasoning_details"])) this.events.push({ type: "signature", signature })
     const text = textIn(delta["content"])
     if (text !== "") this.events.push({ type: "text", text, ...logprobsIn(likely) })
     for (const each of citationsIn(delta["annotations"])) this.events.push(each)

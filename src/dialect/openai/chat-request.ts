@@ -3,12 +3,23 @@
  */
 import * as Result from "effect/Result"
 import type { BadRequest } from "../../domain/errors.ts"
-import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
+import type {
+  Chat,
+  ChatField,
+  ChatMessage,
+  ChatPart,
+  ChatTool,
+  ChatTurnItem,
+  EncodedChat,
+  ServerTraits
+} from "../chat.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
+import { isSealed } from "../signatures.ts"
 import { refusalOf, Unsayable } from "../unsayable.ts"
 import { chatAnswersOf } from "./chat-answer.ts"
+import { thoughtDetail } from "./thought-details.ts"
 
 const encoder = new TextEncoder()
 
@@ -54,7 +65,25 @@ const contentOf = (parts: ReadonlyArray<ChatPart>): unknown => {
 const signatureOf = (signature: string | undefined, original: boolean): Fields =>
   signature === undefined || original ? {} : { extra_content: { google: { thought_signature: signature } } }
 
-const messageOf = (message: ChatMessage, { original }: ServerTraits): Fields => {
+const isSigned = (item: ChatTurnItem & { readonly type: "reasoning" }): boolean =>
+  item.signature !== undefined && !isSealed(item.signature)
+
+/** Thoughts of a turn, with what they are signed with where the server takes that back. */
+const thoughtsOf = (items: ReadonlyArray<ChatTurnItem>, { original, signedThoughts }: ServerTraits): Fields => {
+  const thoughts = items.flatMap((item) => (item.type === "reasoning" ? [item] : []))
+  if (thoughts.length === 0 || original) return {}
+  if (signedThoughts !== true || !thoughts.some(isSigned)) {
+    return { reasoning_content: thoughts.map(({ text }) => text).join("") }
+  }
+  const details = thoughts.map((item, at) => {
+    const { signature, text } = item
+    return thoughtDetail(at, { text, ...(signature !== undefined && isSigned(item) ? { signature } : {}) })
+  })
+  return { reasoning_details: details }
+}
+
+const messageOf = (message: ChatMessage, traits: ServerTraits): Fields => {
+  const { original } = traits
   switch (message.role) {
     case "system":
       return { role: "system", content: message.text }
@@ -69,7 +98,7 @@ const messageOf = (message: ChatMessage, { original }: ServerTraits): Fields => 
       }
     case "assistant": {
       const texts = message.items.flatMap((item) => (item.type === "text" ? [item.text] : []))
-      const thoughts = message.items.flatMap((item) => (item.type === "reasoning" ? [item.text] : []))
+      const thinks = message.items.some(({ type }) => type === "reasoning")
       const calls = message.items.flatMap((item) =>
         item.type === "call"
           ? [
@@ -84,8 +113,8 @@ const messageOf = (message: ChatMessage, { original }: ServerTraits): Fields => 
       )
       return {
         role: "assistant",
-        content: texts.length === 0 && thoughts.length === 0 && calls.length > 0 ? null : texts.join(""),
-        ...(thoughts.length === 0 || original ? {} : { reasoning_content: thoughts.join("") }),
+        content: texts.length === 0 && !thinks && calls.length > 0 ? null : texts.join(""),
+        ...thoughtsOf(message.items, traits),
         ...(calls.length === 0 ? {} : { tool_calls: calls })
       }
     }
@@ -187,7 +216,8 @@ export const encodeChatRequest = (
   const dropped: Array<ChatField> = [...unsaid(chat, [...told, traits.original ? "tier" : "topK"])]
   // Others show what they think in any case.
   if (traits.original && chat.showThoughts === true) dropped.push("showThoughts")
-  dropped.push(...unheld(chat, traits.original ? saidToAll : saidToOthers))
+  const held = traits.original ? saidToAll : saidToOthers
+  dropped.push(...unheld(chat, traits.signedThoughts === true ? [...held, "thoughtSignature"] : held))
   const isNewer = traits.original || (chat.newerBound === true && traits.newerBound)
   const fields: Fields = {
     model,

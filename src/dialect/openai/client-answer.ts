@@ -7,6 +7,7 @@ import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } fro
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { eventsByChoice, SeveralWriting } from "../several-answers.ts"
 import type { Transducer } from "../Transducer.ts"
+import { thoughtDetail } from "./thought-details.ts"
 
 const encoder = new TextEncoder()
 
@@ -93,14 +94,6 @@ const citationOf = (
   url_citation: { url, title, start_index: start, end_index: end ?? length }
 })
 
-/** A thought, or a piece of one, as OpenRouter tells of it: no other host than this one signs them. */
-const detailOf = (index: number, more: Fields): Fields => ({
-  type: "reasoning.text",
-  ...more,
-  format: "anthropic-claude-v1",
-  index
-})
-
 const answerHead = ({ id, model, now }: AnswerContext, object: string): Fields => ({
   id: `chatcmpl-${id}`,
   object,
@@ -179,10 +172,10 @@ class ChunkWriting {
     }
   }
 
-  private think(delta: Fields, detail: Fields): void {
+  private think(delta: Fields, detail: { readonly text?: string; readonly signature?: string }): void {
     const { signatures, thoughts } = this.wishes
     if (thoughts)
-      this.write({ ...delta, ...(signatures ? { reasoning_details: [detailOf(this.thought, detail)] } : {}) })
+      this.write({ ...delta, ...(signatures ? { reasoning_details: [thoughtDetail(this.thought, detail)] } : {}) })
   }
 
   private call(call: number, { id, name, signature }: ChatEvent & { readonly type: "call" }): void {
@@ -345,7 +338,7 @@ const choiceOf = (all: Whole, index: number, wishes: AnswerWishes): Fields => {
     ...(annotations.length === 0 ? {} : { annotations }),
     ...(tellsThoughts && thoughts !== "" ? { reasoning_content: thoughts } : {}),
     ...(tellsThoughts && wishes.signatures
-      ? { reasoning_details: details.map((each, index) => detailOf(index, each)) }
+      ? { reasoning_details: details.map((each, index) => thoughtDetail(index, each)) }
       : {}),
     ...callsOf(calls, wishes)
   }

@@ -6,6 +6,7 @@ import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from 
 import { type JsonObject, listOf, type Notes, refuseAt, shownWord, systemOf, textOf } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
 import { isThinkingPart, thinkingIn } from "./thinking-parts.ts"
+import { isOfAnthropic } from "./thought-details.ts"
 
 const dataUrl = /^data:([^;,]*)(?:;(?!base64,)[^;,]*)*;base64,/i
 
@@ -95,9 +96,6 @@ const joinedTexts = (texts: ReadonlyArray<TextPart>): ReadonlyArray<TextPart> =>
   return [{ type: "text", text: said.map(({ text }) => text).join("") }]
 }
 
-// Marks of those who write them as OpenRouter does, by the host that signed them.
-const ofAnthropic = /^anthropic/
-
 /** Thoughts as they came, whole or in the pieces of a stream, the last of which is what they are signed with. */
 const signedIn = (details: unknown, place: string, notes: Notes): ReadonlyArray<ChatTurnItem> => {
   const found: Array<{ type: "reasoning"; text: string; signature: string | undefined }> = []
@@ -105,7 +103,7 @@ const signedIn = (details: unknown, place: string, notes: Notes): ReadonlyArray<
     if (!Predicate.isObject(each)) continue
     const { data, format, signature, summary, text, thinking } = each
     const said = [text, thinking, summary].find((words) => typeof words === "string") ?? ""
-    const known = format === undefined || (typeof format === "string" && ofAnthropic.test(format))
+    const known = format === undefined || isOfAnthropic(format)
     // What is hidden, or signed by others, can be told to nobody who is asked by way of the hub.
     if (data !== undefined || (!known && typeof signature === "string" && signature !== "")) notes.drops(place)
     const signed = known && typeof signature === "string" && signature !== "" ? signature : undefined

@@ -1,0 +1,87 @@
+import { describe, expect, test } from "bun:test"
+import { Result } from "effect"
+import { kindNamed } from "../../src/backend/all.ts"
+import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
+import { openai } from "../../src/dialect/openai/openai.ts"
+import { transduce } from "../../src/dialect/Transducer.ts"
+import { anyServer, answersFrom, answersTo } from "../kit/codecs.ts"
+
+const client = anthropic.operations[0].client!
+const server = openai.operations[0].server!
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+const bytes = (json: unknown): Uint8Array => encoder.encode(JSON.stringify(json))
+
+const asked = { model: "m", max_tokens: 9, messages: [{ role: "user", content: "go" }] }
+const context = { model: "m", id: "z", now: 0, callIds: new Set<string>() }
+
+const detail = (more: object, format = "anthropic-claude-v1") => ({ type: "reasoning.text", ...more, format, index: 0 })
+
+describe("thoughts that OpenRouter tells with what Anthropic has signed them with", () => {
+  const thinking = { type: "thinking", thinking: "Tides", signature: "sig" }
+
+  test("are signed so to a client of Messages, whole and streamed", () => {
+    const message = { role: "assistant", content: "High.", reasoning: "Tides" }
+    const answer = (signed: object) =>
+      answersTo(client, asked).whole(
+        Result.getOrThrow(
+          answersFrom(server).whole(
+            bytes({
+              choices: [{ index: 0, message: { ...message, reasoning_details: [signed] }, finish_reason: "stop" }]
+            })
+          )
+        ),
+        context
+      )
+    const contentOf = (signed: object) => JSON.parse(decoder.decode(Result.getOrThrow(answer(signed)))).content
+    expect(contentOf(detail({ text: "Tides", signature: "sig" }))[0]).toEqual(thinking)
+    expect(contentOf(detail({ text: "Tides", signature: "sig" }, "google-gemini-v1"))[0].signature).toBe(
+      "nexus.unsigned"
+    )
+    const deltas = [
+      { reasoning: "Tides", reasoning_details: [detail({ text: "Tides" })] },
+      { reasoning_details: [detail({ signature: "sig" })] },
+      { content: "High." }
+    ]
+    const chunks = [...deltas.map((delta) => ({ delta })), { delta: {}, finish_reason: "stop" }].map(
+      (choice) => `data: ${JSON.stringify({ choices: [{ index: 0, ...choice }] })}\n\n`
+    )
+    const events = transduce(answersFrom(server).stream, [encoder.encode(`${chunks.join("")}data: [DONE]\n\n`)])
+    const told = decoder.decode(Buffer.concat([...transduce(answersTo(client, asked).stream(context), events)]))
+    expect(told).toContain('"delta":{"type":"signature_delta","signature":"sig"}')
+    expect(told).not.toContain("nexus.unsigned")
+  })
+
+  test("go back so with the next turn, and are named by no header", () => {
+    const turn = (signature: string) => ({
+      ...asked,
+      messages: [
+        ...asked.messages,
+        {
+          role: "assistant",
+          content: [
+            { ...thinking, signature },
+            { type: "text", text: "High." }
+          ]
+        },
+        ...asked.messages
+      ]
+    })
+    const sent = (signature: string, kind: "openrouter" | "vllm") => {
+      const { chat } = Result.getOrThrow(client.decode(bytes(turn(signature)), undefined))
+      const { body, dropped } = Result.getOrThrow(server.encode(chat, "m", { ...anyServer, ...kindNamed(kind).takes }))
+      return { said: JSON.parse(decoder.decode(body)).messages[1], dropped }
+    }
+    const said = { role: "assistant", content: "High." }
+    expect(sent("sig", "openrouter")).toEqual({
+      said: { ...said, reasoning_details: [detail({ text: "Tides", signature: "sig" })] },
+      dropped: []
+    })
+    expect(sent("nexus.unsigned", "openrouter")).toEqual({ said: { ...said, reasoning_content: "Tides" }, dropped: [] })
+    expect(sent("sig", "vllm")).toEqual({
+      said: { ...said, reasoning_content: "Tides" },
+      dropped: ["thoughtSignature"]
+    })
+  })
+})
