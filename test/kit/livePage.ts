@@ -4,7 +4,8 @@
 import type { Page } from "playwright-core"
 import type { Secrets } from "../../src/config/compile.ts"
 import { type FakeUpstream, good, startUpstream } from "./FakeUpstream.ts"
-import { createHash } from "node:crypto"
+import { createHash, generateKeyPairSync } from "node:crypto"
+import { writeFileSync } from "node:fs"
 import { json } from "./answers.ts"
 import { backendFor, type Gateway, type Process, type SettingsTree, startGateway, startProcess } from "./gateway.ts"
 import type { Step } from "./rawServer.ts"
@@ -90,6 +91,9 @@ export const startFleet = async (folder: string): Promise<FleetAtWork> => {
     sha256: createHash("sha256").update(`${name}-key`).digest("hex"),
     ...more
   })
+  const jwks = `${folder}/jwks.json`
+  const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
+  writeFileSync(jwks, JSON.stringify({ keys: [{ ...publicKey.export({ format: "jwk" }), kid: "1", alg: "ES256" }] }))
   const settings = (priority: number) => ({
     server: { watch_config: false },
     backends: [
@@ -102,10 +106,13 @@ export const startFleet = async (folder: string): Promise<FleetAtWork> => {
       store: `${folder}/keys.sqlite`,
       keys: [
         keyOf("boss", { admin: true }),
-        keyOf("search", { owner: "search team" }),
-        keyOf("chat", { owner: "web", requests_per_minute: 600 })
-      ]
+        keyOf("search", { owner: "search team", requests_per_minute: 10 }),
+        keyOf("chat", { owner: "web", tokens_per_minute: 100_000, max_concurrent: 4 })
+      ],
+      // Its keys are told by a file: nobody is asked.
+      issuers: [{ name: "corp", issuer: "https://login.example/corp", audience: ["nexus"], jwks_file: jwks }]
     },
+    limits: { owners: [{ name: "search team", tokens_per_minute: 20_000 }] },
     usage: { enabled: true, path: `${folder}/usage.sqlite` },
     budgets: [{ name: "month", each: "key", per: "month", soft_usd: 8, hard_usd: 900 }],
     prices: [{ model: "*", input_usd: 10, output_usd: 400_000 }]
@@ -115,6 +122,11 @@ export const startFleet = async (folder: string): Promise<FleetAtWork> => {
     await chat(gateway, { model: "qwen3:8b", stream: turn % 2 === 0 }, `search-${turn}`, "search-key")
   for (let turn = 0; turn < 3; turn += 1)
     await chat(gateway, { model: "llama3.3:70b", stream: true }, `chat-${turn}`, "chat-key")
+  await fetch(`${gateway.url}/admin/v1/revocations`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${bossKey}`, "content-type": "application/json" },
+    body: JSON.stringify({ name: "corp:alice", issued_before: "now" })
+  })
   gateway.rewrite(settings(5))
   return {
     gateway,
