@@ -182,6 +182,11 @@ describe("a stream of chat as lines of Ollama's", () => {
     expect(textOf(transduce(through, [streamOf([delta({ content: "a\nb" }, "stop")])])).split("\n")).toHaveLength(3)
     expect(events([delta({ content: "a\nb" }, "stop")])[0]).toMatchObject({ message: { content: "a\nb" } })
   })
+
+  test("brings line ends of Unicode whole to Ollama's client for Python, which would end a line there", () => {
+    const told = textOf(transduce(through, [streamOf([delta({ content: "a\u2028b\u2029c\u0085d" }, "stop")])]))
+    expect(told).toContain('"a\\u2028b\\u2029c\\u0085d"')
+  })
 })
 
 describe("a whole answer of chat in Ollama's dialect", () => {

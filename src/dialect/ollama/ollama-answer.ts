@@ -55,6 +55,13 @@ interface Said {
   readonly tool_calls?: ReadonlyArray<unknown>
 }
 
+// Python's readers of lines, that of Ollama's own client among them, end a line here as well.
+const lineEnds = /[\u0085\u2028\u2029]/g
+
+const escaped = (end: string): string => `\\u${end.charCodeAt(0).toString(16).padStart(4, "0")}`
+
+const lineOf = (value: unknown): string => `${JSON.stringify(value).replaceAll(lineEnds, escaped)}\n`
+
 const saying = (form: Form, { content = "", thinking, tool_calls: calls }: Said) => {
   const thought = thinking === undefined ? {} : { thinking }
   if (form === "generate") return { response: content, ...thought }
@@ -139,9 +146,7 @@ const streamEncoder =
     start: () => {
       const telling = new Telling(form, context, passed)
       let over = false
-      const lines = (...values: ReadonlyArray<unknown>) => [
-        encoder.encode(values.map((value) => `${JSON.stringify(value)}\n`).join(""))
-      ]
+      const lines = (...values: ReadonlyArray<unknown>) => [encoder.encode(values.map(lineOf).join(""))]
       const fail = (error: string) => {
         over = true
         return lines({ error })
