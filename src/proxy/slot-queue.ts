@@ -222,7 +222,7 @@ export class SlotQueue implements Deadline {
 
   /** Takes over what all others of a sort told last. */
   hears(of: SiblingOf, all: ReadonlyArray<HeardQueue>): void {
-    if (all.length === 0 && !this.heard.has(of)) return
+    if (all.length === 0 && (this.heard.get(of)?.length ?? 0) === 0) return
     this.heard.set(of, all)
     const { elsewhere, schedule } = this
     const had = elsewhere.hears([...this.heard.values()].flat())
