@@ -29,11 +29,16 @@ export const cpuOfThreads = (pid: number): number =>
     }
   }, 0)
 
-/** The same of a process and all that it has started and that still run. */
-export const cpuOfFamily = (pid: number): number => {
-  const children = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "latin1").split(" ")
-  return children.filter(Boolean).reduce((sum, child) => sum + cpuOfFamily(Number(child)), cpuOf(pid))
-}
+/** What a process has started and what still runs. */
+export const childrenOf = (pid: number): ReadonlyArray<number> =>
+  readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "latin1")
+    .split(" ")
+    .filter(Boolean)
+    .map(Number)
+
+/** Processor time of a process and all that it has started and that still run. */
+export const cpuOfFamily = (pid: number): number =>
+  childrenOf(pid).reduce((sum, child) => sum + cpuOfFamily(child), cpuOf(pid))
 
 /** Processor time the whole machine has used, in microseconds: to tell that others were at work. */
 export const cpuOfMachine = (): number => {
@@ -48,17 +53,29 @@ export const rssOf = (pid: number): number => {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024
 }
 
-/** Sockets that a process has open. */
-export const socketsOf = (pid: number): number => {
+/** The inodes of the sockets that a process has open. */
+const inodesOf = (pid: number): ReadonlyArray<string> => {
   const folder = `/proc/${String(pid)}/fd`
-  const isSocket = (name: string): boolean => {
+  return readdirSync(folder).flatMap((name) => {
     try {
-      return readlinkSync(`${folder}/${name}`).startsWith("socket:")
+      return /^socket:\[(\d+)\]/.exec(readlinkSync(`${folder}/${name}`))?.[1] ?? []
     } catch {
-      return false
+      return []
     }
-  }
-  return readdirSync(folder).filter(isSocket).length
+  })
+}
+
+/** Sockets that a process has open. */
+export const socketsOf = (pid: number): number => inodesOf(pid).length
+
+/** Connections that a process has taken on a port, of IPv4. */
+export const connectionsOf = (pid: number, port: number): number => {
+  const end = `:${port.toString(16).toUpperCase().padStart(4, "0")}`
+  const lines = readFileSync("/proc/net/tcp", "latin1").split("\n").slice(1)
+  const fields = lines.map((line) => line.trim().split(/\s+/))
+  const open = fields.filter(([, local, , state]) => local?.endsWith(end) === true && state === "01")
+  const own = new Set(inodesOf(pid))
+  return open.filter((each) => own.has(each[9] ?? "")).length
 }
 
 /** Name of the processor. */
