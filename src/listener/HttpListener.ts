@@ -2,7 +2,12 @@
  * A strict HTTP/1.1 server on bare sockets: who may connect, and one look at all connections in place of a timer for each.
  */
 import { AnswerDate } from "./response-head.ts"
-import { type ConnectionLimits, type ConnectionShared, ServerConnection } from "./server-connection.ts"
+import {
+  type ConnectionLimits,
+  type ConnectionShared,
+  type RefusalText,
+  ServerConnection
+} from "./server-connection.ts"
 import type { ServerExchange } from "./server-exchange.ts"
 
 /** What bounds a listener. */
@@ -46,12 +51,16 @@ export interface ListenerOptions {
   readonly handle: (exchange: ServerExchange, connection: ServerConnection) => void
   /** Called with the status of each request that is refused before anybody sees it. */
   readonly onRefused?: (status: number) => void
+  /** What the client of such a request is told; the reason as plain text when absent. */
+  readonly told?: (reason: string) => RefusalText
   /** The time of the day, in milliseconds since the epoch. */
   readonly wallMs: () => number
 }
 
 /** Time between two looks at the connections, in milliseconds. */
 export const lookEveryMs = 500
+
+const plainly = (reason: string): RefusalText => ({ type: "text/plain; charset=utf-8", text: `${reason}\n` })
 
 const isLoopback = (address: string): boolean => address === "::1" || /^(?:::ffff:)?127\./.test(address)
 
@@ -102,7 +111,7 @@ export class HttpListener {
   private readonly close: () => void
   private onEmpty: () => void = () => undefined
 
-  constructor({ handle, hostname, limits, onRefused, port, reusePort, socket, tls, wallMs }: ListenerOptions) {
+  constructor({ handle, hostname, limits, onRefused, port, reusePort, socket, tls, told, wallMs }: ListenerOptions) {
     const date = new AnswerDate(wallMs, () => performance.now())
     const guests = new Guests(limits)
     this.guests = guests
@@ -110,6 +119,7 @@ export class HttpListener {
       limits,
       handle,
       onRefused: onRefused ?? (() => undefined),
+      told: told ?? plainly,
       date: () => date.current,
       time: 0,
       stopping: false,

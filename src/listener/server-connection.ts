@@ -39,6 +39,12 @@ export interface ConnectionLimits extends ReaderLimits {
   readonly requests: number
 }
 
+/** What is told of a refusal: in ASCII alone. */
+export interface RefusalText {
+  readonly type: string
+  readonly text: string
+}
+
 /** What the connections of one listener share. */
 export interface ConnectionShared {
   readonly limits: ConnectionLimits
@@ -46,6 +52,8 @@ export interface ConnectionShared {
   readonly handle: (exchange: ServerExchange, connection: ServerConnection) => void
   /** Called for a request that is not taken. */
   readonly onRefused: (status: number) => void
+  /** What its client is told. */
+  readonly told: (reason: string) => RefusalText
   readonly date: () => string
   /** The time of the last look at all connections, in milliseconds. */
   time: number
@@ -215,10 +223,10 @@ export class ServerConnection implements RequestSink, ExchangeControl {
     this.shared.onRefused(status)
     // Nothing can be told of a body that goes wrong once its answer has begun.
     if (this.exchange?.isAnswered !== true && this.phase !== "past") {
-      const lines = "Content-Type: text/plain; charset=utf-8\r\n"
-      const body = `${reason}\n`
-      const head = answerHeadText(status, { lines, dated: false }, { length: body.length }, "close", this.date())
-      this.out.text(head + body)
+      const { text, type } = this.shared.told(reason)
+      const lines = `Content-Type: ${type}\r\n`
+      const head = answerHeadText(status, { lines, dated: false }, { length: text.length }, "close", this.date())
+      this.out.text(head + text)
     }
     this.abandon()
   }
