@@ -11,7 +11,7 @@ import { childrenOf, connectionsOf, cpuOf, cpuOfFamily } from "../procfs.ts"
 import { connect, get, type Wire } from "../wire.ts"
 
 // Requests a second that both are given, which one worker has room for.
-const equalRate = 3000
+const equalRate = 1000
 
 const counts = [1, 2] as const
 

@@ -1,5 +1,6 @@
 /**
- * What goes out on a connection: written at once as far as the socket takes it, kept in order beyond that.
+ * What goes out on a connection: written at once as far as the socket takes it, kept in order beyond that. The chunks that are
+ * given in one turn go out in one write at its end.
  */
 
 /** What is used of a socket to write to it. */
@@ -8,8 +9,26 @@ export interface OutboundSocket {
   readonly write: (bytes: Uint8Array, from: number, length: number) => number
 }
 
-// Everything of this size, in bytes, is put together here before it is written; nothing is kept in it.
+// Everything of this size, in bytes, is put together here before it is written; nothing is kept in it beyond a turn.
 const scratch = Buffer.allocUnsafeSlow(64 * 1024)
+
+// Whose chunks of this turn wait in it, and how many bytes of them.
+let holder: Outbound | undefined
+let held = 0
+let isDue = false
+
+const endTurn = (): void => {
+  isDue = false
+  holder?.push()
+}
+
+const waits = (outbound: Outbound, length: number): void => {
+  holder = outbound
+  held = length
+  if (isDue) return
+  isDue = true
+  queueMicrotask(endTurn)
+}
 
 const lineEnd = Buffer.from("\r\n")
 // Digits of a size, two line ends.
@@ -57,34 +76,44 @@ export class Outbound {
   /** Writes a body behind what precedes it. */
   body(bytes: Uint8Array): void {
     const before = this.takeBefore()
-    if (before.length + bytes.byteLength > scratch.length) {
+    const from = this.room(before.length + bytes.byteLength)
+    if (from === undefined) {
       if (before !== "") this.own(Buffer.from(before, "latin1"))
       return this.own(bytes)
     }
-    const at = scratch.write(before, 0, "latin1")
+    const at = from + scratch.write(before, from, "latin1")
     scratch.set(bytes, at)
-    this.copied(at + bytes.byteLength)
+    this.sends(at + bytes.byteLength)
   }
 
-  /** Writes a piece as a chunk, behind what precedes it. */
+  /** Writes a piece as a chunk, behind what precedes it: at the end of this turn, or with what is written before that. */
   chunk(piece: Uint8Array): void {
     const size = piece.byteLength
     const before = this.takeBefore()
-    if (before.length + size + chunkExtra > scratch.length) {
+    const at = this.room(before.length + size + chunkExtra)
+    if (at === undefined) {
       this.own(Buffer.from(`${before}${size.toString(16)}\r\n`, "latin1"))
       this.own(piece)
       return this.own(lineEnd)
     }
-    const from = lineEndAt(sizeAt(before === "" ? 0 : scratch.write(before, 0, "latin1"), size))
+    const from = lineEndAt(sizeAt(before === "" ? at : at + scratch.write(before, at, "latin1"), size))
     scratch.set(piece, from)
-    this.copied(lineEndAt(from + size))
+    const to = lineEndAt(from + size)
+    if (this.waiting > 0) return this.sends(to)
+    waits(this, to)
   }
 
   /** Writes a text in Latin-1 behind what precedes it. */
   text(text: string): void {
     const all = this.takeBefore() + text
-    if (all.length > scratch.length) this.own(Buffer.from(all, "latin1"))
-    else if (all !== "") this.copied(scratch.write(all, 0, "latin1"))
+    const from = this.room(all.length)
+    if (from === undefined) this.own(Buffer.from(all, "latin1"))
+    else this.sends(from + scratch.write(all, from, "latin1"))
+  }
+
+  /** Writes the chunks of this turn now. */
+  push(): void {
+    if (holder === this) this.sends(held)
   }
 
   /** Writes what waits, as far as the socket takes it now; whether any of it was taken. */
@@ -105,9 +134,22 @@ export class Outbound {
 
   /** Forgets what waits. */
   clear(): void {
+    if (holder === this) holder = undefined
     this.queue.length = 0
     this.waiting = 0
     this.before = ""
+  }
+
+  // Where so many bytes may be put together, behind the chunks of this turn; undefined where there is no room.
+  private room(size: number): number | undefined {
+    if (holder === this && held + size <= scratch.length) return held
+    holder?.push()
+    return size <= scratch.length ? 0 : undefined
+  }
+
+  private sends(length: number): void {
+    if (holder === this) holder = undefined
+    if (length > 0) this.copied(length)
   }
 
   private takeBefore(): string {

@@ -388,6 +388,7 @@ export class ServerConnection implements RequestSink, ExchangeControl {
     this.wrote()
     this.reader.stop()
     this.holdBack()
+    this.out.push()
     if (this.out.unsent === 0) this.fin()
   }
 
@@ -399,6 +400,7 @@ export class ServerConnection implements RequestSink, ExchangeControl {
   }
 
   private leave(): void {
+    this.out.push()
     this.socket.end()
     this.closed()
   }
