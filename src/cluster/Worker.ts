@@ -322,6 +322,7 @@ export const runWorker = (
       fetch: api.handle,
       plainPaths: api.paths,
       socketPaths: api.socketPaths,
+      unread: api.unread,
       reusePort: true,
       wire: settings.wire
     }).pipe(Effect.tapError(({ reason }) => send({ _tag: "Failed", reason })))

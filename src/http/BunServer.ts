@@ -71,6 +71,8 @@ export interface ListenOptions {
   readonly socketPaths?: ReadonlyArray<string>
   /** Called when `fetch` throws or rejects. */
   readonly onDefect?: (error: unknown) => Response
+  /** What is told, on our own listener, of a request that cannot be read, for a reason; that alone when absent. */
+  readonly unread?: (reason: string) => { readonly type: string; readonly text: string }
   /** Silence after which a connection without a request is closed, in seconds. */
   readonly idleSeconds?: number
   /** Several processes may share the port (Linux). */

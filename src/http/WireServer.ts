@@ -29,19 +29,6 @@ const socketLimits = { messageBytes: maxMessageBytes, idleMs: socketIdleSeconds 
 
 const nothing = new Uint8Array(0)
 
-// Of a request that cannot be read nobody knows the dialect: the shape is the one that most clients read.
-const told = (reason: string) => ({
-  type: "application/json",
-  text: JSON.stringify({
-    error: {
-      message: reason.charAt(0).toUpperCase() + reason.slice(1),
-      type: "invalid_request_error",
-      param: null,
-      code: null
-    }
-  })
-})
-
 /** Listens until the scope closes; requests still under way are then cut. */
 export const listenOnWire = (options: ListenOptions): Effect.Effect<Listening, ListenFailed, Scope.Scope> =>
   Effect.gen(function* () {
@@ -84,7 +71,7 @@ export const listenOnWire = (options: ListenOptions): Effect.Effect<Listening, L
         socket,
         reusePort,
         limits: { ...usualLimits, idleMs: idleSeconds * 1000 },
-        told,
+        ...(options.unread === undefined ? {} : { told: options.unread }),
         wallMs: () => clock.currentTimeMillisUnsafe(),
         handle
       })

@@ -9,7 +9,7 @@ import { BadRequest, Forbidden, NotFound, UriTooLong, type GatewayError } from "
 import { Dialects } from "../dialect/all.ts"
 import type { Dialect, DialectRoute } from "../dialect/Dialect.ts"
 import { Routes } from "../dialect/routes.ts"
-import { placesOf, refuse } from "../dialect/refuse.ts"
+import { placesOf, refusalBody, refuse } from "../dialect/refuse.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import {
   corsHeaders,
@@ -133,6 +133,8 @@ export class Gateway extends Context.Service<
     readonly handle: Handle
     /** What is asked there: the administration and what tells of the gateway; nothing is forwarded. */
     readonly administer: Handle
+    /** What is told of a request that cannot be read, so that nobody knows its dialect. */
+    readonly unread: (reason: string) => { readonly type: string; readonly text: string }
     /** The paths of what is forwarded, where they name no model. */
     readonly paths: ReadonlyArray<string>
     /** The paths where a WebSocket may be opened. */
@@ -283,6 +285,11 @@ export class Gateway extends Context.Service<
             (_, route) => route === undefined || route.passage?.change !== undefined,
             true
           ),
+          unread: (reason) => {
+            const [dialect] = dialects
+            const message = reason.charAt(0).toUpperCase() + reason.slice(1)
+            return { type: dialect.types.whole, text: refusalBody(dialect, new BadRequest({ message, param: null })) }
+          },
           paths: forwarded.plainPaths,
           socketPaths: forwarded.socketPaths,
           tries

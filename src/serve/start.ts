@@ -90,6 +90,7 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
     fetch: api.handle,
     plainPaths: api.paths,
     socketPaths: api.socketPaths,
+    unread: api.unread,
     wire: server.wire
   })
   ;({ port } = listening)

@@ -119,7 +119,7 @@ describe("with server.wire = own", () => {
         message: "A body has a length or comes in chunks, not both",
         type: "invalid_request_error",
         param: null,
-        code: null
+        code: "bad_request"
       }
     })
     expect(end).toBe("in order")
