@@ -14,6 +14,10 @@ export interface PromptChain {
   readonly root: number
   /** Whether an earlier request of its conversation has been seen by this process. */
   readonly known?: boolean
+  /** Which one it is of the requests that this process has seen. */
+  readonly nth?: number
+  /** Which share of them went on with a conversation of late. */
+  readonly continuing?: number
 }
 
 // A block is as large as a quarter of a thousandth of a long prompt, and a few sentences of a short one: the grid is the same
@@ -122,6 +126,18 @@ export const endsOf = (count: number): ReadonlyArray<number> => {
   return ends
 }
 
+/** How many blocks two chains have in common. */
+export const commonBlocks = ({ hashes: one }: PromptChain, { hashes: other }: PromptChain): number => {
+  let from = 0
+  let to = Math.min(one.length, other.length)
+  while (from < to) {
+    const middle = (from + to) >>> 1
+    if (one[middle] === other[middle]) from = middle + 1
+    else to = middle
+  }
+  return from
+}
+
 /**
  * How much a conversation is drawn to a server, by its root: the same in every process, so that whoever begins it there is
  * followed by those who know nothing of that.
@@ -136,12 +152,18 @@ export const attraction = (root: number, server: string): number => {
 // Conversations that are known at most.
 const mostConversations = 20_000
 
+// Share of requests that go on with a conversation while little has been seen, and the weight of a new one.
+const usuallyContinuing = 0.5
+const fresh = 0.05
+
 /** The conversations that were seen of late. */
 export class Conversations {
   // In the order in which they were seen last.
   private readonly roots = new Set<number>()
+  private seen = 0
+  private continuing = usuallyContinuing
 
-  /** Takes a chain in; gives it with whether its conversation was known. */
+  /** Takes a chain in; gives it with what is known of its conversation, and of all. */
   sees(chain: PromptChain): PromptChain {
     const { root } = chain
     const known = this.roots.delete(root)
@@ -150,6 +172,8 @@ export class Conversations {
       if (oldest !== undefined) this.roots.delete(oldest)
     }
     this.roots.add(root)
-    return known ? { ...chain, known } : chain
+    this.seen += 1
+    this.continuing += fresh * ((known ? 1 : 0) - this.continuing)
+    return { ...chain, known, nth: this.seen, continuing: this.continuing }
   }
 }

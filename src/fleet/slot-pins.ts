@@ -1,7 +1,7 @@
 /**
  * Which conversation each slot of a server holds that can be told which slot is to take a request, and which one to tell.
  */
-import type { PromptChain } from "./prompt-chain.ts"
+import { commonBlocks, type PromptChain } from "./prompt-chain.ts"
 
 /** What one slot is known of. */
 interface Slot {
@@ -101,18 +101,6 @@ const newSlot = (): Slot => ({
   givenAt: 0,
   contested: false
 })
-
-/** How many blocks two chains have in common. */
-const commonBlocks = ({ hashes: one }: PromptChain, { hashes: other }: PromptChain): number => {
-  let from = 0
-  let to = Math.min(one.length, other.length)
-  while (from < to) {
-    const middle = (from + to) >>> 1
-    if (one[middle] === other[middle]) from = middle + 1
-    else to = middle
-  }
-  return from
-}
 
 const nowhere: SlotPlace = { named: undefined, slot: undefined, own: false, cached: 0, lost: 0 }
 

@@ -28,8 +28,10 @@ interface WholeSpeeds {
 
 /** Speeds of one server with one model; times in milliseconds. */
 export class Speeds {
+  // Milliseconds for a token; Infinity for one that turned out to show nothing.
   private readonly readings: Array<number> = []
-  private next = 0
+  private noted = 0
+  // What they come to; undefined until somebody asks.
   private perRead: number | undefined
   private base: number | undefined
   // Writing as a line over how many were written at once, by weighted sums.
@@ -49,7 +51,9 @@ export class Speeds {
 
   /** Milliseconds for a token that is read; undefined while none was measured. */
   get readMs(): number | undefined {
-    return this.perRead ?? this.ofWhole()?.readMs
+    if (this.readings.length === 0) return this.ofWhole()?.readMs
+    this.perRead ??= this.truest()
+    return this.perRead === Infinity ? this.ofWhole()?.readMs : this.perRead
   }
 
   /** Milliseconds that the smallest request takes to its first token; undefined while none was measured. */
@@ -57,18 +61,37 @@ export class Speeds {
     return this.base
   }
 
-  /** Notes that it took so long to the first token, with so many tokens to read before it, those of others included. */
-  reads(tokens: number, ms: number): void {
+  /**
+   * Notes that it took so long to the first token, with so many tokens to read before it, those of others included. Gives which
+   * reading that was, to be corrected; 0 where it shows no more than what every request costs.
+   */
+  reads(tokens: number, ms: number): number {
     if (tokens < leastRead) {
       // Whatever made it many times slower is over.
       const isOver = this.base === undefined || ms * recovered < this.base
       this.base = isOver || this.base === undefined ? ms : this.base + fresh * (ms - this.base)
-      return
+      return 0
     }
-    this.readings[this.next] = Math.max(leastMs, ms - Math.min(this.base ?? 0, ms / 2)) / tokens
-    this.next = (this.next + 1) % kept
+    this.readings[this.noted % kept] = this.perToken(tokens, ms)
+    this.perRead = undefined
+    this.noted += 1
+    return this.noted
+  }
+
+  /** Notes how many tokens a reading had to read, once that is told. */
+  corrects(reading: number, tokens: number, ms: number): void {
+    if (reading === 0 || this.noted - reading >= kept) return
+    this.readings[(reading - 1) % kept] = tokens < leastRead ? Infinity : this.perToken(tokens, ms)
+    this.perRead = undefined
+  }
+
+  private perToken(tokens: number, ms: number): number {
+    return Math.max(leastMs, ms - Math.min(this.base ?? 0, ms / 2)) / tokens
+  }
+
+  private truest(): number {
     const sorted = this.readings.toSorted((a, b) => a - b)
-    this.perRead = sorted[Math.floor((sorted.length - 1) * (1 - truthful))]
+    return sorted[Math.floor((sorted.length - 1) * (1 - truthful))] ?? Infinity
   }
 
   /** Notes that a token of an answer took so long while so many were written. */

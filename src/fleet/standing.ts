@@ -2,10 +2,12 @@
  * How one server stands with one model: what it works on now, and what has been learned of it. Times in milliseconds.
  */
 import { PromptCache } from "./prompt-cache.ts"
-import type { PromptChain } from "./prompt-chain.ts"
+import { commonBlocks, type PromptChain } from "./prompt-chain.ts"
+import type { Running, Seen, Work } from "./running.ts"
 import { type Pinned, type Pinning, type SlotPlace, SlotPins } from "./slot-pins.ts"
 import { Slots } from "./slots.ts"
 import { Speeds } from "./speeds.ts"
+import { RecentTurns } from "./recent-turns.ts"
 
 /** What an expected end is made of, in milliseconds. */
 export interface ExpectedEnd {
@@ -15,69 +17,19 @@ export interface ExpectedEnd {
   load: number
   /** To read what is not cached, what others have it read before, and what is pushed out of its cache. */
   read: number
-  /** How much of that is for what of its own prompt is not cached. */
-  anew: number
+  /** What it counts for that others are kept waiting, now or later. */
+  hindrance: number
   /** To write the answer. */
   write: number
   /** Tokens of the prompt that are likely to be cached there. */
   cached: number
 }
 
-/** What a request asks of a server. */
-export interface Work {
-  /** Tokens of its prompt, as they are estimated. */
-  readonly prompt: number
-  /** Tokens that its answer is likely to have; 0 where nothing is written. */
-  readonly output: number
-  /** Whether its answer comes in one piece, so that nothing is seen of it before its end. */
-  readonly whole?: boolean
-  /** Slots of each server that it and its like leave free; none when absent. */
-  readonly leaves?: number | undefined
-  /** Whose it is; absent where nobody is told apart. */
-  readonly key?: string | undefined
-  /** Absent where it is not known, or no matter. */
-  readonly chain: PromptChain | undefined
-}
-
-/** What an answer told of its tokens; `cached` where the server tells it. */
-interface Tokens {
-  readonly prompt: number
-  readonly cached: number
-  readonly completion: number
-}
-
-/** What was seen of an answer. */
-export interface Seen {
-  readonly tokens: Tokens | undefined
-  /** Pieces that were written, about as many as tokens, where none were told. */
-  readonly written: number
-  /** Whether it came in one piece. */
-  readonly whole: boolean
-}
-
-/** A request that a server works on. */
-export interface Running {
-  readonly work: Work
-  readonly at: number
-  /** Tokens that were likely to be cached, and blocks of its chain. */
-  readonly cached: number
-  /** Tokens of its own that were to be read. */
-  readonly own: number
-  /** Tokens that were to be read before its own, and how many requests were there. */
-  readonly ahead: number
-  readonly behind: number
-  /** Where it is, of a server that can be told so. */
-  readonly pinned: Pinned | undefined
-  /** When its answer has begun; 0 before. */
-  firstAt: number
-  /** The most answers that were under way at once since it came, until its own began. */
-  most: number
-  /** Whether its model has to be loaded first. */
-  isLoading: boolean
-}
-
 // Weight of a new sample.
 const fresh = 0.2
+
+// Of those whose prompts are not read yet so many are looked at for what they have in common with another one.
+const unreadLooked = 8
 
 // Weight of a sample of what is seldom.
 const seldom = 0.05
@@ -115,6 +67,7 @@ export class Standing {
   readonly speeds = new Speeds()
   readonly slots = new Slots()
   readonly cache = new PromptCache()
+  readonly turns = new RecentTurns()
   /** How many of those that it works on leave slots free. */
   leaving = 0
   /** How many of them have begun to answer. */
@@ -142,8 +95,21 @@ export class Standing {
   cachedOf(work: Work): number {
     const { chain } = work
     if (chain === undefined) return 0
-    const depth = this.cache.depthOf(chain)
+    const depth = Math.max(this.cache.depthOf(chain), this.pins === undefined ? this.sharedWithUnread(chain) : 0)
     return depth === 0 ? 0 : (chain.ends[depth - 1] ?? 0) * this.perByte(work, chain)
+  }
+
+  // Blocks that are there once those are read that came before: where all share one cache they are found then.
+  private sharedWithUnread(chain: PromptChain): number {
+    if (this.unread <= 0) return 0
+    let most = 0
+    for (let at = this.running.length - 1, looked = 0; at >= 0 && looked < unreadLooked; at -= 1) {
+      const each = this.running[at]
+      if (each === undefined || each.firstAt !== 0) continue
+      looked += 1
+      if (each.work.chain !== undefined) most = Math.max(most, commonBlocks(each.work.chain, chain))
+    }
+    return most
   }
 
   /** The slot that a request would be given; undefined where none is known. */
@@ -177,9 +143,22 @@ export class Standing {
     const cached = pinned?.slot === undefined ? this.cachedOf(work) : pinned.cached
     const own = Math.max(0, this.promptTokens(work) - cached)
     const ahead = this.toRead(now)
+    if (work.chain !== undefined) this.turns.begins(work.chain, own)
     const { running: all, speaking: most } = this
     const behind = all.length
-    const running = { work, at: now, pinned, cached, own, ahead, behind, firstAt: 0, most, isLoading: false }
+    const running = {
+      work,
+      at: now,
+      pinned,
+      cached,
+      own,
+      ahead,
+      behind,
+      firstAt: 0,
+      most,
+      isLoading: false,
+      reading: 0
+    }
     this.running.push(running)
     this.unread += own
     if (work.leaves !== undefined) this.leaving += 1
@@ -203,6 +182,8 @@ export class Standing {
   answers(running: Running, now: number, cold: boolean, others = 0): number {
     const place = this.running.indexOf(running)
     if (place >= 0 && running.firstAt === 0) this.unread -= running.own
+    const { chain } = running.work
+    if (chain !== undefined && running.pinned === undefined) this.cache.holds(chain, this.perByte(running.work, chain))
     running.firstAt = now
     this.lateMs *= 1 - seldom
     this.speaking += 1
@@ -224,7 +205,8 @@ export class Standing {
       now - this.endedAt < expected * lateTimes + leastLateMs
     if (isLate && this.endedAt > running.at) this.slots.waited(Math.max(1, running.most) + others)
     else this.slots.begins(working, others)
-    if (!isLate) this.speeds.reads(running.ahead + this.promptTokens(running.work) - running.cached, took)
+    if (!isLate)
+      running.reading = this.speeds.reads(running.ahead + this.promptTokens(running.work) - running.cached, took)
     return beyond
   }
 
@@ -289,6 +271,13 @@ export class Standing {
       if (output === 0) this.speeds.reads(read, took)
       else this.speeds.answersWhole(read, Math.max(1, count), took)
     } else if (count > 4) {
+      if (this.tellsCached && tokens !== undefined) {
+        this.speeds.corrects(
+          running.reading,
+          running.ahead + tokens.prompt - tokens.cached,
+          running.firstAt - running.at
+        )
+      }
       this.speeds.writes((now - running.firstAt) / count, (atOnce + running.behind + 1) / 2)
     }
     if (chain === undefined) return
@@ -307,6 +296,7 @@ export class Standing {
   /** Another process had it compute a prompt; `perByte` is tokens for each byte of its chain. */
   hears(chain: Pick<PromptChain, "ends" | "hashes" | "root">, perByte: number): void {
     this.cache.holds(chain, perByte)
+    this.turns.isHere(chain.root)
     this.pins?.isGivenElsewhere(chain.root)
   }
 

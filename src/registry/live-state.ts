@@ -6,7 +6,8 @@ import type { KnownSlots, Model, ToldLoads } from "../domain/server.ts"
 import type { Pinning } from "../fleet/slot-pins.ts"
 import { Residency } from "../fleet/residency.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
-import { type Running, type Seen, Standing, type Work } from "../fleet/standing.ts"
+import type { Running, Seen, Work } from "../fleet/running.ts"
+import { Standing } from "../fleet/standing.ts"
 import { abandonTrial, circuitAllows, beginTrial, closedCircuit, failCircuit, type Circuit } from "../domain/circuit.ts"
 
 /** How other processes stand with a backend; times in monotonic milliseconds. */

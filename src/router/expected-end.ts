@@ -3,13 +3,15 @@
  */
 import { locality, mayLoad, showsSlots, slotsAtFirst, slotFieldOf } from "../backend/backend.ts"
 import type { Weights } from "../domain/routing.ts"
-import type { ExpectedEnd, Standing, Work } from "../fleet/standing.ts"
+import type { PromptChain } from "../fleet/prompt-chain.ts"
+import type { Work } from "../fleet/running.ts"
+import type { ExpectedEnd, Standing } from "../fleet/standing.ts"
 import { type LiveState, standingOf } from "../registry/live-state.ts"
 import { type Candidate, inRotation } from "../registry/snapshot.ts"
 import { isLatencyIgnored } from "./candidate-columns.ts"
 
 /** One of which nothing is known. */
-export const noEnd = (): ExpectedEnd => ({ wait: 0, load: 0, read: 0, anew: 0, write: 0, cached: 0 })
+export const noEnd = (): ExpectedEnd => ({ wait: 0, load: 0, read: 0, hindrance: 0, write: 0, cached: 0 })
 
 /** The best speeds that are known of some servers: what was never measured counts as good as they are. */
 export interface BestSpeeds {
@@ -18,6 +20,8 @@ export interface BestSpeeds {
   readonly writeMs: number
   /** Tokens that their answers have had, on average; Infinity where there was none. */
   readonly answer: number
+  /** Whether one of them has had a turn of the conversation. */
+  readonly continues: boolean
 }
 
 /** What a decision goes by beside the candidates. */
@@ -38,8 +42,13 @@ const orNone = (best: number): number => (best === Infinity ? 0 : best)
 export const baseOf = ({ firstByteMs }: LiveState, { recalled, speeds }: Standing): number | undefined =>
   recalled !== undefined ? recalled.baseMs : (speeds.baseMs ?? (speeds.readMs === undefined ? firstByteMs : undefined))
 
-/** The best speeds of these. */
-export const bestSpeeds = (lives: ReadonlyArray<LiveState>, standings: ReadonlyArray<Standing>): BestSpeeds => {
+/** The best speeds of these, for a turn of a conversation. */
+export const bestSpeeds = (
+  lives: ReadonlyArray<LiveState>,
+  standings: ReadonlyArray<Standing>,
+  chain: PromptChain | undefined
+): BestSpeeds => {
+  let continues = chain?.known === true
   let readMs = Infinity
   let baseMs = Infinity
   let writeMs = Infinity
@@ -57,12 +66,14 @@ export const bestSpeeds = (lives: ReadonlyArray<LiveState>, standings: ReadonlyA
     readMs = least(speeds.readMs, readMs)
     baseMs = least(baseOf(live, standing), baseMs)
     writeMs = least(speeds.writeMs(running.length + 1), writeMs)
+    continues ||= chain !== undefined && standing.turns.has(chain.root)
   }
   return {
     readMs: orNone(readMs),
     baseMs: orNone(baseMs),
     writeMs: orNone(writeMs),
-    answer: answering === 0 ? Infinity : answers / answering
+    answer: answering === 0 ? Infinity : answers / answering,
+    continues
   }
 }
 
@@ -97,7 +108,7 @@ export const capacityOf = (candidates: ReadonlyArray<Candidate>, claim: Claim): 
   const healthy = candidates.filter(({ state }) => inRotation(state))
   const standings = healthy.map(({ model, state }) => standingOf(state.live, model.id))
   const lives = healthy.map(({ state }) => state.live)
-  const { answer, readMs, writeMs } = bestSpeeds(lives, standings)
+  const { answer, readMs, writeMs } = bestSpeeds(lives, standings, undefined)
   const places = healthy.reduce((sum, candidate, at) => {
     const standing = standings[at]
     const own = standing === undefined ? 0 : placesAt(candidate, standing, claim)
@@ -170,7 +181,7 @@ export const expectEnd = (
   )
   end.load = loadMs(candidate, now)
   end.read = (standing.toRead(now) + prompt - cached + pushedOut) * readMs + baseMs + (past ? 0 : standing.lateBy(now))
-  end.anew = (prompt - cached) * readMs
+  end.hindrance = hindranceOf(standing, work.chain, prompt - cached, best) * readMs
   // How long an answer is depends on what is asked, and not on who is.
   end.write = Math.min(work.output, best.answer) * writeMs
   end.cached = cached
@@ -222,14 +233,26 @@ const share = (weights: Weights, part: keyof Weights): number => {
 // So much, in milliseconds, is common to all: a few milliseconds outweigh no priority.
 const common = 100
 
-// What a server reads anew keeps all waiting that it works on, and takes room in its cache: by so much more it counts than the
-// time that its own request waits for it. On simulated agents (bench/fleet --virtual, A and G) the slowest twentieth of the
-// first tokens came in about half the time; half as much brought less, more brought nothing more.
-const hindrance = 2
+// What a server has to read keeps all waiting that it works on, and takes room in its cache. So what it reads anew of a conversation
+// counts so many times more, and for a new one, which comes back, a turn of each that was there of late does, as far as conversations
+// go on at all. On simulated agents (bench/fleet --virtual, A and G) the slowest twentieth of the first tokens came in half the time by the
+// first, and sooner again by a seventh by the second; more of either brought nothing more.
+const burdens = { anew: 2, turns: 2 } as const
+
+const hindranceOf = (
+  standing: Standing,
+  chain: PromptChain | undefined,
+  unread: number,
+  { continues }: BestSpeeds
+): number => {
+  if (chain === undefined) return 0
+  const { continuing = 0, nth = 0 } = chain
+  return continues ? burdens.anew * unread : burdens.turns * continuing * standing.turns.tokensBy(nth)
+}
 
 /** An expected end as one number, in milliseconds, with the parts as the weights have them. */
-export const weighedTime = ({ anew, load, read, wait, write }: ExpectedEnd, weights: Weights): number =>
-  common + share(weights, "load") * wait + share(weights, "latency") * (load + read + hindrance * anew + write)
+export const weighedTime = ({ hindrance, load, read, wait, write }: ExpectedEnd, weights: Weights): number =>
+  common + share(weights, "load") * wait + share(weights, "latency") * (load + read + hindrance + write)
 
 /** By how much a time counts for more at a priority that is not the best at hand. */
 export const aversion = (priority: number, best: number, weights: Weights): number =>

@@ -90,7 +90,7 @@ const figuresOf = (
   end.wait,
   end.load,
   end.read,
-  end.anew,
+  end.hindrance,
   end.write,
   end.cached,
   isFull ? 1 : 0,
@@ -102,13 +102,14 @@ const liveAt = ({ figures, held }: LiveFigures, at: number, model: string): Live
   const live = newLiveState()
   const noted = figures.slice(at, at + perCandidate)
   const [inFlight = 0, siblings = 0, askedAt = 0, latency = unmeasured, ...end] = noted
-  const [wait = 0, load = 0, read = 0, anew = 0, write = 0, cached = 0, full = 0, places = 0, base = unmeasured] = end
+  const [wait = 0, load = 0, read = 0, hindrance = 0, write = 0, cached = 0, full = 0, places = 0, base = unmeasured] =
+    end
   live.inFlight = inFlight
   live.siblings = { inFlight: siblings, answering: siblings, coolUntil: 0, circuits: [] }
   live.askedAt = askedAt
   live.firstByteMs = latency === unmeasured ? undefined : latency
   standingOf(live, model).recalled = {
-    end: { wait, load, read, anew, write, cached },
+    end: { wait, load, read, hindrance, write, cached },
     baseMs: base === unmeasured ? undefined : base,
     isFull: full === 1,
     places

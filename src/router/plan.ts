@@ -23,7 +23,8 @@ import { upstreamName, type NameTarget } from "./names.ts"
 import { ablePool, promptMatters, emptyPool, type Pool, poolOf, refreshPool } from "./candidate-columns.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
 import type { Mutable } from "effect/Types"
-import type { Recalled, Standing, Work } from "../fleet/standing.ts"
+import type { Work } from "../fleet/running.ts"
+import type { Recalled, Standing } from "../fleet/standing.ts"
 import { type Claim, baseOf, bestSpeeds, type BestSpeeds, expectEnd, noEnd, placesAt } from "./expected-end.ts"
 import type { Attempt, Choice, ScoredCandidate } from "./choice.ts"
 import { lastResort, mistrusted } from "./last-resort.ts"
@@ -305,7 +306,7 @@ export class Plan implements DecisionBasis {
     const known = this.bests[place]
     if (known !== undefined) return known
     const { lives, standings } = ablePool(this.targets[place]?.candidates ?? nobody, nothing)
-    return (this.bests[place] = bestSpeeds(lives, standings))
+    return (this.bests[place] = bestSpeeds(lives, standings, this.work.chain))
   }
 
   private input(now: number, ahead: (standing: Standing) => number): StrategyInput {

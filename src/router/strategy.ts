@@ -3,7 +3,8 @@
  */
 import type { Strategy, Weights } from "../domain/routing.ts"
 import { attraction } from "../fleet/prompt-chain.ts"
-import type { Standing, Work } from "../fleet/standing.ts"
+import type { Work } from "../fleet/running.ts"
+import type { Standing } from "../fleet/standing.ts"
 import { standingOf } from "../registry/live-state.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 import type { Pool } from "./candidate-columns.ts"
@@ -183,7 +184,7 @@ export const chooseCandidate = (
   if (candidates.length < 2) return candidates[0]
   switch (draw.strategy) {
     case "smart":
-      return smartest(pool, [], bestSpeeds(pool.lives, pool.standings), draw, isNative)?.candidate
+      return smartest(pool, [], bestSpeeds(pool.lives, pool.standings, draw.work.chain), draw, isNative)?.candidate
     case "priority_only":
       return foremost(candidates, isNative)
     case "round_robin":

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
 import { Slots } from "../../src/fleet/slots.ts"
-import { type Running, Standing } from "../../src/fleet/standing.ts"
+import type { Running } from "../../src/fleet/running.ts"
+import { Standing } from "../../src/fleet/standing.ts"
 
 /** A server that works on `slots` requests at once, in the order in which they come, in virtual milliseconds. */
 const served = (slots: number, answers: number, varied: (index: number) => number): Standing => {

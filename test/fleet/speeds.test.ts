@@ -49,6 +49,43 @@ describe("the speeds of a server", () => {
     )
   })
 
+  test("are the same whether what was read is known at once or told later", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 64, max: 9000 }), fc.integer({ min: 64, max: 9000 }), rate), {
+          minLength: 1,
+          maxLength: 60
+        }),
+        (all) => {
+          const told = new Speeds()
+          const known = new Speeds()
+          for (const [supposed, read, readMs] of all) {
+            told.corrects(told.reads(supposed, read * readMs), read, read * readMs)
+            known.reads(read, read * readMs)
+          }
+          expect(told.readMs).toBe(known.readMs)
+        }
+      )
+    )
+  })
+
+  test("are not changed by what is told of a reading that counts no more", () => {
+    const speeds = new Speeds()
+    const first = speeds.reads(1000, 100)
+    for (let at = 0; at < 24; at += 1) speeds.reads(1000, 400)
+    speeds.corrects(first, 64, 100)
+    expect(speeds.readMs).toBeCloseTo(0.4)
+  })
+
+  test("are not those of a prompt that turned out to have been cached", () => {
+    const speeds = new Speeds()
+    speeds.corrects(speeds.reads(8000, 40), 10, 40)
+    expect(speeds.readMs).toBeUndefined()
+    speeds.reads(1000, 400)
+    speeds.reads(1000, 400)
+    expect(speeds.readMs).toBeCloseTo(0.4)
+  })
+
   test("follow a server that has become slower, within as many samples as are kept", () => {
     const speeds = new Speeds()
     for (let at = 0; at < 24; at += 1) speeds.reads(1000, 100)

@@ -310,8 +310,8 @@ test("a request that goes past a full server which would be done sooner says so;
       { ...one, priority: 1 }
     ])
     const ends = [
-      { wait: 60_000, load: 0, read, anew: 0, write: 0, cached: 0 },
-      { wait: 0, load: 0, read: 2000, anew: 0, write: 0, cached: 0 }
+      { wait: 60_000, load: 0, read, hindrance: 0, write: 0, cached: 0 },
+      { wait: 0, load: 0, read: 2000, hindrance: 0, write: 0, cached: 0 }
     ]
     for (const [at, { state }] of (snapshot.candidates.get("a") ?? []).entries()) {
       const end = ends[at]
@@ -335,8 +335,8 @@ test("a conversation leaves its server only for one where it is done sooner by m
         { ...one, priority: 1 }
       ])
       const ends = [
-        { wait: 0, load: 0, read: anew * (1 + sooner), anew: 0, write: 0, cached: 0 },
-        { wait: 0, load: 0, read: anew, anew, write: 0, cached: 0 }
+        { wait: 0, load: 0, read: anew * (1 + sooner), hindrance: 0, write: 0, cached: 0 },
+        { wait: 0, load: 0, read: anew, hindrance: 2 * anew, write: 0, cached: 0 }
       ]
       for (const [at, { state }] of (snapshot.candidates.get("a") ?? []).entries()) {
         const end = ends[at]

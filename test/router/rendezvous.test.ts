@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
 import { promptChain, type PromptChain } from "../../src/fleet/prompt-chain.ts"
+import { standingOf } from "../../src/registry/live-state.ts"
 import type { Snapshot } from "../../src/registry/snapshot.ts"
 import { Plan } from "../../src/router/plan.ts"
 import { anyNeeds, now, plainSettings, snapshotOf, type Standing } from "../kit/generators.ts"
@@ -37,11 +38,27 @@ const chainOf = (words: string, instructions = system): PromptChain => {
   return promptChain(Buffer.from(JSON.stringify({ model: "a", messages })))
 }
 
+/** Servers that read a token in a tenth of a millisecond, each with so many conversations that had a turn of 3,000 tokens there. */
+const livedIn = (conversations: ReadonlyArray<number>): Snapshot => {
+  const snapshot = processOf(conversations.map(() => 0))
+  let nth = 0
+  for (const [at, { live }] of [...snapshot.backends.values()].entries()) {
+    const standing = standingOf(live, "a")
+    standing.speeds.reads(3000, 300)
+    for (let each = 0; each < (conversations[at] ?? 0); each += 1) {
+      nth += 1
+      standing.turns.begins({ ...chainOf("Hello"), root: nth, nth }, 3000)
+    }
+  }
+  return snapshot
+}
+
 const settings = { ...plainSettings, affinity: true }
 
-const placeOf = (chain: PromptChain, snapshot: Snapshot, turn: number): string | undefined => {
+const placeOf = (chain: PromptChain, snapshot: Snapshot, turn: number, tokens?: number): string | undefined => {
+  const needs = anyNeeds("a")
   const plan = new Plan(
-    anyNeeds("a"),
+    tokens === undefined ? needs : { ...needs, promptTokens: tokens },
     settings,
     snapshot,
     { turn, random: () => 0.5 },
@@ -105,5 +122,39 @@ describe("a conversation that no server is known to hold", () => {
   test("of too few words to be kept goes to who was asked longest ago", () => {
     const snapshot = processOf([5, 3, 9])
     expect(placeOf(chainOf("Hi", "Short."), snapshot, 0)).toBe("b1")
+  })
+})
+
+describe("a conversation that begins", () => {
+  const fewest = (conversations: ReadonlyArray<number>): ReadonlyArray<string> =>
+    conversations.flatMap((count, at) => (count === Math.min(...conversations) ? [`b${String(at)}`] : []))
+  const counts = fc.array(fc.nat(7), { minLength: 2, maxLength: 6 })
+
+  test("goes where the fewest others have been of late, as long as conversations go on", () => {
+    fc.assert(
+      fc.property(counts, fc.double({ min: 0.2, max: 1, noNaN: true }), (conversations, continuing) => {
+        const chain = { ...chainOf("What is new?"), root: 1000, nth: 100, known: false, continuing }
+        expect(fewest(conversations)).toContain(placeOf(chain, livedIn(conversations), 0) ?? "")
+      })
+    )
+  })
+
+  test("goes to any of them where none ever goes on", () => {
+    const all = fc.sample(fc.string({ minLength: 4, maxLength: 40 }), { numRuns: 200, seed: 7 })
+    const places = all.map((words) => {
+      const chain = { ...chainOf(words), nth: 100, known: false, continuing: 0 }
+      return placeOf(chain, livedIn([0, 7]), 0)
+    })
+    expect(new Set(places)).toEqual(new Set(["b0", "b1"]))
+  })
+
+  test("is not one that another process has begun: that goes where it is held, however many are there", () => {
+    const chain = { ...chainOf("What is new?"), nth: 100, known: false, continuing: 1 }
+    const snapshot = livedIn([7, 0])
+    const first = [...snapshot.backends.values()][0]
+    if (first === undefined) throw new Error("no backend")
+    expect(placeOf(chain, snapshot, 0, 4000)).toBe("b1")
+    standingOf(first.live, "a").hears(chain, 4000 / chain.bytes)
+    expect(placeOf(chain, snapshot, 0, 4000)).toBe("b0")
   })
 })

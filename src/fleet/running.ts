@@ -1,0 +1,60 @@
+/**
+ * One request that a server works on: what it asks for, and what has been seen of it. Times in milliseconds.
+ */
+import type { PromptChain } from "./prompt-chain.ts"
+import type { Pinned } from "./slot-pins.ts"
+
+/** What a request asks of a server. */
+export interface Work {
+  /** Tokens of its prompt, as they are estimated. */
+  readonly prompt: number
+  /** Tokens that its answer is likely to have; 0 where nothing is written. */
+  readonly output: number
+  /** Whether its answer comes in one piece, so that nothing is seen of it before its end. */
+  readonly whole?: boolean
+  /** Slots of each server that it and its like leave free; none when absent. */
+  readonly leaves?: number | undefined
+  /** Whose it is; absent where nobody is told apart. */
+  readonly key?: string | undefined
+  /** Absent where it is not known, or no matter. */
+  readonly chain: PromptChain | undefined
+}
+
+/** What an answer told of its tokens; `cached` where the server tells it. */
+interface Tokens {
+  readonly prompt: number
+  readonly cached: number
+  readonly completion: number
+}
+
+/** What was seen of an answer. */
+export interface Seen {
+  readonly tokens: Tokens | undefined
+  /** Pieces that were written, about as many as tokens, where none were told. */
+  readonly written: number
+  /** Whether it came in one piece. */
+  readonly whole: boolean
+}
+
+/** A request that a server works on. */
+export interface Running {
+  readonly work: Work
+  readonly at: number
+  /** Tokens that were likely to be cached, and blocks of its chain. */
+  readonly cached: number
+  /** Tokens of its own that were to be read. */
+  readonly own: number
+  /** Tokens that were to be read before its own, and how many requests were there. */
+  readonly ahead: number
+  readonly behind: number
+  /** Where it is, of a server that can be told so. */
+  readonly pinned: Pinned | undefined
+  /** When its answer has begun; 0 before. */
+  firstAt: number
+  /** The most answers that were under way at once since it came, until its own began. */
+  most: number
+  /** Whether its model has to be loaded first. */
+  isLoading: boolean
+  /** Which reading of a prompt it was, of those that show how fast it reads; 0 where it shows nothing of that. */
+  reading: number
+}
