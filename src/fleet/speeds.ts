@@ -28,8 +28,8 @@ interface WholeSpeeds {
 
 /** Speeds of one server with one model; times in milliseconds. */
 export class Speeds {
-  // Milliseconds for a token; Infinity for one that turned out to show nothing.
-  private readonly readings: Array<number> = []
+  // Milliseconds for a token, in the order of the readings.
+  private readonly readings: Array<{ readonly nth: number; readonly ms: number }> = []
   private noted = 0
   // What they come to; undefined until somebody asks.
   private perRead: number | undefined
@@ -52,8 +52,7 @@ export class Speeds {
   /** Milliseconds for a token that is read; undefined while none was measured. */
   get readMs(): number | undefined {
     if (this.readings.length === 0) return this.ofWhole()?.readMs
-    this.perRead ??= this.truest()
-    return this.perRead === Infinity ? this.ofWhole()?.readMs : this.perRead
+    return (this.perRead ??= this.truest())
   }
 
   /** Milliseconds that the smallest request takes to its first token; undefined while none was measured. */
@@ -72,16 +71,19 @@ export class Speeds {
       this.base = isOver || this.base === undefined ? ms : this.base + fresh * (ms - this.base)
       return 0
     }
-    this.readings[this.noted % kept] = this.perToken(tokens, ms)
-    this.perRead = undefined
     this.noted += 1
+    this.readings.push({ nth: this.noted, ms: this.perToken(tokens, ms) })
+    if (this.readings.length > kept) this.readings.shift()
+    this.perRead = undefined
     return this.noted
   }
 
-  /** Notes how many tokens a reading had to read, once that is told. */
+  /** Notes how many tokens a reading had to read, once that is told; one that shows nothing takes no other's place. */
   corrects(reading: number, tokens: number, ms: number): void {
-    if (reading === 0 || this.noted - reading >= kept) return
-    this.readings[(reading - 1) % kept] = tokens < leastRead ? Infinity : this.perToken(tokens, ms)
+    const at = this.readings.findIndex(({ nth }) => nth === reading)
+    if (at < 0) return
+    if (tokens < leastRead) this.readings.splice(at, 1)
+    else this.readings[at] = { nth: reading, ms: this.perToken(tokens, ms) }
     this.perRead = undefined
   }
 
@@ -89,9 +91,9 @@ export class Speeds {
     return Math.max(leastMs, ms - Math.min(this.base ?? 0, ms / 2)) / tokens
   }
 
-  private truest(): number {
-    const sorted = this.readings.toSorted((a, b) => a - b)
-    return sorted[Math.floor((sorted.length - 1) * (1 - truthful))] ?? Infinity
+  private truest(): number | undefined {
+    const sorted = this.readings.map(({ ms }) => ms).toSorted((a, b) => a - b)
+    return sorted[Math.floor((sorted.length - 1) * (1 - truthful))]
   }
 
   /** Notes that a token of an answer took so long while so many were written. */

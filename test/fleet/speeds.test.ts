@@ -86,6 +86,13 @@ describe("the speeds of a server", () => {
     expect(speeds.readMs).toBeCloseTo(0.4)
   })
 
+  test("stay known where most prompts turn out to have been cached", () => {
+    const speeds = new Speeds()
+    for (let at = 0; at < 8; at += 1) speeds.reads(1000, 400)
+    for (let at = 0; at < 100; at += 1) speeds.corrects(speeds.reads(300, 20), 40, 20)
+    expect(speeds.readMs).toBeCloseTo(0.4)
+  })
+
   test("follow a server that has become slower, within as many samples as are kept", () => {
     const speeds = new Speeds()
     for (let at = 0; at < 24; at += 1) speeds.reads(1000, 100)
