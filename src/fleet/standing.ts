@@ -28,8 +28,8 @@ export interface ExpectedEnd {
 // Weight of a new sample.
 const fresh = 0.2
 
-// Of those whose prompts are not read yet so many are looked at for what they have in common with another one.
-const unreadLooked = 8
+// Of those that it works on so many are looked at for what they have in common with another one: the last ones.
+const runningLooked = 64
 
 // Weight of a sample of what is seldom.
 const seldom = 0.05
@@ -68,6 +68,8 @@ export class Standing {
   readonly slots = new Slots()
   readonly cache = new PromptCache()
   readonly turns = new RecentTurns()
+  /** Whether what one request has it read is there for the next one at once, and not only once its slot is free. */
+  sharesCache = true
   /** How many of those that it works on leave slots free. */
   leaving = 0
   /** How many of them have begun to answer. */
@@ -95,19 +97,20 @@ export class Standing {
   cachedOf(work: Work): number {
     const { chain } = work
     if (chain === undefined) return 0
-    const depth = Math.max(this.cache.depthOf(chain), this.pins === undefined ? this.sharedWithUnread(chain) : 0)
+    const depth = Math.max(this.cache.depthOf(chain), this.sharesCache ? this.sharedWithRunning(chain) : 0)
     return depth === 0 ? 0 : (chain.ends[depth - 1] ?? 0) * this.perByte(work, chain)
   }
 
-  // Blocks that are there once those are read that came before: where all share one cache they are found then.
-  private sharedWithUnread(chain: PromptChain): number {
-    if (this.unread <= 0) return 0
+  // Blocks that are there, or are once those are read that came before: where all share one cache they are found then. What is
+  // worked on is in the cache only at its end: else nothing would show what was there before.
+  private sharedWithRunning(chain: PromptChain): number {
+    const { hashes } = chain
+    const from = Math.max(0, this.running.length - runningLooked)
     let most = 0
-    for (let at = this.running.length - 1, looked = 0; at >= 0 && looked < unreadLooked; at -= 1) {
-      const each = this.running[at]
-      if (each === undefined || each.firstAt !== 0) continue
-      looked += 1
-      if (each.work.chain !== undefined) most = Math.max(most, commonBlocks(each.work.chain, chain))
+    for (let at = this.running.length - 1; at >= from && most < hashes.length; at -= 1) {
+      const other = this.running[at]?.work.chain
+      // A block stands for all before it.
+      if (other !== undefined && other.hashes[most] === hashes[most]) most = commonBlocks(other, chain)
     }
     return most
   }
@@ -182,8 +185,6 @@ export class Standing {
   answers(running: Running, now: number, cold: boolean, others = 0): number {
     const place = this.running.indexOf(running)
     if (place >= 0 && running.firstAt === 0) this.unread -= running.own
-    const { chain } = running.work
-    if (chain !== undefined && running.pinned === undefined) this.cache.holds(chain, this.perByte(running.work, chain))
     running.firstAt = now
     this.lateMs *= 1 - seldom
     this.speaking += 1
@@ -250,9 +251,14 @@ export class Standing {
     this.slots.ended(atOnce + others)
     const { pinned } = running
     if (pinned !== undefined && this.pins !== undefined) this.leaves(this.pins, pinned, now, seen)
-    if (seen === undefined) return
-    const { tokens, whole, written } = seen
     const { chain, output, prompt } = running.work
+    if (seen === undefined) {
+      // It has been read, whoever left since.
+      const isRead = running.firstAt !== 0 && pinned === undefined
+      if (isRead && chain !== undefined) this.cache.holds(chain, this.perByte(running.work, chain))
+      return
+    }
+    const { tokens, whole, written } = seen
     if (tokens !== undefined && tokens.prompt > 0) {
       if (prompt > 0) {
         const ratio = Math.min(8, Math.max(0.125, tokens.prompt / prompt))
@@ -271,7 +277,7 @@ export class Standing {
       if (output === 0) this.speeds.reads(read, took)
       else this.speeds.answersWhole(read, Math.max(1, count), took)
     } else if (count > 4) {
-      if (this.tellsCached && tokens !== undefined) {
+      if (this.tellsCached && tokens !== undefined && tokens.prompt > 0) {
         this.speeds.corrects(
           running.reading,
           running.ahead + tokens.prompt - tokens.cached,

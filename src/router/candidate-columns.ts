@@ -3,7 +3,7 @@
  * and the figures a choice goes by are taken down once for it, so that a choice among a thousand visits each of them once.
  */
 import { contextOf } from "../domain/server.ts"
-import { isUnmeasured, namedSlots } from "../backend/backend.ts"
+import { isUnmeasured, namedSlots, slotFieldOf } from "../backend/backend.ts"
 import type { Ability } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Standing } from "../fleet/standing.ts"
@@ -66,6 +66,7 @@ export const refreshPool = ({ candidates, limited, lives, loads, standings }: Po
 const standingAs = ({ model, state }: Candidate): Standing => {
   const standing = standingOf(state.live, model.id)
   if (model.cacheTokens !== undefined) standing.cache.told(model.cacheTokens)
+  standing.sharesCache = slotFieldOf(state.backend.type) === undefined
   return standing
 }
 

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
 import type { PromptChain } from "../../src/fleet/prompt-chain.ts"
 import { Standing } from "../../src/fleet/standing.ts"
@@ -20,23 +20,36 @@ const turnOf = (conversation: number, turn: number): PromptChain => {
 class Server {
   readonly standing = new Standing()
   private readonly held = new Set<number>()
+  private readonly whole: boolean
   private now = 0
+
+  /** Its answers come in one piece, or as streams. */
+  constructor(whole: boolean) {
+    this.whole = whole
+  }
 
   expects(conversation: number, turn: number): number {
     const chain = turnOf(conversation, turn)
-    return this.standing.cachedOf({ prompt: chain.bytes, output: 10, chain, whole: true })
+    return this.standing.cachedOf({ prompt: chain.bytes, output: 10, chain, whole: this.whole })
   }
 
   /** Whether it was expected to have of a prompt what it had not. */
   turn(conversation: number, turn: number): boolean {
     const chain = turnOf(conversation, turn)
-    const running = this.standing.begins({ prompt: chain.bytes, output: 10, chain, whole: true }, (this.now += 10))
+    const { whole } = this
+    const running = this.standing.begins({ prompt: chain.bytes, output: 10, chain, whole }, (this.now += 10))
     const missing = chain.hashes.findIndex((hash) => !this.held.has(hash))
     const cached = 100 * (missing < 0 ? chain.hashes.length : missing)
     for (const hash of chain.hashes) this.held.add(hash)
     const tokens = { prompt: chain.bytes, cached, completion: 10 }
-    this.standing.ends(running, (this.now += 10), { tokens, written: 0, whole: true })
+    if (!whole) this.standing.answers(running, (this.now += 10), false)
+    this.standing.ends(running, (this.now += 10), { tokens, written: 0, whole })
     return running.cached > cached
+  }
+
+  /** Gives up what only this conversation has. */
+  gives(conversation: number): void {
+    for (const hash of turnOf(conversation, 100).hashes.slice(shared)) this.held.delete(hash)
   }
 
   startsAnew(): void {
@@ -44,31 +57,43 @@ class Server {
   }
 }
 
-test("a server that has forgotten all it held is expected to hold nothing of it after two turns", () => {
-  fc.assert(
-    fc.property(
-      fc.integer({ min: 3, max: 8 }),
-      fc.integer({ min: 1, max: 5 }),
-      fc.integer({ min: 0, max: 7 }),
-      (conversations, turns, first) => {
-        const server = new Server()
-        for (let turn = 1; turn <= turns; turn += 1)
-          for (let each = 0; each < conversations; each += 1) server.turn(each, turn)
-        server.startsAnew()
-        const order = Array.from({ length: conversations }, (_, at) => (first + at) % conversations)
-        const wrong = order.filter((each) => server.turn(each, turns + 1))
-        expect(wrong.length).toBeLessThanOrEqual(2)
-        for (const each of order) expect(server.expects(each, turns + 1)).toBeGreaterThan(0)
-      }
+describe.each([true, false])("where answers come in one piece (%p)", (whole) => {
+  test("a server that has forgotten all it held is expected to hold nothing of it after two turns", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 3, max: 8 }),
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 0, max: 7 }),
+        (conversations, turns, first) => {
+          const server = new Server(whole)
+          for (let turn = 1; turn <= turns; turn += 1)
+            for (let each = 0; each < conversations; each += 1) server.turn(each, turn)
+          server.startsAnew()
+          const order = Array.from({ length: conversations }, (_, at) => (first + at) % conversations)
+          const wrong = order.filter((each) => server.turn(each, turns + 1))
+          expect(wrong.length).toBeLessThanOrEqual(2)
+          for (const each of order) expect(server.expects(each, turns + 1)).toBeGreaterThan(0)
+        }
+      )
     )
-  )
-})
+  })
 
-test("one turn that was not found takes nothing from the others", () => {
-  const server = new Server()
-  for (const turn of [1, 2]) for (const each of [0, 1, 2]) server.turn(each, turn)
-  const before = server.expects(1, 2)
-  server.startsAnew()
-  server.turn(0, 3)
-  expect(server.expects(1, 2)).toBe(before)
+  test("one turn that was not found takes nothing from the others", () => {
+    const server = new Server(whole)
+    for (const turn of [1, 2]) for (const each of [0, 1, 2]) server.turn(each, turn)
+    const before = server.expects(1, 2)
+    server.startsAnew()
+    server.turn(0, 3)
+    expect(server.expects(1, 2)).toBe(before)
+  })
+
+  test("a server that had to give up one prompt for others is taken to hold as much as came since", () => {
+    const server = new Server(whole)
+    for (const each of [1, 2, 3]) server.turn(each, 8)
+    server.gives(1)
+    server.turn(1, 9)
+    // What the other two have of their own, and what all have in common.
+    expect(server.standing.cache.capacity).toBe(10_000)
+    expect(server.expects(3, 8)).toBeGreaterThan(5000)
+  })
 })

@@ -3,6 +3,23 @@ import * as fc from "fast-check"
 import type { PromptChain } from "../../src/fleet/prompt-chain.ts"
 import { Standing } from "../../src/fleet/standing.ts"
 import { RecentTurns } from "../../src/fleet/recent-turns.ts"
+import { poolOf } from "../../src/router/candidate-columns.ts"
+import { snapshotOf } from "../kit/generators.ts"
+
+const idle = {
+  status: "healthy",
+  priority: 1,
+  inFlight: 0,
+  maxConcurrent: undefined,
+  firstByteMs: undefined,
+  context: undefined,
+  capabilities: {},
+  coolingMs: undefined,
+  rest: undefined,
+  failures: 0,
+  failedMsAgo: 0,
+  models: ["a"]
+} as const
 
 const chainOf = (root: number, nth: number): PromptChain => ({ hashes: [], ends: [], bytes: 0, root, nth })
 
@@ -24,11 +41,37 @@ describe("the turns of conversations at a server", () => {
     expect([100, 257, 258, 356, 357].map((nth) => turns.tokensBy(nth) / 500)).toEqual([2, 2, 1, 1, 0])
   })
 
+  test("count when another process gave them, though this one had it do nothing for long", () => {
+    const turns = new RecentTurns()
+    turns.begins(chainOf(1, 1), 500)
+    expect(turns.tokensBy(1000)).toBe(0)
+    turns.isHere(2)
+    expect(turns.tokensBy(1001)).toBe(500)
+  })
+
+  test("are remembered of a thousand at most, however many another process tells of", () => {
+    const turns = new RecentTurns()
+    for (let root = 1; root <= 3000; root += 1) turns.isHere(root)
+    expect([2000, 2001, 3000].map((root) => turns.has(root))).toEqual([false, true, true])
+  })
+
   test("are known of those that another process gave it", () => {
     const standing = new Standing()
     standing.hears({ hashes: [7], ends: [256], root: 3 }, 0.25)
     expect([standing.turns.has(3), standing.turns.has(4)]).toEqual([true, false])
   })
+})
+
+test("a llama-server has a cache for each slot, whether its slots are named or not, and a vLLM one for all", () => {
+  const shares = (type: "llamacpp" | "vllm"): boolean | undefined => {
+    const snapshot = snapshotOf([idle])
+    const [candidate] = snapshot.candidates.get("a") ?? []
+    if (candidate === undefined) throw new Error("there is nobody")
+    const { model, state } = candidate
+    const [standing] = poolOf([{ model, state: { ...state, backend: { ...state.backend, type } } }]).standings
+    return standing?.sharesCache
+  }
+  expect([shares("llamacpp"), shares("vllm")]).toEqual([false, true])
 })
 
 describe("a prompt that begins as another one does", () => {
@@ -59,8 +102,13 @@ describe("a prompt that begins as another one does", () => {
 
   test("does not where each slot has a cache of its own", () => {
     const standing = new Standing()
-    standing.begins(workOf(10), 0, 0, { slots: 4, alone: true, continues: false, names: true })
+    standing.sharesCache = false
+    const running = standing.begins(workOf(10), 0)
     expect(standing.cachedOf(workOf(11))).toBe(0)
+    standing.answers(running, 100, false)
+    expect(standing.cachedOf(workOf(11))).toBe(0)
+    standing.ends(running, 200, undefined)
+    expect(standing.cachedOf(workOf(11))).toBe(750)
   })
 })
 
