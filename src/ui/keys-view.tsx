@@ -277,7 +277,7 @@ export const KeysView = (): JSX.Element => {
   const done = (key: MadeClientKey | undefined): void => {
     setMade(key)
     setWish(undefined)
-    setTurn(turn + 1)
+    setTurn((before) => before + 1)
   }
   const isChangeable = mayChange && isStored
   const listed = new Set(keys.map(({ name }) => name))

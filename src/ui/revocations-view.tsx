@@ -190,6 +190,8 @@ export const Revocations = ({ isStored }: { readonly isStored: boolean }): JSX.E
   const { may_change: mayChange } = usePageFacts()
   const [turn, setTurn] = useState(0)
   const [why, setWhy] = useState("")
+  // Several may be on their way at a time, each from a view that knows nothing of the others.
+  const again = (): void => setTurn((before) => before + 1)
   const answer = useAnswer<RevocationList>(() => path, [turn])
   if (answer?._tag !== "Done") return null
   const { issuers = [], revoked } = answer.value
@@ -197,7 +199,7 @@ export const Revocations = ({ isStored }: { readonly isStored: boolean }): JSX.E
   const lift = async (id: string): Promise<void> => {
     const lifted = await callApi<RevocationEntry>("DELETE", `${path}/${encodeURIComponent(id)}`)
     setWhy(lifted._tag === "Refused" ? lifted.message : "")
-    setTurn(turn + 1)
+    again()
   }
   const actions: Column<RevocationEntry> = {
     title: "Change",
@@ -217,9 +219,7 @@ export const Revocations = ({ isStored }: { readonly isStored: boolean }): JSX.E
           Tokens can be revoked once there is a file of keys, in which that is kept (<code>auth.store</code>).
         </p>
       )}
-      {mayChange && isStored && issuers.length > 0 ? (
-        <RevokeForm issuers={issuers} onDone={() => setTurn(turn + 1)} />
-      ) : null}
+      {mayChange && isStored && issuers.length > 0 ? <RevokeForm issuers={issuers} onDone={again} /> : null}
       {why === "" ? null : (
         <p class="why" role="alert">
           {why}

@@ -195,7 +195,19 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
     expect(await all()).toEqual([401, 401, 401])
 
     for (const name of ["corp: one token", "corp: the token id of bob", `corp:${hostile}`])
-      await part.getByRole("button", { name: `let in again: ${name}` }).click()
+      await part.getByRole("button", { name: `let in again: ${name}` }).waitFor()
+    // All at once: the list is asked for anew when one of them is over, and again when the others are.
+    const listed = tab.page.waitForResponse(`${at.gateway.url}/admin/v1/revocations`)
+    let isFirst = true
+    await tab.page.route("**/admin/v1/revocations/*", async (route) => {
+      const waits = !isFirst
+      isFirst = false
+      if (waits) await listed
+      await route.continue()
+    })
+    await part.getByRole("button", { name: /^let in again: / }).evaluateAll((buttons) => {
+      for (const button of buttons) button.dispatchEvent(new Event("click", { bubbles: true }))
+    })
     await part.getByText("None: those of corp count until they end.").waitFor()
     expect(await all()).toEqual([200, 200, 200])
 
