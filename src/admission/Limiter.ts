@@ -190,15 +190,27 @@ export class LimitCounts {
 
   /** What was taken of those who are nearest to their limits; who has all that is his is left out. */
   uses(now: number): ReadonlyArray<LimitUse> {
-    const uses: Array<LimitUse> = []
-    for (const { limits, requests, rule, tokens, underWay } of this.counted.values()) {
-      const { requestsPerMinute, tokensPerMinute } = limits
+    const all: Array<{ readonly counts: Counted; readonly taken: readonly [number, number]; readonly share: number }> =
+      []
+    for (const counts of this.counted.values()) {
+      const { limits, requests, tokens, underWay } = counts
+      const { maxConcurrent = Infinity, requestsPerMinute, tokensPerMinute } = limits
       // One that has no limit yet is not touched: it would be empty when it gets one.
       const ofRequests = requestsPerMinute === undefined ? 0 : requests.missing(requestsPerMinute, now)
       const ofTokens = tokensPerMinute === undefined ? 0 : tokens.missing(tokensPerMinute, now)
-      if (underWay > 0 || ofRequests > 0 || ofTokens > 0)
-        uses.push(...usesOf(rule, ofRequests, ofTokens, underWay, limits))
+      if (underWay <= 0 && ofRequests <= 0 && ofTokens <= 0) continue
+      const share = Math.max(
+        ofRequests / (requestsPerMinute ?? Infinity),
+        ofTokens / (tokensPerMinute ?? Infinity),
+        underWay / maxConcurrent
+      )
+      all.push({ counts, taken: [ofRequests, ofTokens], share })
     }
+    // There may be thousands of whom nothing is told.
+    const nearest = all.toSorted((a, b) => b.share - a.share).slice(0, mostUses)
+    const uses = nearest.flatMap(({ counts: { limits, rule, underWay }, taken }) =>
+      usesOf(rule, ...taken, underWay, limits)
+    )
     return nearestLimits(uses, mostUses)
   }
 

@@ -154,6 +154,14 @@ describe("limits", () => {
     ])
   })
 
+  test("are told of those who are nearest, where more have taken something than are told of", () => {
+    const counts = new LimitCounts()
+    for (let at = 1; at <= 300; at += 1) entered(counts, [rule({ tokensPerMinute: 1000 }, `key k${at}`)], at).end(at, 0)
+    const told = counts.uses(0)
+    expect(told.map(({ taken }) => taken)).toEqual(Array.from({ length: 200 }, (_, at) => 300 - at))
+    expect(told[0]?.name).toBe("k300")
+  })
+
   test("that are told of before they are set do not begin empty", () => {
     const counts = new LimitCounts()
     entered(counts, [rule({ maxConcurrent: 5 })])
