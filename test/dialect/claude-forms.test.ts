@@ -88,6 +88,22 @@ describe("the form of an answer that Claude is asked for", () => {
     expect(dropped).toEqual([])
   })
 
+  test("is one with what a lone branch says of it, as libraries for Python write it", () => {
+    const $defs = { b: closed({ at: { type: "number" } }) }
+    const { dropped, schema } = askedFor(
+      object(
+        {
+          a: { allOf: [{ $ref: "#/$defs/b" }], description: "A" },
+          c: { description: "C", allOf: [object({ d: { type: "string" } })] }
+        },
+        { $defs }
+      )
+    )
+    const c = closed({ d: { type: "string" } }, { description: "C" })
+    expect(schema).toEqual(closed({ a: { $ref: "#/$defs/b" }, c }, { $defs }))
+    expect(dropped).toEqual([])
+  })
+
   test.each<readonly [string, unknown]>([
     ["an object of any names", object({ m: { type: "object", additionalProperties: { type: "string" } } })],
     ["an object of whatever there is", { type: "object" }],
@@ -96,6 +112,15 @@ describe("the form of an answer that Claude is asked for", () => {
       "a definition within itself",
       object({ a: { $ref: "#/$defs/t" } }, { $defs: { t: object({ t: { $ref: "#/$defs/t" } }) } })
     ],
+    // Closed each for itself they would let nothing pass.
+    ["an object in several branches", { allOf: [object({ a: { type: "null" } }), object({ b: { type: "null" } })] }],
+    ["an object with more in a branch", object({ a: { type: "null" } }, { allOf: [object({ b: { type: "null" } })] })],
+    [
+      "an object with more in one of them",
+      object({ a: { type: "null" } }, { oneOf: [object({ b: { type: "null" } })] })
+    ],
+    ["an object that wants what it does not tell of", object({ a: { type: "null" } }, { required: ["a", "b"] })],
+    ["two choices at once", { anyOf: [{ type: "string" }], oneOf: [{ type: "string" }, { type: "null" }] }],
     ["a definition that is elsewhere", object({ a: { $ref: "https://schemas.invalid/a" } })]
   ])("is told in words where it has %s, and named", (_, asked) => {
     const { dropped, schema, system } = askedFor(asked)

@@ -41,7 +41,17 @@ const cannot = (): never => {
 const isPlain = (value: unknown): boolean => typeof value !== "object" || value === null || JSON.isRawJSON(value)
 
 const isTyped = (schema: Schema): boolean =>
-  ["type", "enum", "const", "anyOf", "oneOf", "allOf", "properties"].some((name) => name in schema)
+  ["type", "enum", "const", "anyOf", "oneOf", "properties"].some((name) => name in schema)
+
+const isAbout = (name: string): boolean => name === "title" || name === "description"
+
+/** What a lone branch of `allOf` says together with what stands beside it; undefined where both speak of the same. */
+const joined = ({ allOf, ...beside }: Schema): Schema | undefined => {
+  const only: unknown = Array.isArray(allOf) && allOf.length === 1 ? allOf[0] : undefined
+  if (!Predicate.isObject(only) || ("$ref" in only && isTyped(beside))) return undefined
+  const isSaidTwice = Object.keys(only).some((name) => name in beside && !isAbout(name))
+  return isSaidTwice ? undefined : { ...only, ...beside }
+}
 
 const isOfType = ({ type }: Schema, name: string): boolean =>
   type === name || (Array.isArray(type) && type.includes(name))
@@ -52,6 +62,8 @@ class Holding {
 
   held(value: unknown): Record<string, unknown> {
     if (!Predicate.isObject(value)) return cannot()
+    const whole = joined(value)
+    if (whole !== undefined) return this.held(whole)
     const { $ref: ref } = value
     if (ref !== undefined && typeof ref === "string" && local.test(ref)) return this.refers(value, ref)
     if (ref !== undefined || !isTyped(value)) return cannot()
@@ -72,7 +84,7 @@ class Holding {
   // Nothing may stand beside it but what it refers to.
   private refers(schema: Schema, $ref: string): Record<string, unknown> {
     const beside = Object.keys(schema).filter((name) => name !== "$ref" && name !== "$defs" && name !== "definitions")
-    if (beside.some((name) => name !== "title" && name !== "description" && !silent.has(name))) this.loose = true
+    if (beside.some((name) => !isAbout(name) && !silent.has(name))) this.loose = true
     const made: Record<string, unknown> = { $ref }
     for (const name of ["$defs", "definitions"]) if (name in schema) this.says(made, name, schema[name])
     return made
@@ -80,9 +92,9 @@ class Holding {
 
   /** Takes over what can be said as it is; whether it could. */
   private says(made: Record<string, unknown>, name: string, value: unknown): boolean {
-    if (name === "anyOf" || name === "oneOf" || name === "allOf") {
-      if (!Array.isArray(value)) return cannot()
-      made[name === "allOf" ? name : "anyOf"] = value.map((each) => this.held(each))
+    if (name === "anyOf" || name === "oneOf") {
+      if (!Array.isArray(value) || "anyOf" in made) return cannot()
+      made["anyOf"] = value.map((each) => this.held(each))
       return true
     }
     if (name === "$defs" || name === "definitions") {
@@ -100,11 +112,14 @@ class Holding {
     return true
   }
 
-  private close({ additionalProperties: more, properties }: Schema, made: Record<string, unknown>, rest: object): void {
+  private close(schema: Schema, made: Record<string, unknown>, rest: object): void {
+    const { additionalProperties: more, properties, required } = schema
     const named = Predicate.isObject(properties) ? Object.entries(properties) : []
+    const names = new Set<unknown>(named.map(([name]) => name))
     const isMap = more !== false && (named.length === 0 || Predicate.isObject(more))
-    // What may have any names cannot be closed.
-    if (isMap || "patternProperties" in rest) cannot()
+    const wantsMore = Array.isArray(required) && !required.every((name) => names.has(name))
+    // What may have any names cannot be closed, nor what has more of them in branches, or wants more.
+    if (isMap || wantsMore || "patternProperties" in rest || "allOf" in rest || "anyOf" in made) cannot()
     if (more === true) this.loose = true
     made["type"] ??= "object"
     made["properties"] = Object.fromEntries(named.map(([name, each]) => [name, this.held(each)]))
