@@ -53,6 +53,40 @@ describe("thoughts that OpenRouter tells with what Anthropic has signed them wit
     expect(told).not.toContain("nexus.unsigned")
   })
 
+  test("are each signed with its own where an answer has several, and those that nobody signed stay", () => {
+    const reasoning_details = [
+      detail({ text: "Tides", signature: "one" }),
+      { ...detail({ text: "Winds", signature: "two" }), index: 1 }
+    ]
+    const said = (message: object) =>
+      JSON.parse(
+        decoder.decode(
+          Result.getOrThrow(
+            answersTo(client, asked).whole(
+              Result.getOrThrow(
+                answersFrom(server).whole(
+                  bytes({ choices: [{ index: 0, message: { role: "assistant", ...message }, finish_reason: "stop" }] })
+                )
+              ),
+              context
+            )
+          )
+        )
+      ).content
+    const told = [
+      { ...thinking, signature: "one" },
+      { type: "thinking", thinking: "Winds", signature: "two" }
+    ]
+    expect(said({ content: "High.", reasoning: "Tides\n\nWinds", reasoning_details }).slice(0, 2)).toEqual(told)
+    expect(said({ content: "High.", reasoning_details }).slice(0, 2)).toEqual(told)
+    const others = [detail({ text: "Tides" }, "unknown"), detail({ text: " and winds" }, "unknown")]
+    expect(said({ content: "High.", reasoning_details: others })[0]).toEqual({
+      type: "thinking",
+      thinking: "Tides and winds",
+      signature: "nexus.unsigned"
+    })
+  })
+
   test("go back so with the next turn, and are named by no header", () => {
     const turn = (signature: string) => ({
       ...asked,

@@ -14,7 +14,7 @@ import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.t
 import { argumentsIn, beginsAnother, isQuoted, unquoted } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
 import { thoughtsAmong } from "./thinking-parts.ts"
-import { signaturesIn } from "./thought-details.ts"
+import { toldThoughts } from "./thought-details.ts"
 import { wholeCompletion } from "./usage.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
@@ -34,14 +34,8 @@ const logprobsIn = (likely: unknown): { readonly logprobs?: ReadonlyArray<unknow
   return Array.isArray(content) && content.length > 0 ? { logprobs: content } : {}
 }
 
-const thoughtIn = (delta: Json): string => {
-  const plain = said(delta["reasoning_content"]) || said(delta["reasoning"])
-  if (plain !== "") return plain
-  const { content, reasoning_details: details } = delta
-  return Array.isArray(details)
-    ? details.map((each) => (Predicate.isObject(each) ? said(each["text"]) || said(each["summary"]) : "")).join("")
-    : thoughtsAmong(content)
-}
+const thoughtIn = (delta: Json): string =>
+  said(delta["reasoning_content"]) || said(delta["reasoning"]) || thoughtsAmong(delta["content"])
 
 const citationsIn = (annotations: unknown): ReadonlyArray<ChatEvent & { readonly type: "citation" }> =>
   (Array.isArray(annotations) ? annotations : []).flatMap((each: unknown) => {
@@ -152,8 +146,9 @@ class AnswerReading {
   /** Takes what a message, or a piece of one, says, and how likely its tokens were. */
   says(delta: Json, likely: unknown): void {
     const thought = thoughtIn(delta)
-    if (thought !== "") this.events.push({ type: "reasoning", text: thought })
-    for (const signature of signaturesIn(delta["reasoning_details"])) this.events.push({ type: "signature", signature })
+    const { reasoning_details: details } = delta
+    if (details !== undefined) this.events.push(...toldThoughts(details, thought))
+    else if (thought !== "") this.events.push({ type: "reasoning", text: thought })
     const text = textIn(delta["content"])
     if (text !== "") this.events.push({ type: "text", text, ...logprobsIn(likely) })
     for (const each of citationsIn(delta["annotations"])) this.events.push(each)

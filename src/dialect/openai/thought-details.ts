@@ -24,10 +24,25 @@ export const thoughtDetail = (
   index
 })
 
-/** What Anthropic has signed the thoughts with that are told of. */
-export const signaturesIn = (details: unknown): ReadonlyArray<string> =>
-  (Array.isArray(details) ? details : []).flatMap((each: unknown) => {
-    if (!Predicate.isObject(each) || !isOfAnthropic(each["format"])) return []
-    const { signature } = each
-    return typeof signature === "string" && signature !== "" ? [signature] : []
-  })
+/** What somebody thought, or what Anthropic has signed the thoughts before it with. */
+type Thought =
+  | { readonly type: "reasoning"; readonly text: string }
+  | { readonly type: "signature"; readonly signature: string }
+
+const isWord = (value: unknown): value is string => typeof value === "string" && value !== ""
+
+/** The thoughts that are told of, each with what Anthropic has signed it with; `plain` where their texts are told beside them. */
+export const toldThoughts = (details: unknown, plain: string): ReadonlyArray<Thought> => {
+  const told: Array<Thought> = []
+  for (const each of Array.isArray(details) ? details : []) {
+    if (!Predicate.isObject(each)) continue
+    const { format, signature, summary } = each
+    const text = isWord(each["text"]) ? each["text"] : summary
+    if (isWord(text)) told.push({ type: "reasoning", text })
+    if (isOfAnthropic(format) && isWord(signature)) told.push({ type: "signature", signature })
+  }
+  const signatures = told.filter(({ type }) => type === "signature")
+  const isWhole = signatures.length < told.length && (signatures.length > 0 || plain === "")
+  if (isWhole) return told
+  return plain === "" ? signatures : [{ type: "reasoning", text: plain }, ...signatures]
+}
