@@ -1,6 +1,7 @@
 /**
  * What is read of JSON that others wrote, and that may be anything.
  */
+import * as Predicate from "effect/Predicate"
 
 const strictly = (text: string): unknown => {
   try {
@@ -9,6 +10,9 @@ const strictly = (text: string): unknown => {
     return undefined
   }
 }
+
+/** Whether a text is a whole JSON object. */
+export const isObjectText = (text: string): boolean => Predicate.isObject(strictly(text))
 
 const stringsAndNumbers = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b/gs
 

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto"
 import * as Predicate from "effect/Predicate"
 import { BadRequest } from "../domain/errors.ts"
 import type { CacheMark, Chat, ChatMessage, SystemText } from "./chat.ts"
+import { isObjectText } from "./read-json.ts"
 
 /** A parsed JSON object. */
 export type JsonObject = Readonly<Record<PropertyKey, unknown>>
@@ -24,17 +25,9 @@ export const listOf = (value: unknown, place: string): ReadonlyArray<unknown> =>
 export const textOf = (value: unknown, place: string): string =>
   typeof value === "string" ? value : refuseAt(place, "must be a string")
 
-const isObjectText = (text: string): boolean => {
-  try {
-    return Predicate.isObject(JSON.parse(text))
-  } catch {
-    return false
-  }
-}
-
 /** The arguments of a call as JSON text, where they are to be an object; some clients send the text of it. */
 export const argumentsText = (value: unknown, place: string): string => {
-  if (value === undefined || value === null) return "{}"
+  if (value === undefined || value === null || value === "") return "{}"
   if (typeof value === "string" && isObjectText(value)) return value
   return Predicate.isObject(value) ? JSON.stringify(value) : refuseAt(place, "must be an object")
 }

@@ -219,6 +219,10 @@ describe("the input of a call in a client's history", () => {
     expect(chat.messages[1]).toMatchObject({ items: [{ type: "call", args: '{"at":12345678901234567890}' }] })
   })
 
+  test("is empty where it is an empty text, as who joined no pieces writes it", () => {
+    expect(Result.getOrThrow(asked("")).chat.messages[1]).toMatchObject({ items: [{ type: "call", args: "{}" }] })
+  })
+
   test.each<readonly [unknown]>([["look there"], [["a"]], [7]])(
     "is refused by its place where it is none: %p",
     (input) => {

@@ -3,16 +3,9 @@
  * index and no id, or one id.
  */
 import * as Predicate from "effect/Predicate"
+import { isObjectText } from "../read-json.ts"
 
 type Fields = Readonly<Record<PropertyKey, unknown>>
-
-const isWholeObject = (text: string): boolean => {
-  try {
-    return Predicate.isObject(JSON.parse(text))
-  } catch {
-    return false
-  }
-}
 
 /** The arguments that a piece brings along; some write the object itself in place of its text. */
 export const argumentsIn = ({ arguments: args }: Fields): string =>
@@ -30,7 +23,7 @@ interface SaidArguments {
 export const beginsAnother = (said: SaidArguments, piece: string): boolean => {
   if (!piece.trimStart().startsWith("{")) return false
   const { text } = said
-  return text.trimEnd().endsWith("}") && isWholeObject(text)
+  return text.trimEnd().endsWith("}") && isObjectText(text)
 }
 
 /** Whether arguments that begin so are a text in quotes, where an object should be. */
@@ -40,7 +33,7 @@ export const isQuoted = (said: string): boolean => said.trimStart().startsWith('
 export const unquoted = (said: string): string => {
   try {
     const text: unknown = JSON.parse(said)
-    return typeof text === "string" && isWholeObject(text) ? text : said
+    return typeof text === "string" && isObjectText(text) ? text : said
   } catch {
     return said
   }
