@@ -7,6 +7,7 @@ import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } fro
 import { exactJson } from "../exact-json.ts"
 import { GrowingText } from "../growing-text.ts"
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
+import { lineJson } from "../line-json.ts"
 import type { Transducer } from "../Transducer.ts"
 
 const encoder = new TextEncoder()
@@ -55,12 +56,7 @@ interface Said {
   readonly tool_calls?: ReadonlyArray<unknown>
 }
 
-// Python's readers of lines, that of Ollama's own client among them, end a line here as well.
-const lineEnds = /[\u0085\u2028\u2029]/g
-
-const escaped = (end: string): string => `\\u${end.charCodeAt(0).toString(16).padStart(4, "0")}`
-
-const lineOf = (value: unknown): string => `${JSON.stringify(value).replaceAll(lineEnds, escaped)}\n`
+const lineOf = (value: unknown): string => `${lineJson(value)}\n`
 
 const saying = (form: Form, { content = "", thinking, tool_calls: calls }: Said) => {
   const thought = thinking === undefined ? {} : { thinking }

@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { eventsByChoice, SeveralWriting } from "../several-answers.ts"
+import { lineJson } from "../line-json.ts"
 import type { Transducer } from "../Transducer.ts"
 import { thoughtDetail } from "./thought-details.ts"
 
@@ -235,14 +236,14 @@ class ChunkWriting {
   private fail(message: string, code = "bad_gateway"): void {
     this.over = true
     const error = { message, type: "server_error", param: null, code }
-    this.text += `data: ${JSON.stringify({ error })}\n\n`
+    this.text += `data: ${lineJson({ error })}\n\n`
   }
 
   private write(delta: Fields, logprobs?: ReadonlyArray<unknown>): void {
     const told = this.begun ? delta : { role: "assistant", ...delta }
-    const beside = logprobs === undefined ? "" : `"logprobs":${JSON.stringify({ content: logprobs, refusal: null })},`
+    const beside = logprobs === undefined ? "" : `"logprobs":${lineJson({ content: logprobs, refusal: null })},`
     this.begun = true
-    this.text += `${this.head}${JSON.stringify(told)},${beside}"finish_reason":null}]}\n\n`
+    this.text += `${this.head}${lineJson(told)},${beside}"finish_reason":null}]}\n\n`
   }
 }
 
