@@ -14,3 +14,8 @@ export class EventLoopTurns {
     return turn
   }
 }
+
+/** Calls it once all else that is due has had its turn: where the process stood still, what was written has still to go out. */
+export const afterTurn = (call: () => void) => (): void => {
+  void scheduler.yield().then(call)
+}

@@ -14,6 +14,7 @@ import { redactorFor } from "../upstream/endpoint.ts"
 import type { StreamFilter, StreamWatch } from "../dialect/Dialect.ts"
 import { refusalBody } from "../dialect/refuse.ts"
 import type { Meter, Usage } from "../telemetry/meter.ts"
+import { afterTurn } from "../domain/EventLoopTurns.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import { keepAliveSeconds, type Listening } from "../http/BunServer.ts"
 import type { EarlyStream } from "./early-stream.ts"
@@ -231,7 +232,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
   parting(cut: () => void, late: boolean): void {
     const { record, server } = this.delivery
     if (late) server.timeout(record.request, lateParting.silentSeconds)
-    this.clock.arm("stall", late ? lateParting.mostMs : lastEventMs, cut)
+    this.clock.arm("stall", late ? lateParting.mostMs : lastEventMs, afterTurn(cut))
   }
 
   onEnd(end: FlowEnd, bytes: number): void {

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { ConnectionLost, type UpstreamError } from "../domain/upstream-errors.ts"
 import { keepAliveSeconds } from "../http/BunServer.ts"
 import type { AnswerBody, BodySink, ReceivedAnswer } from "../wire/received-answer.ts"
+import { afterTurn } from "../domain/EventLoopTurns.ts"
 import { lastEventMs } from "./deliver.ts"
 import { failureReason } from "./final-failure.ts"
 import { type AnswerProgress, clientClosedStatus } from "./record.ts"
@@ -78,7 +79,7 @@ export class PassedFlow implements AnswerFlow, AnswerProgress {
   }
 
   parting(cut: () => void): void {
-    this.run.record.clock.arm("stall", lastEventMs, cut)
+    this.run.record.clock.arm("stall", lastEventMs, afterTurn(cut))
   }
 
   onEnd(end: FlowEnd, bytes: number): void {
