@@ -104,6 +104,12 @@ describe("the form of an answer that Claude is asked for", () => {
     expect(dropped).toEqual([])
   })
 
+  test("is asked for however deeply it is nested", () => {
+    let schema: Fields = { type: "string" }
+    for (let depth = 0; depth < 20_000; depth += 1) schema = { type: "array", items: schema }
+    expect(() => askedFor(schema)).not.toThrow()
+  })
+
   test.each<readonly [string, unknown]>([
     ["an object of any names", object({ m: { type: "object", additionalProperties: { type: "string" } } })],
     ["an object of whatever there is", { type: "object" }],

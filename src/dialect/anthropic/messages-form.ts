@@ -165,13 +165,15 @@ const isBroken = (schema: Schema): boolean => {
 
 /** A schema that a model can be held to; undefined where there is none that says what this one says. */
 export const heldForm = (schema: unknown): HeldForm | undefined => {
-  if (!Predicate.isObject(schema) || isBroken(schema)) return undefined
+  if (!Predicate.isObject(schema)) return undefined
   const holding = new Holding()
   try {
+    if (isBroken(schema)) return undefined
     const made = holding.held(schema)
     return { schema: made, loose: holding.loose }
   } catch (error) {
-    if (error instanceof CannotHold) return undefined
+    // The latter where it is nested more deeply than can be gone through.
+    if (error instanceof CannotHold || error instanceof RangeError) return undefined
     throw error
   }
 }
