@@ -173,12 +173,10 @@ describe("prompts that are told", () => {
     expect(standingOf(state.live, "a").cache.tokens).toBe(64)
   })
 
-  test("cost nothing where nobody tells them", () => {
+  test("are noted by nobody where nobody tells them", () => {
     const snapshot = snapshotOf([idle])
-    const state = stateOf(snapshot, "b0")
-    answers(state, chainOf([{ role: "user", content: "Hi" }]), now)
-    const computed = new ComputedPrompts()
-    computed.follows(snapshot)
-    expect(computed.take().size).toBe(0)
+    expect(stateOf(snapshot, "b0").live.computes).toEqual([])
+    new ComputedPrompts().follows(snapshot)
+    expect(stateOf(snapshot, "b0").live.computes).toHaveLength(1)
   })
 })
