@@ -4,7 +4,7 @@
 # `break` out of `for await` closes the connection with openai 7.59.0, @anthropic-ai/sdk 1.14.0, groq-sdk 1.6.0,
 # @mistralai/mistralai 2.7.0 and @langchain/openai 1.6.0. With @google/genai 3.3.0, ollama 0.6.4, @huggingface/inference
 # 4.13.30, @langchain/ollama 1.3.0 and the `textStream` of ai 7.0.173 the connection stays, the rest of the answer is sent, and
-# nobody reads it: a model generates to its end for a program that took one word. Only their own way to abort ends it.
+# nobody reads it: a model generates to its end for a program that took one word. Their own way to abort is what ends it.
 #
 # Seen (an answer of forty pieces, left after the first):
 #   openai: hangs up

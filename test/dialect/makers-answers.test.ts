@@ -231,5 +231,8 @@ describe("the tokens of an answer, in the words of its maker,", () => {
     const usage = { prompt_tokens: 100, completion_tokens: 5, ...hit }
     const counted = { prompt: 100, cached: 80, completion: 5 }
     expect([usageOfJson({ usage }), usageIn(bytes({ usage }))]).toEqual([counted, counted])
+    const other = { ...usage, prompt_cache_hit_tokens: 0, cache_read_input_tokens: 80, cache_creation_input_tokens: 7 }
+    const written = { ...counted, cachedWrite: 7 }
+    expect([usageOfJson({ usage: other }), usageIn(bytes({ usage: other }))]).toEqual([written, written])
   })
 })

@@ -19,9 +19,9 @@ const prompt = /"(?:prompt|input)_tokens"\s*:\s*(\d{1,15})\b/
 // What writes nothing may tell of one number alone.
 const total = /"total_tokens"\s*:\s*(\d{1,15})\b/
 const cached = /"cached_tokens"\s*:\s*(\d{1,15})\b/
-// DeepSeek's name for it.
-const cacheHit = /"prompt_cache_hit_tokens"\s*:\s*(\d{1,15})\b/
-const cachedWrite = /"(?:cache_write_tokens|cache_creation_tokens)"\s*:\s*(\d{1,15})\b/
+// DeepSeek's name for it, and LiteLLM's; a maker may write several of them, and a 0 under one.
+const cacheHit = /"(?:prompt_cache_hit_tokens|cache_read_input_tokens)"\s*:\s*([1-9]\d{0,14})\b/
+const cachedWrite = /"(?:cache_write_tokens|cache_creation_tokens|cache_creation_input_tokens)"\s*:\s*(\d{1,15})\b/
 const completion = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})\b/
 const reasoning = /"reasoning_tokens"\s*:\s*(\d{1,15})\b/
 
@@ -114,6 +114,17 @@ const partIn = (places: Places, part: string): number => {
   return 0
 }
 
+const cachedNames = ["cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"]
+const writtenNames = ["cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens"]
+
+const anyPartIn = (places: Places, names: ReadonlyArray<string>): number => {
+  for (const name of names) {
+    const count = partIn(places, name)
+    if (count > 0) return count
+  }
+  return 0
+}
+
 /** The usage of an answer that was parsed; undefined when it is not written as it mostly is. */
 export const usageOfJson = (json: unknown): Usage | undefined => {
   const usage = Predicate.isObject(json) ? json["usage"] : undefined
@@ -123,10 +134,10 @@ export const usageOfJson = (json: unknown): Usage | undefined => {
   const written = told ?? 0
   if (!isCount(read) || !isCount(written)) return undefined
   const places = placesIn(usage)
-  const kept = partIn(places, "cached_tokens") || partIn(places, "prompt_cache_hit_tokens")
+  const kept = anyPartIn(places, cachedNames)
   return withRarer(
     { prompt: read, cached: kept, completion: written },
-    partIn(places, "cache_write_tokens") || partIn(places, "cache_creation_tokens"),
+    anyPartIn(places, writtenNames),
     partIn(places, "reasoning_tokens"),
     isCount(usage["total_tokens"]) ? usage["total_tokens"] : 0
   )
