@@ -4,22 +4,7 @@ import type { PromptChain } from "../../src/fleet/prompt-chain.ts"
 import { Standing } from "../../src/fleet/standing.ts"
 import { RecentTurns } from "../../src/fleet/recent-turns.ts"
 import { poolOf } from "../../src/router/candidate-columns.ts"
-import { snapshotOf } from "../kit/generators.ts"
-
-const idle = {
-  status: "healthy",
-  priority: 1,
-  inFlight: 0,
-  maxConcurrent: undefined,
-  firstByteMs: undefined,
-  context: undefined,
-  capabilities: {},
-  coolingMs: undefined,
-  rest: undefined,
-  failures: 0,
-  failedMsAgo: 0,
-  models: ["a"]
-} as const
+import { idle, snapshotOf } from "../kit/generators.ts"
 
 const chainOf = (root: number, nth: number): PromptChain => ({ hashes: [], ends: [], bytes: 0, root, nth })
 

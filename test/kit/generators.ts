@@ -44,6 +44,22 @@ export interface Standing {
   readonly models: ReadonlyArray<string>
 }
 
+/** A backend that is well and has nothing to do, with the model `a`. */
+export const idle: Standing = {
+  status: "healthy",
+  priority: 1,
+  inFlight: 0,
+  maxConcurrent: undefined,
+  firstByteMs: undefined,
+  context: undefined,
+  capabilities: {},
+  coolingMs: undefined,
+  rest: undefined,
+  failures: 0,
+  failedMsAgo: 0,
+  models: ["a"]
+}
+
 const mostly = <A>(usual: A, ...others: ReadonlyArray<A>): fc.Arbitrary<A> =>
   fc.oneof({ weight: 3, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(usual, ...others) })
 

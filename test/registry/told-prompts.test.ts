@@ -5,22 +5,7 @@ import { standingOf, Ticket } from "../../src/registry/live-state.ts"
 import type { BackendState, Snapshot } from "../../src/registry/snapshot.ts"
 import { ComputedPrompts, takePrompts } from "../../src/registry/told-prompts.ts"
 import { Plan } from "../../src/router/plan.ts"
-import { anyNeeds, now, plainSettings, snapshotOf } from "../kit/generators.ts"
-
-const idle = {
-  status: "healthy",
-  priority: 1,
-  inFlight: 0,
-  maxConcurrent: undefined,
-  firstByteMs: undefined,
-  context: undefined,
-  capabilities: {},
-  coolingMs: undefined,
-  rest: undefined,
-  failures: 0,
-  failedMsAgo: 0,
-  models: ["a"]
-} as const
+import { idle, anyNeeds, now, plainSettings, snapshotOf } from "../kit/generators.ts"
 
 /** A process that knows four servers. */
 const processOf = () => {

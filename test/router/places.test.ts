@@ -4,26 +4,10 @@ import { standingOf } from "../../src/registry/live-state.ts"
 import type { Candidate } from "../../src/registry/snapshot.ts"
 import { placesAt } from "../../src/router/expected-end.ts"
 import { slotExclusion } from "../../src/router/filter.ts"
-import { snapshotOf } from "../kit/generators.ts"
+import { idle, snapshotOf } from "../kit/generators.ts"
 
 const one = (slots?: number): Candidate => {
-  const [candidate] =
-    snapshotOf([
-      {
-        status: "healthy",
-        priority: 1,
-        inFlight: 0,
-        maxConcurrent: undefined,
-        firstByteMs: undefined,
-        context: undefined,
-        capabilities: {},
-        coolingMs: undefined,
-        rest: undefined,
-        failures: 0,
-        failedMsAgo: 0,
-        models: ["a"]
-      }
-    ]).candidates.get("a") ?? []
+  const [candidate] = snapshotOf([idle]).candidates.get("a") ?? []
   if (candidate === undefined) throw new Error("nobody")
   return slots === undefined ? candidate : { ...candidate, model: { ...candidate.model, slots, slotsConfigured: true } }
 }

@@ -5,7 +5,7 @@ import type { GatewayError } from "../../src/domain/errors.ts"
 import type { RoutingNeeds } from "../../src/domain/request.ts"
 import type { RoutingSettings } from "../../src/domain/routing.ts"
 import { Router } from "../../src/router/Router.ts"
-import { anyNeeds, needs, now, settings, snapshotOf, type Standing, standings } from "../kit/generators.ts"
+import { idle, anyNeeds, needs, now, settings, snapshotOf, type Standing, standings } from "../kit/generators.ts"
 
 const routerOf = (set: RoutingSettings) =>
   Effect.runSync(
@@ -33,27 +33,12 @@ const plain: RoutingSettings = {
   rules: []
 }
 
-const fine: Standing = {
-  status: "healthy",
-  priority: 1,
-  inFlight: 0,
-  maxConcurrent: undefined,
-  firstByteMs: undefined,
-  context: undefined,
-  capabilities: {},
-  coolingMs: undefined,
-  rest: undefined,
-  failures: 0,
-  failedMsAgo: 0,
-  models: ["a"]
-}
-
 const refusalOf = (
   all: ReadonlyArray<Partial<Standing>>,
   wanted: Partial<RoutingNeeds> = {},
   set = plain
 ): GatewayError | undefined => {
-  const snapshot = snapshotOf(all.map((each) => ({ ...fine, ...each })))
+  const snapshot = snapshotOf(all.map((each) => ({ ...idle, ...each })))
   const plan = routerOf(set).route({ ...anyNeeds("a"), ...wanted }, snapshot, now)
   return Result.isFailure(plan) ? plan.failure : undefined
 }
@@ -146,7 +131,7 @@ describe("a request that nobody can take is refused:", () => {
   })
 
   test("a backend whose key is not there is asked nothing, and coming back is of no use", () => {
-    const snapshot = snapshotOf([{ ...fine, status: "config_error" }])
+    const snapshot = snapshotOf([{ ...idle, status: "config_error" }])
     const found = snapshot.candidates.get("a")?.[0]
     if (found === undefined) throw new Error("nobody serves it")
     const backend = { ...found.state.backend, keyFault: "KEY is not set" }

@@ -4,22 +4,7 @@ import { promptChain, type PromptChain } from "../../src/fleet/prompt-chain.ts"
 import { standingOf } from "../../src/registry/live-state.ts"
 import type { Snapshot } from "../../src/registry/snapshot.ts"
 import { Plan } from "../../src/router/plan.ts"
-import { anyNeeds, now, plainSettings, snapshotOf, type Standing } from "../kit/generators.ts"
-
-const idle: Standing = {
-  status: "healthy",
-  priority: 1,
-  inFlight: 0,
-  maxConcurrent: undefined,
-  firstByteMs: undefined,
-  context: undefined,
-  capabilities: {},
-  coolingMs: undefined,
-  rest: undefined,
-  failures: 0,
-  failedMsAgo: 0,
-  models: ["a"]
-}
+import { idle, anyNeeds, now, plainSettings, snapshotOf } from "../kit/generators.ts"
 
 /** A process that knows so many servers; `askedAt` is when it asked each last. */
 const processOf = (askedAt: ReadonlyArray<number>, inFlight: ReadonlyArray<number> = []): Snapshot => {

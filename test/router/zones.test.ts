@@ -9,7 +9,7 @@ import type { Snapshot } from "../../src/registry/snapshot.ts"
 import { planAll } from "../../src/router/decision.ts"
 import { Router } from "../../src/router/Router.ts"
 import { requestLimits } from "../../src/router/zoned-targets.ts"
-import { anyNeeds, modelIds, now, plainSettings, settings, snapshotOf, standings } from "../kit/generators.ts"
+import { idle, anyNeeds, modelIds, now, plainSettings, settings, snapshotOf, standings } from "../kit/generators.ts"
 
 const zoneNames = ["local", "lan", "cloud", "eu-dc"] as const
 
@@ -214,22 +214,7 @@ test("who asks in another spelling of an alias, with a prefix or with a suffix, 
       all: undefined
     }
   })
-  const [state] = snapshotOf([
-    {
-      status: "healthy",
-      priority: 1,
-      inFlight: 0,
-      maxConcurrent: undefined,
-      firstByteMs: undefined,
-      context: undefined,
-      capabilities: {},
-      coolingMs: undefined,
-      rest: undefined,
-      failures: 0,
-      failedMsAgo: 0,
-      models: ["a"]
-    }
-  ]).backends.values()
+  const [state] = snapshotOf([idle]).backends.values()
   if (state === undefined) throw new Error("no backend")
   const far = { ...state, backend: { ...state.backend, zone: "cloud" } }
   const model = far.models.get("a")
