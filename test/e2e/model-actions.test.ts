@@ -32,11 +32,33 @@ const order = async ({ url }: Pick<Gateway, "url">, action: string, body: unknow
   return { status: answer.status, type: answer.headers.get("content-type"), text: await answer.text() }
 }
 
+const withoutTime = (event: Readonly<Record<string, unknown>>) => {
+  expect(event["seconds"]).toBeNumber()
+  return Object.fromEntries(Object.entries(event).filter(([name]) => name !== "seconds"))
+}
+
 const events = async (gateway: Pick<Gateway, "url">, action: string, body: unknown) =>
-  linesIn((await order(gateway, action, body)).text).map((event) => {
-    expect(event["seconds"]).toBeNumber()
-    return Object.fromEntries(Object.entries(event).filter(([name]) => name !== "seconds"))
-  })
+  linesIn((await order(gateway, action, body)).text).map(withoutTime)
+
+/** The events of an action that the server ends no sooner than this many were told. */
+const eventsOnceTold = async (
+  gateway: Pick<Gateway, "url">,
+  count: number,
+  end: () => void,
+  ...[action, body]: readonly [string, unknown]
+) => {
+  const answer = await fetch(`${gateway.url}/admin/v1/models/${action}`, { method: "POST", body: JSON.stringify(body) })
+  const told: Array<Readonly<Record<string, unknown>>> = []
+  let text = ""
+  for await (const piece of answer.body ?? []) {
+    text += Buffer.from(piece).toString()
+    const whole = text.slice(0, text.lastIndexOf("\n") + 1)
+    text = text.slice(whole.length)
+    if (whole !== "") told.push(...linesIn(whole).map(withoutTime))
+    if (told.length >= count) end()
+  }
+  return told
+}
 
 const errorOf = async (gateway: Pick<Gateway, "url">, action: string, body: unknown) => {
   const { status, text } = await order(gateway, action, body)
@@ -213,7 +235,7 @@ describe("a llama-server without a model of its own", () => {
     await using lab = await startLlamaRouter("a", "b")
     await using gateway = await startGateway({ backends: [backendFor("lab", lab, { type: "llamacpp" })] })
     const about = { action: "load", backend: "lab", model: "a" }
-    expect(await events(gateway, "load", { model: "a" })).toEqual([
+    expect(await eventsOnceTold(gateway, 2, lab.holds(), "load", { model: "a" })).toEqual([
       { ...about, status: "loading" },
       { ...about, status: "loading text_model", completed: 0.25, total: 1 },
       { ...about, status: "done", done: true }
@@ -222,7 +244,7 @@ describe("a llama-server without a model of its own", () => {
     expect((await events(gateway, "load", { model: "a" })).at(-1)).toMatchObject({ done: true })
     expect((await events(gateway, "unload", { model: "a" })).at(-1)).toMatchObject({ done: true })
     expect(lab.models.get("a")).toEqual({ value: "unloaded" })
-    const pulled = await events(gateway, "pull", { model: "new/model:Q4" })
+    const pulled = await eventsOnceTold(gateway, 2, lab.holds(), "pull", { model: "new/model:Q4" })
     expect(pulled).toContainEqual(expect.objectContaining({ status: "downloading", completed: 1000, total: 4000 }))
     expect(pulled.at(-1)).toMatchObject({ done: true })
     expect(await errorOf(gateway, "pull", { model: "nonsense" })).toMatchObject({
@@ -236,7 +258,7 @@ describe("a llama-server without a model of its own", () => {
     await using lab = await startLlamaRouter("a")
     lab.breaks()
     await using gateway = await startGateway({ backends: [backendFor("lab", lab, { type: "llamacpp" })] })
-    expect((await events(gateway, "load", { model: "a" })).at(-1)).toMatchObject({
+    expect((await eventsOnceTold(gateway, 2, lab.holds(), "load", { model: "a" })).at(-1)).toMatchObject({
       status: "failed",
       error: { message: expect.stringContaining("exit code 1") }
     })
@@ -255,16 +277,17 @@ test("a llama-swap starts and stops the server of a model, and tells of one that
   await using lab = await startLlamaSwap("org/a", "b")
   await using gateway = await startGateway({ backends: [backendFor("lab", lab, { type: "llamaswap" })] })
   const about = { action: "load", backend: "lab", model: "org/a" }
-  expect(await events(gateway, "load", { model: "org/a" })).toEqual([
+  const told = await eventsOnceTold(gateway, 2, lab.holds(), "load", { model: "org/a" })
+  expect(told.slice(0, 2)).toEqual([
     { ...about, status: "starting" },
-    { ...about, status: "starting" },
-    { ...about, status: "done", done: true }
+    { ...about, status: "starting" }
   ])
+  expect(told.at(-1)).toEqual({ ...about, status: "done", done: true })
   expect(loadedAt(gateway, "lab", "org/a")).toBe(true)
   expect((await events(gateway, "unload", { model: "org/a" })).at(-1)).toMatchObject({ done: true })
   expect([...lab.running]).toEqual([])
   lab.breaks()
-  expect((await events(gateway, "load", { model: "b" })).at(-1)).toMatchObject({
+  expect((await eventsOnceTold(gateway, 2, lab.holds(), "load", { model: "b" })).at(-1)).toMatchObject({
     error: { message: "Backend 'lab' did not load 'b': unable to start process: exit status 1" }
   })
   expect(await errorOf(gateway, "load", { model: "c", backend: "lab" })).toMatchObject({ status: 404 })

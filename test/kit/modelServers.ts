@@ -135,21 +135,36 @@ export const startLmStudio = async (...keys: ReadonlyArray<string>) => {
   }
 }
 
+/** What somebody has wait, once. */
+const makeGate = () => {
+  let next = Promise.resolve()
+  return {
+    holds: () => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      next = promise
+      return resolve
+    },
+    passed: () => next
+  }
+}
+
 /** A llama-server without a model of its own, with these on its disk. */
 export const startLlamaRouter = async (...ids: ReadonlyArray<string>) => {
   const models = new Map<string, Readonly<Record<string, unknown>>>(ids.map((id) => [id, { value: "unloaded" }]))
   const listeners = new Set<(event: string) => void>()
   let fails = false
-  const say = (value: unknown) => listeners.forEach((hear) => hear(event(value)))
+  // Who begins to listen hears it too.
+  let last: string | undefined
+  const say = (value: unknown) => {
+    last = event(value)
+    for (const hear of listeners) hear(last)
+  }
   const list = () => ({
     data: [...models].map(([id, status]) => ({ id, object: "model", owned_by: "llamacpp", status }))
   })
   const of = (request: Seen): string => String(fieldOf(request, "model"))
   const error = (message: string) => [json({ error: { code: 400, message, type: "invalid_request_error" } }, 400)]
-  const settles = async (ms: number, then: () => void) => {
-    await Bun.sleep(ms)
-    then()
-  }
+  const gate = makeGate()
   const server = await startRoutes(
     {
       "GET /health": () => [json({ status: "ok" })],
@@ -158,6 +173,7 @@ export const startLlamaRouter = async (...ids: ReadonlyArray<string>) => {
       "GET /v1/models": () => [json(list())],
       "GET /models/sse": async function* () {
         yield streamHead()
+        if (last !== undefined) yield chunk(last)
         while (true) {
           const next = Promise.withResolvers<string>()
           listeners.add(next.resolve)
@@ -172,10 +188,10 @@ export const startLlamaRouter = async (...ids: ReadonlyArray<string>) => {
         if (status["value"] !== "unloaded") return error("model is already running")
         models.set(id, { value: "loading" })
         const progress = { stages: ["text_model", "mmproj_model"], current: "text_model", value: 0.5 }
-        void settles(50, () => say({ model: id, event: "status_change", data: { status: "loading", progress } }))
-        void settles(400, () =>
-          models.set(id, fails ? { value: "unloaded", failed: true, exit_code: 1 } : { value: "loaded" })
-        )
+        say({ model: id, event: "status_change", data: { status: "loading", progress } })
+        void gate
+          .passed()
+          .then(() => models.set(id, fails ? { value: "unloaded", failed: true, exit_code: 1 } : { value: "loaded" }))
         return [json({ success: true })]
       },
       "POST /models/unload": (request) => {
@@ -187,8 +203,8 @@ export const startLlamaRouter = async (...ids: ReadonlyArray<string>) => {
         if (id === "nonsense") return error("model validation failed, unable to download")
         models.set(id, { value: "downloading" })
         const files = { "https://example.com/a.gguf": { done: 1000, total: 4000 } }
-        void settles(50, () => say({ model: id, event: "download_progress", data: files }))
-        void settles(400, () => models.set(id, { value: "unloaded" }))
+        say({ model: id, event: "download_progress", data: files })
+        void gate.passed().then(() => models.set(id, { value: "unloaded" }))
         return [json({ success: true })]
       }
     },
@@ -198,6 +214,8 @@ export const startLlamaRouter = async (...ids: ReadonlyArray<string>) => {
     server,
     url: server.url,
     models,
+    /** Has the next change wait until what this returns is called. */
+    holds: gate.holds,
     /** Has loads fail from now on. */
     breaks: () => {
       fails = true
@@ -238,9 +256,10 @@ export const startVllm = async ({ dev = true, sleeps = true } = {}) => {
   }
 }
 
-/** A llama-swap with these models, whose servers are ready after a while, or not at all. */
+/** A llama-swap with these models, whose servers are ready at once, when they are let, or not at all. */
 export const startLlamaSwap = async (...ids: ReadonlyArray<string>) => {
   const running = new Map<string, string>()
+  const gate = makeGate()
   let fails = false
   const server = await startRaw({
     script: async function* ({ method, target }) {
@@ -254,7 +273,7 @@ export const startLlamaSwap = async (...ids: ReadonlyArray<string>) => {
         yield json("OK")
       } else {
         running.set(place, "starting")
-        await Bun.sleep(1200)
+        await gate.passed()
         if (fails) running.delete(place)
         else running.set(place, "ready")
         // The page of a server that has none.
@@ -268,6 +287,8 @@ export const startLlamaSwap = async (...ids: ReadonlyArray<string>) => {
     server,
     url: server.url,
     running,
+    /** Has the next start wait until what this returns is called. */
+    holds: gate.holds,
     /** Has starts fail from now on. */
     breaks: () => {
       fails = true
