@@ -13,9 +13,13 @@ export const ToldQueue = Schema.Struct({
   served: Schema.Array(
     Schema.Struct({ key: Schema.String, seconds: Schema.Finite, count: Schema.Int, age_ms: Schema.Finite })
   ),
-  /** The keys that wait for a model, each with the rank of its best class. */
+  /** The keys that wait for a model, each with the rank of its best class; `took` is another number each time that one takes a place. */
   waiting: Schema.Array(
-    Schema.Struct({ group: Schema.String, keys: Schema.Array(Schema.Tuple([Schema.String, Schema.Int])) })
+    Schema.Struct({
+      group: Schema.String,
+      keys: Schema.Array(Schema.Tuple([Schema.String, Schema.Int])),
+      took: Schema.optionalKey(Schema.Int)
+    })
   )
 })
 
@@ -70,11 +74,14 @@ export class ServedLately {
   }
 }
 
-/** The keys that wait, as they are told. */
+/** The keys that wait, as they are told; `tookOf` gives another number each time that one of a group takes a place. */
 export const toldWaiting = (
-  groups: Iterable<readonly [group: string, keys: ReadonlyMap<string, number>]>
+  groups: Iterable<readonly [group: string, keys: ReadonlyMap<string, number>]>,
+  tookOf: (group: string) => number = () => 0
 ): ToldQueue["waiting"] =>
-  [...groups].slice(0, mostTold.groups).map(([group, keys]) => ({ group, keys: [...keys].slice(0, mostTold.keys) }))
+  [...groups]
+    .slice(0, mostTold.groups)
+    .map(([group, keys]) => ({ group, keys: [...keys].slice(0, mostTold.keys), took: tookOf(group) }))
 
 /** A key that waits at other processes. */
 interface WaitingKey {
@@ -93,6 +100,8 @@ interface Leaving {
   readonly since: number
   /** What they had when that began. */
   readonly taken: number
+  /** How often it had been heard by then that they took one. */
+  readonly took: number
   lookedAt: number
   restsUntil: number
 }
@@ -102,6 +111,8 @@ export class QueuesElsewhere {
   private readonly counted = new Map<string, ReadonlyMap<string, Pick<Count, "count" | "seconds">>>()
   private groups: ReadonlyMap<string, WaitingElsewhere> = new Map()
   private keys: ReadonlySet<string> = new Set()
+  // How often it was heard that one was taken of a model, and what each process told of it last.
+  private readonly took = new Map<string, { times: number; readonly last: Map<string, number> }>()
   private readonly leaving = new Map<string, Leaving>()
 
   /**
@@ -129,10 +140,14 @@ export class QueuesElsewhere {
 
   private waits(all: ReadonlyArray<HeardQueue>): void {
     const groups = new Map<string, Map<string, WaitingKey>>()
-    for (const { told } of all) {
-      for (const { group, keys } of told.waiting) {
+    for (const { from, told } of all) {
+      for (const { group, keys, took = 0 } of told.waiting) {
         const known = groups.get(group) ?? new Map<string, WaitingKey>()
         groups.set(group, known)
+        const heard = this.took.get(group) ?? { times: 0, last: new Map<string, number>() }
+        this.took.set(group, heard)
+        if ((heard.last.get(from) ?? took) !== took) heard.times += 1
+        heard.last.set(from, took)
         for (const [key, rank] of keys) {
           const other = known.get(key)
           known.set(key, { rank: Math.min(rank, other?.rank ?? rank), processes: 1 + (other?.processes ?? 0) })
@@ -140,6 +155,7 @@ export class QueuesElsewhere {
       }
     }
     this.groups = groups
+    for (const group of this.took.keys()) if (!groups.has(group)) this.took.delete(group)
     const everyone = new Set<string>()
     for (const keys of groups.values()) for (const key of keys.keys()) everyone.add(key)
     this.keys = everyone
@@ -158,13 +174,15 @@ export class QueuesElsewhere {
 
   /**
    * Whether a place may be left to those who wait there: not for long where they do not take it. `taken` are the places that other
-   * processes have.
+   * processes have; one that was taken and is free again was taken as well.
    */
   mayTake(group: string, taken: number, now: number): boolean {
     const known = this.leaving.get(group)
+    const took = this.took.get(group)?.times ?? 0
     if (known !== undefined && now < known.restsUntil) return false
-    if (known === undefined || taken > known.taken || now - known.lookedAt > inVain.lastsMs) {
-      this.leaving.set(group, { since: now, taken, lookedAt: now, restsUntil: 0 })
+    const isTaken = known === undefined || taken > known.taken || took !== known.took
+    if (isTaken || now - known.lookedAt > inVain.lastsMs) {
+      this.leaving.set(group, { since: now, taken, took, lookedAt: now, restsUntil: 0 })
       return true
     }
     known.lookedAt = now

@@ -15,7 +15,7 @@ import type { PriorityClass } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import type { Standing } from "../fleet/standing.ts"
 import { type SiblingOf, standingOf } from "../registry/live-state.ts"
-import type { Snapshot } from "../registry/snapshot.ts"
+import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import type { Attempt } from "../router/choice.ts"
 import { type Capacity, capacityOf, placesAt } from "../router/expected-end.ts"
 import type { Plan } from "../router/plan.ts"
@@ -97,6 +97,9 @@ export class SlotQueue implements Deadline {
   )
   // There once somebody asks for what is to be told.
   private served: ServedLately | undefined
+  // The number of the last place that one took who had waited for a model.
+  private readonly took = new Map<string, number>()
+  private places = 0
   private readonly elsewhere = new QueuesElsewhere()
   private readonly heard = new Map<SiblingOf, ReadonlyArray<HeardQueue>>()
   private readonly deadlines: Deadlines["Service"]
@@ -155,7 +158,7 @@ export class SlotQueue implements Deadline {
     const { schedule } = this
     const waiting: Waiting = { ...seeker, group, cost: costOf(seeker.plan), since: now, model: modelOf(seeker.plan) }
     const { inVain = false } = seeker
-    if (!inVain && schedule.sizeOf(group) >= maxQueue) {
+    if (!inVain && schedule.sizeOf(group) >= maxQueue + this.leftFree(group, seeker.plan)) {
       return this.refusal(waiting, schedule.sizeOf(group), `${maxQueue} requests for it wait already (queue.max_queue)`)
     }
     schedule.enter(waiting, inVain)
@@ -217,7 +220,8 @@ export class SlotQueue implements Deadline {
     const { schedule } = this
     if (served.length === 0 && schedule.size === 0) return undefined
     const groups = [...schedule.groups.keys()].map((group) => [group, schedule.keysOf(group)] as const)
-    return { served, waiting: toldWaiting(groups) }
+    for (const group of this.took.keys()) if (!schedule.groups.has(group)) this.took.delete(group)
+    return { served, waiting: toldWaiting(groups, (group) => this.took.get(group) ?? 0) }
   }
 
   /** Takes over what all others of a sort told last. */
@@ -292,6 +296,7 @@ export class SlotQueue implements Deadline {
     if (choice._tag === "Ask") {
       if (this.isForOthers(waiting, now)) return isShared ? "key stays" : "all stay"
       this.left(waiting, now)
+      if (this.served !== undefined) this.took.set(waiting.group, (this.places += 1))
       waiting.goes(plan.takes(choice.attempt), plan)
       return "goes"
     }
@@ -311,12 +316,7 @@ export class SlotQueue implements Deadline {
     const candidates = plan.targets[0]?.candidates ?? []
     const { places } = capacityOf(candidates, plan.needs)
     if (places === Infinity) return false
-    let own = 0
-    let taken = 0
-    for (const { model, state } of candidates) {
-      own += standingOf(state.live, model.id).running.length
-      taken += state.live.siblings.inFlight
-    }
+    const { own, taken } = inUse(candidates)
     const { schedule } = this
     const rank = rankOf(waiting)
     const part = places * partFor(schedule.keysOf(group), elsewhere, rank)
@@ -326,6 +326,15 @@ export class SlotQueue implements Deadline {
       its < rank || (its === rank && other !== key && schedule.serviceOf(other) < had)
     if (own < Math.ceil(part) && ![...elsewhere].some(isFirst)) return false
     return this.elsewhere.mayTake(group, taken, now)
+  }
+
+  /** Free places of a model that are left to others for a moment: so many of those who wait for it would have gone. */
+  private leftFree(group: string, { needs, targets }: Plan): number {
+    if (this.elsewhere.waitingFor(group) === undefined) return 0
+    const candidates = targets[0]?.candidates ?? []
+    const { places } = capacityOf(candidates, needs)
+    const { own, taken } = inUse(candidates)
+    return places === Infinity ? 0 : Math.max(0, places - own - taken)
   }
 
   /** Gives all that somebody waits for more at a time, where they are given all that they may be. */
@@ -361,6 +370,17 @@ export class SlotQueue implements Deadline {
 }
 
 const capacity = ({ needs, targets }: Plan): Capacity => capacityOf(targets[0]?.candidates ?? [], needs)
+
+/** The places that requests have: those of this process, and those of others. */
+const inUse = (candidates: ReadonlyArray<Candidate>): { readonly own: number; readonly taken: number } => {
+  let own = 0
+  let taken = 0
+  for (const { model, state } of candidates) {
+    own += standingOf(state.live, model.id).running.length
+    taken += state.live.siblings.inFlight
+  }
+  return { own, taken }
+}
 
 const modelOf = ({ requested, targets }: Plan): string =>
   targets.find(({ candidates }) => candidates.length > 0)?.name ?? requested

@@ -225,4 +225,20 @@ describe("the places of a server", () => {
     const taken = [11_500, 11_900, 12_400, 13_300].map((now, at) => listener.mayTake("m", at, now))
     expect(taken).toEqual([true, true, true, true])
   })
+
+  test("are left to others for longer who have taken one, though it is free again when that is looked at", () => {
+    const listener = new QueuesElsewhere()
+    const heard = (took = 0) => {
+      const told = { served: [], waiting: toldWaiting([["m", new Map([["ann", 1]])]], () => took) }
+      listener.hears([{ from: "b", told }])
+    }
+    heard()
+    expect([0, 500].map((now) => listener.mayTake("m", 0, now))).toEqual([true, true])
+    heard(1)
+    expect([900, 1800].map((now) => listener.mayTake("m", 0, now))).toEqual([true, true])
+    heard(2)
+    expect([1850, 2800].map((now) => listener.mayTake("m", 0, now))).toEqual([true, true])
+    heard(2)
+    expect([2900, 3700].map((now) => listener.mayTake("m", 0, now))).toEqual([false, false])
+  })
 })
