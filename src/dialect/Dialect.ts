@@ -262,7 +262,7 @@ export interface Dialect {
     readonly id?: string
   }
   /** What is left of limits, in headers; OpenAI's when absent. */
-  readonly limitsLeft?: (left: LimitsLeft) => Record<string, string>
+  readonly limitsLeft?: (headers: Record<string, string>, left: LimitsLeft) => void
   /** The body with another model name, in pieces; `span` is where its model name is, when that is known. */
   readonly withModel: (body: Uint8Array, model: string, span: Span | undefined) => ReadonlyArray<Uint8Array>
   /** The body without what nobody but this gateway can read, and otherwise as it came; absent where there is no such thing. */

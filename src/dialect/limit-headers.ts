@@ -11,30 +11,55 @@ const duration = (ms: number): string => {
   return seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${Math.ceil(seconds % 60)}s`
 }
 
-const openAi = (what: string, { left, limit, resetMs }: AmountLeft): Record<string, string> => ({
-  [`x-ratelimit-limit-${what}`]: String(Math.floor(limit)),
-  [`x-ratelimit-remaining-${what}`]: String(left),
-  [`x-ratelimit-reset-${what}`]: duration(resetMs)
-})
+type PutLimits = NonNullable<Dialect["limitsLeft"]>
+
+/** What one limit is told in: its size, what is left of it, and when all of it is there again. */
+type Names = readonly [limit: string, remaining: string, reset: string]
+
+type NamesOfAll = Readonly<Record<"requests" | "tokens", Names>>
+
+// Every answer has them: nothing is put together for it that is the same each time.
+const put = (headers: Record<string, string>, names: Names, { left, limit }: AmountLeft, reset: string): void => {
+  headers[names[0]] = String(Math.floor(limit))
+  headers[names[1]] = String(left)
+  headers[names[2]] = reset
+}
+
+const openAi: NamesOfAll = {
+  requests: ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
+  tokens: ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]
+}
 
 /** In OpenAI's headers. */
-const openAiLimits = ({ requests, tokens }: LimitsLeft): Record<string, string> => ({
-  ...(requests === undefined ? {} : openAi("requests", requests)),
-  ...(tokens === undefined ? {} : openAi("tokens", tokens))
-})
+const openAiLimits: PutLimits = (headers, { requests, tokens }) => {
+  if (requests !== undefined) put(headers, openAi.requests, requests, duration(requests.resetMs))
+  if (tokens !== undefined) put(headers, openAi.tokens, tokens, duration(tokens.resetMs))
+}
 
-const anthropic = (what: string, { left, limit, resetMs }: AmountLeft, at: number): Record<string, string> => ({
-  [`anthropic-ratelimit-${what}-limit`]: String(Math.floor(limit)),
-  [`anthropic-ratelimit-${what}-remaining`]: String(left),
-  [`anthropic-ratelimit-${what}-reset`]: `${new Date(at + resetMs).toISOString().slice(0, 19)}Z`
-})
+const anthropic: NamesOfAll = {
+  requests: [
+    "anthropic-ratelimit-requests-limit",
+    "anthropic-ratelimit-requests-remaining",
+    "anthropic-ratelimit-requests-reset"
+  ],
+  tokens: [
+    "anthropic-ratelimit-tokens-limit",
+    "anthropic-ratelimit-tokens-remaining",
+    "anthropic-ratelimit-tokens-reset"
+  ]
+}
+
+const moment = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`
 
 /** In Anthropic's headers. */
-export const anthropicLimits = ({ at, requests, tokens }: LimitsLeft): Record<string, string> => ({
-  ...(requests === undefined ? {} : anthropic("requests", requests, at)),
-  ...(tokens === undefined ? {} : anthropic("tokens", tokens, at))
-})
+export const anthropicLimits: PutLimits = (headers, { at, requests, tokens }) => {
+  if (requests !== undefined) put(headers, anthropic.requests, requests, moment(at + requests.resetMs))
+  if (tokens !== undefined) put(headers, anthropic.tokens, tokens, moment(at + tokens.resetMs))
+}
 
 /** In those of a dialect. */
-export const limitHeaders = ({ limitsLeft = openAiLimits }: Pick<Dialect, "limitsLeft">, left: LimitsLeft) =>
-  limitsLeft(left)
+export const putLimits = (
+  headers: Record<string, string>,
+  { limitsLeft = openAiLimits }: Pick<Dialect, "limitsLeft">,
+  left: LimitsLeft
+): void => limitsLeft(headers, left)

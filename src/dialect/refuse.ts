@@ -5,7 +5,7 @@ import { type GatewayError, NotFound } from "../domain/errors.ts"
 import { maxWaitSeconds } from "../domain/retry-after.ts"
 import type { Dialect } from "./Dialect.ts"
 import { type Failure, failureFor } from "./failures.ts"
-import { limitHeaders } from "./limit-headers.ts"
+import { putLimits } from "./limit-headers.ts"
 
 /** Where clients of any dialect find what they look for, those of `first` before the others. */
 export const placesOf = (dialects: ReadonlyArray<Pick<Dialect, "hint">>, first?: Pick<Dialect, "hint">): string => {
@@ -54,16 +54,23 @@ export const refuse = (
   dialect: Dialect,
   error: GatewayError,
   requestId: string,
+  extra?: Readonly<Record<string, string>>
+): Response => refuseWith(dialect, failureIn(dialect, error), requestId, extra)
+
+/** The same for one whose form is known. */
+export const refuseWith = (
+  dialect: Dialect,
+  failure: Failure,
+  requestId: string,
   extra: Readonly<Record<string, string>> = {}
 ): Response => {
-  const failure = failureIn(dialect, error)
   const headers: Record<string, string> = {
     "content-type": dialect.types.whole,
     ...requestIdHeaders(dialect, requestId),
-    ...failure.headers,
-    ...(failure.left === undefined ? {} : limitHeaders(dialect, failure.left)),
-    ...extra
+    ...failure.headers
   }
+  if (failure.left !== undefined) putLimits(headers, dialect, failure.left)
+  Object.assign(headers, extra)
   if (failure.retryAfter !== undefined) {
     headers["retry-after"] = String(Math.min(maxWaitSeconds, Math.max(1, Math.ceil(failure.retryAfter))))
   }

@@ -34,13 +34,13 @@ import { Drain } from "../admission/Drain.ts"
 import { Limiter } from "../admission/Limiter.ts"
 import type { LimitSettings } from "../domain/rate-limits.ts"
 import { Conversations, promptChain } from "../fleet/prompt-chain.ts"
-import { tokensTaken } from "./limited.ts"
+import { rulesUnder, tokensTaken } from "./limited.ts"
 import { EarlyStream } from "./early-stream.ts"
 import { Hedging } from "./hedging.ts"
 import { declaredLength } from "./request-body.ts"
 import type { RefusedRequest } from "./request-line.ts"
 import { newRecord, clientClosedStatus, type RequestEnd } from "./record.ts"
-import { type GaveUp, finalAnswer, type Unanswered, refusalWords } from "./final-failure.ts"
+import { type GaveUp, finalAnswer, ownRefusal, type Unanswered } from "./final-failure.ts"
 import type { Forwarding } from "./forwarding.ts"
 import { Shadows } from "./shadows.ts"
 import { RequestTrace } from "./request-trace.ts"
@@ -173,7 +173,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     sessions: new Set(),
     hedging: new Hedging(),
     newcomers: new ListDrift(),
-    limits: { limiter, settings: () => limitsNow().rates },
+    limits: { limiter, rulesOf: rulesUnder(() => limitsNow().rates) },
     refusals: new LearnedRefusals(),
     wishRefusals: new LearnedRefusals(),
     spending: { budgets, prices: yield* Prices },
@@ -230,7 +230,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     if (failed._tag === "Some") {
       const { value } = failed
       if (value._tag === "GaveUp") return finalAnswer(record, value, random)
-      return { outcome: "refused", backend: "", response: refuse(dialect, value, id), refusal: refusalWords(value) }
+      return ownRefusal(dialect, value, id)
     }
     if (!Cause.hasInterruptsOnly(cause)) {
       accounting.defect(id, cause)

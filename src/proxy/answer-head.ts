@@ -7,7 +7,7 @@ import type { Attempt } from "../router/choice.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
 import { isCoded, isOfType } from "../upstream/content-encoding.ts"
-import { limitHeaders } from "../dialect/limit-headers.ts"
+import { putLimits } from "../dialect/limit-headers.ts"
 import { putRequestId, requestIdHeaders } from "../dialect/refuse.ts"
 import type { RequestRecord, Translated } from "./record.ts"
 import { locality } from "../backend/backend.ts"
@@ -65,7 +65,7 @@ export const answerHeaders: HeadersOf = (head, attempt, record, cutPrompt) => {
   // which is for refusals.
   for (const name of route.dialect.headers.answered) pass(name, head, attempt, headers)
   if (record.cache !== undefined) headers["x-nexus-cache"] = record.cache
-  if (record.left !== undefined) Object.assign(headers, limitHeaders(route.dialect, record.left))
+  if (record.left !== undefined) putLimits(headers, route.dialect, record.left)
   // Other words than those for codings (none, utf-8) would make some clients give up.
   const coding = isCoded(head) ? head.header("content-encoding") : null
   if (coding !== null) headers["content-encoding"] = coding

@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto"
 import type { AnswerCache, KeptAnswer } from "../cache/AnswerCache.ts"
 import { comparedRequest } from "../dialect/canonical-request.ts"
-import { limitHeaders } from "../dialect/limit-headers.ts"
+import { putLimits } from "../dialect/limit-headers.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
 import { type CachePolicy, cachePolicyFor } from "../domain/cache-policy.ts"
 import { aliasChain } from "../router/alias-chains.ts"
@@ -112,13 +112,13 @@ export const mayGive = ({ keptAt }: KeptAnswer, { oldestMs }: CachePlace, now: n
 
 const keptResponse = ({ body, keptAt, type }: KeptAnswer, record: RequestRecord, now: number): Response => {
   const { id, left, route, stream } = record
-  const headers = {
+  const headers: Record<string, string> = {
     ...(stream ? earlyStreamHeaders(route.dialect, id) : requestIdHeaders(route.dialect, id)),
     "content-type": type,
     "x-nexus-cache": "hit",
-    age: String(Math.floor((now - keptAt) / 1000)),
-    ...(left === undefined ? {} : limitHeaders(route.dialect, left))
+    age: String(Math.floor((now - keptAt) / 1000))
   }
+  if (left !== undefined) putLimits(headers, route.dialect, left)
   return new Response(body, { headers })
 }
 

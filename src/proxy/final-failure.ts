@@ -22,8 +22,8 @@ import {
 } from "../domain/upstream-errors.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
 import { errorWords } from "../domain/error-text.ts"
-import { failureFor, neverRetry } from "../dialect/failures.ts"
-import { refuse, requestIdHeaders } from "../dialect/refuse.ts"
+import { neverRetry } from "../dialect/failures.ts"
+import { failureIn, refuse, refuseWith, requestIdHeaders } from "../dialect/refuse.ts"
 import type { Attempt } from "../router/choice.ts"
 import { carriesKey, decisionHeaders, ownAnswerHeaders } from "./answer-head.ts"
 import type { RequestRecord } from "./record.ts"
@@ -51,10 +51,16 @@ export interface Unanswered {
 // What they say is of the gateway and its settings alone; others may quote the request, which is for its client.
 const ofOurs: ReadonlySet<GatewayError["_tag"]> = new Set(["BudgetExceeded", "Overloaded", "RateLimited"])
 
-/** Why the gateway refuses a request, as it is remembered. */
-export const refusalWords = (error: GatewayError): string => {
-  const { code, message } = failureFor(error)
-  return ofOurs.has(error._tag) ? `${code}: ${message}` : code
+/** What the gateway itself refuses a request with, and why, as it is remembered. */
+export const ownRefusal = (dialect: Dialect, error: GatewayError, requestId: string): Unanswered => {
+  const failure = failureIn(dialect, error)
+  const { code, message } = failure
+  return {
+    outcome: "refused",
+    backend: "",
+    response: refuseWith(dialect, failure, requestId),
+    refusal: ofOurs.has(error._tag) ? `${code}: ${message}` : code
+  }
 }
 
 const seconds = (ms: number): string => `${Math.round(ms) / 1000} s`

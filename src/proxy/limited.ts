@@ -4,17 +4,47 @@
 import * as Effect from "effect/Effect"
 import { isDeciding, type Limiter, type LimitDecision } from "../admission/Limiter.ts"
 import { type GatewayError, RateLimited } from "../domain/errors.ts"
-import { limitRules, type LimitSettings } from "../domain/rate-limits.ts"
+import type { Grant } from "../domain/grant.ts"
+import { type LimitRule, limitRules, type LimitSettings } from "../domain/rate-limits.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { countTokens } from "../usage/usage-record.ts"
 import type { GaveUp } from "./final-failure.ts"
 import type { RequestEnd, RequestRecord } from "./record.ts"
 import type { RequestRun } from "./request-run.ts"
 
+type Rules = ReadonlyArray<LimitRule>
+
 /** What lets requests in. */
 export interface RequestLimiter {
   readonly limiter: Limiter["Service"]
-  readonly settings: () => LimitSettings
+  /** The rules that a request is under. */
+  readonly rulesOf: (grant: Grant | undefined, model: string) => Rules
+}
+
+// Models of one key whose rules are kept.
+const mostModels = 1000
+
+const noKey = {}
+
+/** Finds the rules of requests by the settings of the moment: those of a key and model are made once. */
+export const rulesUnder = (settings: () => LimitSettings): RequestLimiter["rulesOf"] => {
+  let under: LimitSettings | undefined
+  let known = new WeakMap<object, Map<string, Rules>>()
+  return (grant, model) => {
+    const now = settings()
+    if (under !== now) {
+      known = new WeakMap()
+      under = now
+    }
+    let models = known.get(grant ?? noKey)
+    if (models === undefined) known.set(grant ?? noKey, (models = new Map()))
+    const name = now.models.length === 0 ? "" : model
+    const before = models.get(name)
+    if (before !== undefined) return before
+    const made = limitRules(now, { grant, model })
+    if (models.size < mostModels) models.set(name, made)
+    return made
+  }
 }
 
 type Forwarded = Effect.Effect<void, GatewayError | GaveUp>
@@ -27,14 +57,13 @@ export const tokensAsked = ({ route }: RequestRecord, { outputTokens, promptToke
 
 /** Goes on with a request that its limits let in: of a model, as the gateway knows it, and with so many tokens. */
 export const withinLimits = (
-  { limiter, settings }: RequestLimiter,
+  { limiter, rulesOf }: RequestLimiter,
   run: RequestRun,
   model: string,
   tokens: number,
   goesOn: () => Forwarded
 ): Forwarded => {
-  const { grant } = run.record
-  const rules = limitRules(settings(), { grant, model })
+  const rules = rulesOf(run.record.grant, model)
   // One that waited for a server to wake has been let in.
   if (rules.length === 0 || run.limitPass !== undefined) return goesOn()
   const take = (decision: LimitDecision): LimitDecision => {
