@@ -120,6 +120,12 @@ const mostUses = 200
 export const least = (a: AmountLeft | undefined, b: AmountLeft): AmountLeft =>
   a === undefined || b.left / b.limit < a.left / a.limit ? b : a
 
+/** What is left of limits, at a moment in milliseconds since 1970. */
+export const leftAt = (at: number, requests: AmountLeft | undefined, tokens: AmountLeft | undefined): LimitsLeft => {
+  if (requests !== undefined) return tokens === undefined ? { at, requests } : { at, requests, tokens }
+  return tokens === undefined ? { at } : { at, tokens }
+}
+
 /** The counts of a process; monotonic milliseconds, `wall` since 1970. */
 export class LimitCounts {
   private readonly counted = new Map<string, Counted>()
@@ -138,15 +144,16 @@ export class LimitCounts {
 
   enter(rules: ReadonlyArray<LimitRule>, tokens: number, now: number, wall: number): LimitDecision {
     this.sweep(now)
-    const all = rules.map((rule) => ({ rule, counts: this.countsOf(rule, now) }))
+    const all = rules.map((rule) => this.countsOf(rule, now))
     let refusal: RateLimited | undefined
-    for (const { counts, rule } of all)
-      refusal = longest(
-        refusal,
-        this.refusal(rule, counts, tokens, now, () => this.leftOf(all, now, wall))
-      )
+    for (const counts of all) {
+      const objection = this.objection(counts, tokens, now)
+      if (objection === undefined) continue
+      const left = () => this.leftOf(all, now, wall)
+      refusal = longest(refusal, refusalUnder(counts.rule, counts.limits, objection, tokens, left))
+    }
     if (refusal !== undefined) return refusal
-    for (const { counts } of all) {
+    for (const counts of all) {
       const { requestsPerMinute, tokensPerMinute } = counts.limits
       if (requestsPerMinute !== undefined) counts.requests.take(requestsPerMinute, 1, now)
       if (tokensPerMinute !== undefined) counts.tokens.take(tokensPerMinute, tokens, now)
@@ -179,12 +186,12 @@ export class LimitCounts {
         tokens = least(tokens, amountLeft(tokensPerMinute, level.tokens))
       }
     }
-    return { at, ...(requests === undefined ? {} : { requests }), ...(tokens === undefined ? {} : { tokens }) }
+    return leftAt(at, requests, tokens)
   }
 
   /** Counts a request among those under way that somebody else has let in. */
   hold(rules: ReadonlyArray<LimitRule>, tokens: number, left: LimitsLeft, now: number): LimitPass {
-    const all = rules.map((rule) => ({ counts: this.countsOf(rule, now) }))
+    const all = rules.map((rule) => this.countsOf(rule, now))
     return this.holding(all, tokens, left)
   }
 
@@ -195,7 +202,6 @@ export class LimitCounts {
     for (const counts of this.counted.values()) {
       const { limits, requests, tokens, underWay } = counts
       const { maxConcurrent = Infinity, requestsPerMinute, tokensPerMinute } = limits
-      // One that has no limit yet is not touched: it would be empty when it gets one.
       const ofRequests = requestsPerMinute === undefined ? 0 : requests.missing(requestsPerMinute, now)
       const ofTokens = tokensPerMinute === undefined ? 0 : tokens.missing(tokensPerMinute, now)
       if (underWay <= 0 && ofRequests <= 0 && ofTokens <= 0) continue
@@ -219,15 +225,15 @@ export class LimitCounts {
     return Array.from(this.counted.values(), ({ rule }) => rule)
   }
 
-  private holding(all: ReadonlyArray<{ readonly counts: Counted }>, tokens: number, left: LimitsLeft): LimitPass {
-    for (const { counts } of all) counts.underWay += 1
+  private holding(all: ReadonlyArray<Counted>, tokens: number, left: LimitsLeft): LimitPass {
+    for (const counts of all) counts.underWay += 1
     let isOver = false
     return {
       left,
       end: (used, at) => {
         if (isOver) return
         isOver = true
-        for (const { counts } of all) {
+        for (const counts of all) {
           const { tokensPerMinute } = counts.limits
           if (tokensPerMinute !== undefined) counts.tokens.take(tokensPerMinute, used - tokens, at)
           counts.underWay -= 1
@@ -250,7 +256,7 @@ export class LimitCounts {
     const limits = this.processes() === 1 ? whole : this.shareOf(whole)
     const known = this.counted.get(id)
     if (known !== undefined) {
-      known.rule = rule
+      this.follows(known, rule, now)
       known.limits = limits
       return known
     }
@@ -265,31 +271,39 @@ export class LimitCounts {
     return made
   }
 
-  private refusal(
-    rule: LimitRule,
-    { limits, requests, tokens: held, underWay }: Counted,
-    tokens: number,
-    now: number,
-    left: () => LimitsLeft
-  ): RateLimited | undefined {
-    const { maxConcurrent, requestsPerMinute, tokensPerMinute } = limits
-    const objection = {
-      waitForRequests: requestsPerMinute === undefined ? 0 : requests.waitMs(requestsPerMinute, 1, now),
-      waitForTokens: tokensPerMinute === undefined ? 0 : held.waitMs(tokensPerMinute, tokens, now),
-      isFull: maxConcurrent !== undefined && underWay >= maxConcurrent
-    }
-    return refusalUnder(rule, limits, objection, tokens, left)
+  // Who is given more has it at once, and who is given less has taken what he has taken.
+  private follows(counts: Counted, rule: LimitRule, now: number): void {
+    const { limits: before } = counts.rule
+    const { limits } = rule
+    counts.rule = rule
+    if (before === limits) return
+    const processes = this.processes()
+    counts.requests.resize(before.requestsPerMinute, limits.requestsPerMinute, processes, now)
+    counts.tokens.resize(before.tokensPerMinute, limits.tokensPerMinute, processes, now)
   }
 
-  private leftOf(all: ReadonlyArray<{ readonly counts: Counted }>, now: number, at: number): LimitsLeft {
+  // What speaks against a request; most have nothing against them, and nothing is made for them.
+  private objection(
+    { limits, requests, tokens: held, underWay }: Counted,
+    tokens: number,
+    now: number
+  ): Objection | undefined {
+    const { maxConcurrent, requestsPerMinute, tokensPerMinute } = limits
+    const waitForRequests = requestsPerMinute === undefined ? 0 : requests.waitMs(requestsPerMinute, 1, now)
+    const waitForTokens = tokensPerMinute === undefined ? 0 : held.waitMs(tokensPerMinute, tokens, now)
+    const isFull = maxConcurrent !== undefined && underWay >= maxConcurrent
+    return isFull || waitForRequests > 0 || waitForTokens > 0 ? { waitForRequests, waitForTokens, isFull } : undefined
+  }
+
+  private leftOf(all: ReadonlyArray<Counted>, now: number, at: number): LimitsLeft {
     let requests: AmountLeft | undefined
     let tokens: AmountLeft | undefined
-    for (const { counts } of all) {
+    for (const counts of all) {
       const { requestsPerMinute, tokensPerMinute } = counts.limits
       if (requestsPerMinute !== undefined) requests = least(requests, counts.requests.left(requestsPerMinute, now))
       if (tokensPerMinute !== undefined) tokens = least(tokens, counts.tokens.left(tokensPerMinute, now))
     }
-    return { at, ...(requests === undefined ? {} : { requests }), ...(tokens === undefined ? {} : { tokens }) }
+    return leftAt(at, requests, tokens)
   }
 
   // Of whoever is not under way and has all that is his, a new count knows as much.

@@ -54,6 +54,14 @@ export class TokenBucket {
     return limit - this.level
   }
 
+  /** Holds its share of another limit from now on, as one of so many: what was taken of it has been taken. */
+  resize(before: number | undefined, limit: number | undefined, shares: number, now: number): void {
+    if (limit === undefined || before === limit) return
+    if (before === undefined) return this.set(limit / shares, now)
+    this.fill(before / shares, now)
+    this.level += (limit - before) / shares
+  }
+
   /** Takes over what somebody else knows of it. */
   set(level: number, now: number): void {
     this.level = level

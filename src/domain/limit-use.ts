@@ -2,7 +2,7 @@
  * How near limits are: what is taken of each at the moment.
  */
 import * as Schema from "effect/Schema"
-import { type LimitRule, limitScopes } from "./rate-limits.ts"
+import { type LimitRule, limitScopes, type RateLimits } from "./rate-limits.ts"
 
 /** What there are limits of, by their names in the settings. */
 const quotas = ["requests_per_minute", "tokens_per_minute", "max_concurrent"] as const
@@ -42,6 +42,24 @@ export const usesOf = (
     return [{ scope, name, quota, allowed, taken: Math.max(0, (taken * allowed) / (had ?? allowed)) }]
   })
 }
+
+const allowedBy = ({ maxConcurrent, requestsPerMinute, tokensPerMinute }: RateLimits, quota: LimitUse["quota"]) =>
+  ({ requests_per_minute: requestsPerMinute, tokens_per_minute: tokensPerMinute, max_concurrent: maxConcurrent })[quota]
+
+/**
+ * What was counted, by the limits of now: they may be others than when somebody last came under them. `limitsOf` gives those of a
+ * holder; undefined where nobody knows them.
+ */
+export const usesUnder = (
+  uses: ReadonlyArray<LimitUse>,
+  limitsOf: (holder: Pick<LimitUse, "name" | "scope">) => ReadonlyArray<RateLimits> | undefined
+): ReadonlyArray<LimitUse> =>
+  uses.flatMap((use) => {
+    const allowed = limitsOf(use)?.flatMap((limits) => allowedBy(limits, use.quota) ?? [])
+    if (allowed === undefined || allowed.includes(use.allowed)) return [use]
+    const [most] = allowed
+    return most === undefined ? [] : [Object.assign({}, use, { allowed: most })]
+  })
 
 /** How much of a limit is taken, of one; more where more was taken than had been reserved. */
 const shareTaken = ({ allowed, taken }: LimitUse): number => taken / allowed

@@ -75,6 +75,18 @@ export const keyRules = (
   return rules
 }
 
+/** The limits of one that is counted by itself; `grantOf` finds keys, and where it knows none of a name nobody knows its limits. */
+export const limitsOfHolder = (
+  settings: LimitSettings,
+  { name, scope }: Pick<LimitRule, "name" | "scope">,
+  grantOf: (name: string) => LimitedKey | undefined
+): ReadonlyArray<RateLimits> | undefined => {
+  if (scope === "owner") return [named(settings.owners, name) ?? {}]
+  if (scope === "model") return limitRules(settings, { grant: undefined, model: name }).map(({ limits }) => limits)
+  const grant = grantOf(name)
+  return grant === undefined ? undefined : [{ ...settings.keys, ...grant.limits }]
+}
+
 /** The rules that a request is under. */
 export const limitRules = (settings: LimitSettings, { grant, model }: Limited): ReadonlyArray<LimitRule> => {
   const { keys, models, owners } = settings

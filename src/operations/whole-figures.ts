@@ -3,10 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import { ClientKeys } from "../admission/ClientKeys.ts"
+import type { KeyRing } from "../admission/key-ring.ts"
 import { Limiter } from "../admission/Limiter.ts"
 import { NexusConfig } from "../config/NexusConfig.ts"
-import { nearestLimits, usesOf } from "../domain/limit-use.ts"
-import { keyRules, type LimitRule, limitRules, type LimitSettings } from "../domain/rate-limits.ts"
+import { type LimitUse, nearestLimits, usesOf, usesUnder } from "../domain/limit-use.ts"
+import { keyRules, type LimitRule, limitRules, limitsOfHolder, type LimitSettings } from "../domain/rate-limits.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { Registry } from "../registry/Registry.ts"
 import { type ProcessFigures, sumFigures, type TotalFigures } from "../telemetry/process-figures.ts"
@@ -34,21 +36,49 @@ export const totalNow = Effect.gen(function* () {
 // Keys may be many.
 const mostLimited = 100
 
+/** Does the same for the same arguments once. */
+const kept = <Args extends ReadonlyArray<unknown>, A>(make: (...of: Args) => A): ((...of: Args) => A) => {
+  let last: { readonly of: Args; readonly made: A } | undefined
+  return (...of) => {
+    if (last === undefined || of.some((each, at) => each !== last?.of[at])) last = { of, made: make(...of) }
+    return last.made
+  }
+}
+
 /** What asks how near those are to their limits that are nearest: all who have taken something, known keys and listed models. */
 export const limitsNow = Effect.gen(function* () {
   const { current } = yield* NexusConfig
   const keys = yield* ClientKeys
   const limiter = yield* Limiter
   const registry = yield* Registry
-  const modelRules = (rates: LimitSettings): ReadonlyArray<LimitRule> =>
+  // They are many, and the same from one look to the next; the ring is another one whenever a key is.
+  const ofKeys = kept((rates: LimitSettings, _ring: KeyRing) => keys.list().flatMap(({ key }) => keyRules(rates, key)))
+  const ofModels = kept((rates: LimitSettings, { candidates }: Snapshot): ReadonlyArray<LimitRule> =>
     rates.models.length === 0
       ? []
-      : [...registry.snapshot().candidates.keys()].flatMap((model) => limitRules(rates, { grant: undefined, model }))
+      : [...candidates.keys()].flatMap((model) => limitRules(rates, { grant: undefined, model }))
+  )
+  const allOf = kept((keyed: ReadonlyArray<LimitRule>, models: ReadonlyArray<LimitRule>) => [...keyed, ...models])
+  // More than are told need not be looked at for those of whom nothing is taken.
+  const untouched = kept((rules: ReadonlyArray<LimitRule>): ReadonlyArray<LimitUse> => {
+    const holders = new Set<string>()
+    const uses: Array<LimitUse> = []
+    for (const rule of rules) {
+      if (holders.size === mostLimited) break
+      holders.add(`${rule.scope} ${rule.name}`)
+      uses.push(...usesOf(rule, 0, 0, 0))
+    }
+    return uses
+  })
   return Effect.fnUntraced(function* ({ limits }: Pick<TotalFigures, "limits">) {
     const { rates } = current()
-    const known = [...keys.list().flatMap(({ key }) => keyRules(rates, key)), ...modelRules(rates)]
-    const taken = (yield* limiter.takenByAll(known)) ?? [...limits, ...known.flatMap((rule) => usesOf(rule, 0, 0, 0))]
-    return nearestLimits(taken, mostLimited)
+    const ring = keys.ring()
+    const known = allOf(ofKeys(rates, ring), ofModels(rates, registry.snapshot()))
+    const counted = yield* limiter.takenByAll(known)
+    if (counted !== undefined) return nearestLimits(counted, mostLimited)
+    const limitsOf = (holder: Pick<LimitUse, "name" | "scope">) =>
+      limitsOfHolder(rates, holder, (name) => ring.named(name))
+    return nearestLimits([...usesUnder(limits, limitsOf), ...untouched(known)], mostLimited)
   })
 })
 

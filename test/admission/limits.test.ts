@@ -3,8 +3,8 @@ import fc from "fast-check"
 import { LimitCounts, type LimitPass } from "../../src/admission/Limiter.ts"
 import { TokenBucket } from "../../src/admission/token-bucket.ts"
 import { RateLimited } from "../../src/domain/errors.ts"
-import { type LimitUse, nearestLimits } from "../../src/domain/limit-use.ts"
-import { type LimitRule, limitRules, type RateLimits } from "../../src/domain/rate-limits.ts"
+import { type LimitUse, nearestLimits, usesUnder } from "../../src/domain/limit-use.ts"
+import { type LimitRule, limitRules, limitsOfHolder, type RateLimits } from "../../src/domain/rate-limits.ts"
 
 const rule = (limits: RateLimits, id = "key a"): LimitRule => {
   const [scope, name = ""] = id.split(" ")
@@ -167,6 +167,52 @@ describe("limits", () => {
     entered(counts, [rule({ maxConcurrent: 5 })])
     counts.uses(1000)
     expect(entered(counts, [rule({ requestsPerMinute: 60, maxConcurrent: 5 })], 0, 60_000).left.requests?.left).toBe(59)
+  })
+
+  test("that are raised let more in at once, and lowered count what was taken", () => {
+    const of = (requestsPerMinute: number) => [rule({ requestsPerMinute, tokensPerMinute: 100 })]
+    for (const processes of [1, 2]) {
+      const counts = new LimitCounts(processes)
+      const left = (allowed: number, now: number) => entered(counts, of(allowed), 0, now).left.requests?.left
+      expect(left(20 * processes, 0)).toBe(19)
+      expect(left(50 * processes, 0)).toBe(48)
+      expect(left(10 * processes, 0)).toBe(7)
+      for (let time = 0; time < 7; time += 1) entered(counts, of(10 * processes))
+      expect(counts.enter(of(10 * processes), 0, 0, 0)).toBeInstanceOf(RateLimited)
+      expect(counts.enter(of(5 * processes), 0, 0, 0)).toBeInstanceOf(RateLimited)
+      expect(left(12 * processes, 0)).toBe(1)
+    }
+  })
+
+  test("are told as they are now, however they were when somebody last came under them", () => {
+    const use = (name: string, allowed: number, scope: LimitUse["scope"] = "key"): LimitUse => ({
+      scope,
+      name,
+      quota: "requests_per_minute",
+      allowed,
+      taken: 3
+    })
+    const settings = {
+      keys: { requestsPerMinute: 50 },
+      owners: [{ name: "o*", limits: { requestsPerMinute: 7 } }],
+      models: [{ name: "m*", limits: { tokensPerMinute: 9 } }]
+    }
+    const keys = new Map([
+      ["own", { name: "own", limits: { requestsPerMinute: 10 } }],
+      ["plain", { name: "plain" }]
+    ])
+    const told = usesUnder(
+      [
+        use("own", 5),
+        use("plain", 5),
+        use("token", 5),
+        use("one", 5, "owner"),
+        use("two", 5, "owner"),
+        use("m", 5, "model")
+      ],
+      (holder) => limitsOfHolder(settings, holder, (name) => keys.get(name))
+    )
+    expect(told).toEqual([use("own", 10), use("plain", 50), use("token", 5), use("one", 7, "owner")])
   })
 
   test("are told of those who are nearest to theirs, each once and as near as it is", () => {

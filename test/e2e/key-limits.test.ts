@@ -3,8 +3,8 @@ import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import type { LimitUse } from "../../src/domain/limit-use.ts"
 import { json } from "../kit/answers.ts"
 import { samplesOf } from "../kit/metrics.ts"
-import { backendFor, type Gateway } from "../kit/gateway.ts"
-import { askAs, startKeyed } from "../kit/clientKeys.ts"
+import { backendFor, type Gateway, startProcess } from "../kit/gateway.ts"
+import { askAs, keyOf, startKeyed } from "../kit/clientKeys.ts"
 
 const messages = [{ role: "user", content: "hi" }]
 
@@ -69,6 +69,33 @@ describe("how near keys are to their limits", () => {
     ).toEqual(["key few", "model large", "owner ada"])
     expect((await askAs(gateway, "free", "/admin/v1/limits")).status).toBe(403)
   })
+
+  test("is told by the limits of the moment once they have been changed, and by none where there is none any more", async () => {
+    const settings = (few: Readonly<Record<string, number>>) => ({
+      backends: [backendFor("one", upstream)],
+      auth: { keys: [keyOf("few", few), keyOf("boss", { admin: true })] }
+    })
+    await using running = await startProcess(settings({ requests_per_minute: 2 }))
+    const told = async (): Promise<ReadonlyArray<LimitUse>> =>
+      (await askAs(running, "boss", "/admin/v1/limits")).json().limits
+    const changed = async (few: Readonly<Record<string, number>>) => {
+      running.rewrite(settings(few))
+      expect((await askAs(running, "boss", "/admin/v1/config/reload", {})).status).toBe(200)
+    }
+    const ask = () => askAs(running, "few", "/v1/chat/completions", { model: "small", messages })
+    await ask()
+    await ask()
+    expect((await ask()).status).toBe(429)
+    await changed({ requests_per_minute: 500 })
+    const [use, ...more] = await told()
+    expect([use?.name, use?.quota, use?.allowed, more]).toEqual(["few", "requests_per_minute", 500, []])
+    expect(use?.taken).toBeLessThanOrEqual(2)
+    expect((await ask()).headers.get("x-ratelimit-remaining-requests")).toBe("497")
+    await changed({ max_concurrent: 3 })
+    expect(await told()).toEqual([{ scope: "key", name: "few", quota: "max_concurrent", allowed: 3, taken: 0 }])
+    await changed({})
+    expect(await told()).toEqual([])
+  }, 120_000)
 })
 
 describe("a limit that is reached", () => {

@@ -6,17 +6,20 @@ import { type Gateway, type SettingsTree, startGateway } from "./gateway.ts"
 
 const digestOf = (key: string): Uint8Array => new Uint8Array(createHash("sha256").update(key).digest())
 
-/** Starts a gateway with these keys: each is `nx-` and its name. */
+/** The entry of a key in a config; it is `nx-` and its name. */
+export const keyOf = (name: string, more: SettingsTree = {}): SettingsTree => ({
+  name,
+  sha256: Buffer.from(digestOf(`nx-${name}`)).toString("hex"),
+  ...more
+})
+
+/** Starts a gateway with these keys. */
 export const startKeyed = (
   keys: Readonly<Record<string, SettingsTree>>,
   settings: SettingsTree = {}
 ): Promise<Gateway> => {
   const names = Object.keys(keys)
-  const entries = names.map((name) => ({
-    name,
-    sha256: Buffer.from(digestOf(`nx-${name}`)).toString("hex"),
-    ...keys[name]
-  }))
+  const entries = names.map((name) => keyOf(name, keys[name]))
   const { auth, ...rest } = settings
   return startGateway(
     { auth: { ...Object(auth), keys: entries }, ...rest },
