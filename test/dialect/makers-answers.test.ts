@@ -118,6 +118,27 @@ describe("arguments of a call that are an object in quotes", () => {
   })
 })
 
+describe("arguments of a call that are an object in place of its text", () => {
+  const args = '{"id":12345678901234567890,"share":1.50}'
+  const call = `"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"tide","arguments":${args}}}]`
+  const chunks = [
+    `{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}`,
+    `{"choices":[{"index":0,"delta":{${call}},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1.0}}`
+  ]
+  const stream = encoder.encode(`${chunks.map((chunk) => `data: ${chunk}\n\n`).join("")}data: [DONE]\n\n`)
+
+  test("keep every digit of their numbers, whole, in a stream, and put together from one", () => {
+    const told = [`tide ${args}`]
+    const message = `{"role":"assistant","content":null,${call}}`
+    const answer = `{"choices":[{"index":0,"message":${message},"finish_reason":"tool_calls"}]}`
+    expect(callsIn(transduce(reads.stream, [stream]))).toEqual(told)
+    expect(callsIn(Result.getOrThrow(reads.whole(encoder.encode(answer))))).toEqual(told)
+    const assembly = chunkCollector.start()
+    assembly.push(stream)
+    expect(decoder.decode(Result.getOrThrow(assembly.end()))).toContain(`"arguments":${args}`)
+  })
+})
+
 describe("thoughts among the parts of a content, as Mistral tells them", () => {
   const thinking = [{ type: "thinking", thinking: [{ type: "text", text: "Tides" }] }]
 

@@ -3,9 +3,18 @@
  * index and no id, or one id.
  */
 import * as Predicate from "effect/Predicate"
-import { isObjectText } from "../read-json.ts"
+import { exactJson } from "../exact-json.ts"
+import { isObjectText, parsedJson } from "../read-json.ts"
 
 type Fields = Readonly<Record<PropertyKey, unknown>>
+
+const objectOfArguments = /"arguments"\s*:\s*\{/
+
+/** An answer, or a piece of one: arguments that are an object in place of its text have the numbers that it came with. */
+export const parsedAnswer = (text: string): unknown => {
+  const json = parsedJson(text)
+  return text.includes('"arguments"') && objectOfArguments.test(text) ? exactJson(text, json) : json
+}
 
 /** The arguments that a piece brings along; some write the object itself in place of its text. */
 export const argumentsIn = ({ arguments: args }: Fields): string =>

@@ -11,7 +11,7 @@ import { SeveralReading } from "../several-answers.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer } from "../Transducer.ts"
 import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.ts"
-import { argumentsIn, beginsAnother, isQuoted, unquoted } from "./call-pieces.ts"
+import { argumentsIn, beginsAnother, isQuoted, parsedAnswer, unquoted } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
 import { thoughtsAmong } from "./thinking-parts.ts"
 import { toldThoughts } from "./thought-details.ts"
@@ -298,7 +298,7 @@ const streamDecoder = (reads: () => AnswerReading | ChoicesReading): Transducer<
         over = true
         return reading.ends()
       }
-      const json = parsedJson(read.data)
+      const json = parsedAnswer(read.data)
       const error = errorIn(read, json)
       if (error !== undefined) {
         over = true
@@ -335,7 +335,7 @@ const streamDecoder = (reads: () => AnswerReading | ChoicesReading): Transducer<
 
 /** A whole answer as events. */
 const decodeChatAnswer = (body: Uint8Array): Result.Result<ReadonlyArray<ChatEvent>, string> => {
-  const json = parsedJson(decoder.decode(body))
+  const json = parsedAnswer(decoder.decode(body))
   const [choice] = Predicate.isObject(json) ? choicesIn(json) : []
   if (!Predicate.isObject(json) || !Predicate.isObject(choice?.["message"])) {
     return Result.fail("JSON without a message")
@@ -350,7 +350,7 @@ const decodeChatAnswer = (body: Uint8Array): Result.Result<ReadonlyArray<ChatEve
 const decodeSeveral =
   (most: number): AnswerDecoder["whole"] =>
   (body) => {
-    const json = parsedJson(decoder.decode(body))
+    const json = parsedAnswer(decoder.decode(body))
     const choices = Predicate.isObject(json) ? choicesIn(json) : []
     if (!Predicate.isObject(json) || !choices.some(({ message }) => Predicate.isObject(message))) {
       return Result.fail("JSON without a message")

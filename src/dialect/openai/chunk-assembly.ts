@@ -9,7 +9,7 @@ import type { Assembly, StreamCollector } from "../Dialect.ts"
 import { exactJson } from "../exact-json.ts"
 import { EventReader } from "../event-reader.ts"
 import { brokenEvent, isBrokenObject, parsedJson } from "../read-json.ts"
-import { argumentsIn, beginsAnother } from "./call-pieces.ts"
+import { argumentsIn, beginsAnother, parsedAnswer } from "./call-pieces.ts"
 
 type Fields = Record<PropertyKey, unknown>
 
@@ -17,6 +17,9 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 const isSet = (value: unknown): boolean => value !== undefined && value !== null
+
+const isFields = (value: unknown): value is Fields =>
+  Predicate.isObject(value) && !Array.isArray(value) && !JSON.isRawJSON(value)
 
 // Texts that come in pieces; any other is said whole, however often.
 const inPieces: ReadonlySet<string> = new Set([
@@ -44,9 +47,8 @@ const lay = (whole: Fields, piece: Fields, except: ReadonlySet<string>): void =>
       whole[name] = before + value
     } else if (Array.isArray(value) && Array.isArray(before)) {
       for (const each of value) before.push(each)
-    } else if (Predicate.isObject(value) && Predicate.isObject(before) && !Array.isArray(value)) {
-      const own: Fields = before
-      lay(own, value, nothing)
+    } else if (isFields(value) && isFields(before)) {
+      lay(before, value, nothing)
     } else {
       whole[name] = value
     }
@@ -164,7 +166,7 @@ class ChunkAssembly implements Assembly {
 
   private take(data: string): void {
     if (data.trim() === "[DONE]") return
-    const chunk: unknown = parsedJson(data)
+    const chunk = parsedAnswer(data)
     if (chunk === undefined && isBrokenObject(data)) this.fault ??= brokenEvent
     if (!Predicate.isObject(chunk)) return
     const fields: Fields = chunk
