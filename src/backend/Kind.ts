@@ -112,6 +112,8 @@ export interface Kind {
     readonly several: boolean
     /** Whether it takes thoughts back with what they are signed with, in `reasoning_details`. */
     readonly signedThoughts?: true
+    /** Whether its models make images where `modalities` has them. */
+    readonly images?: true
   }
   /** What all spellings of a model's name have in common for it; absent where a name is taken to the letter. */
   readonly spelling?: (name: string) => string

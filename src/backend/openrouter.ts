@@ -15,7 +15,7 @@ export const openrouter: Kind = {
   label: "OpenRouter",
   alsoCalled: [],
   home: "https://openrouter.ai/api/v1",
-  takes: { ...openai.takes, signedThoughts: true },
+  takes: { ...openai.takes, signedThoughts: true, images: true },
   isOriginal: () => false,
   prober: statelessProber(models)
 }

@@ -120,6 +120,8 @@ export interface Chat {
   readonly format?: ChatFormat
   /** How many words the model is to make: low, medium, high. */
   readonly verbosity?: string
+  /** Whether the model is to make images beside its words. */
+  readonly images?: true
   readonly user?: string
   /** Who asks, for those who watch over what is asked. */
   readonly safetyId?: string
@@ -148,6 +150,9 @@ export type ChatStop =
   | { readonly reason: "end" | "length" | "calls" | "filter" }
   | { readonly reason: "string"; readonly text: string }
 
+/** An image in an answer. */
+export type MadeImage = { readonly mediaType: string; readonly data: string } | { readonly url: string }
+
 /**
  * An event of an answer; calls are numbered in the order of their first appearance. A server that says that it begins
  * before it says anything has a `start`.
@@ -159,13 +164,16 @@ export type ChatEvent =
   /** `logprobs` as OpenAI writes them. */
   | { readonly type: "text"; readonly text: string; readonly logprobs?: ReadonlyArray<unknown> }
   | { readonly type: "refusal"; readonly text: string }
-  /** What a text goes back to: `start` and `end` are where it does, where that is known. */
+  /** An image that the model has made: its bytes in base64, or where it is. */
+  | ({ readonly type: "image" } & MadeImage)
+  /** What a text goes back to: `start` and `end` are where it does, where that is known, `cited` what is said there. */
   | {
       readonly type: "citation"
       readonly url: string
       readonly title: string
       readonly start?: number
       readonly end?: number
+      readonly cited?: string
     }
   | { readonly type: "reasoning"; readonly text: string }
   | { readonly type: "signature"; readonly signature: string }
@@ -201,6 +209,8 @@ export interface AnswerEncoder {
   readonly stream: (context: AnswerContext) => Transducer<ChatEvent, Uint8Array>
   /** A whole answer; fails with what is wrong with it. */
   readonly whole: (events: ReadonlyArray<ChatEvent>, context: AnswerContext) => Result.Result<Uint8Array, string>
+  /** What of an answer its client is not told, by the name that it would have; absent where it is told everything. */
+  readonly untold?: (event: ChatEvent) => string | undefined
 }
 
 /** How the answer of a server to one request is read. */
@@ -260,6 +270,8 @@ export interface ServerTraits {
   readonly several: boolean
   /** Whether it takes thoughts back with what they are signed with, as OpenRouter tells of them. */
   readonly signedThoughts?: true
+  /** Whether its models make images where they are asked to. */
+  readonly images?: true
   /** The most tokens that an answer of the model may have; undefined where nobody says. */
   readonly mostTokens?: number
   /** How the model is told how much to think, where its dialect has several words for that; undefined where nobody says. */

@@ -14,6 +14,10 @@ export class Unsayable extends Error {
   }
 }
 
+/** That images are wanted of who makes none. */
+export const noImages = (): Unsayable =>
+  new Unsayable("images", "asks for images, and the backend of this model makes none")
+
 /** The refusal in the client's words, which names the field in its text: not every dialect has a place for it besides. */
 export const refusalOf = (error: unknown, { word }: Pick<ServerTraits, "word">): BadRequest => {
   if (!(error instanceof Unsayable)) throw error

@@ -107,13 +107,20 @@ class Translator {
     const unheard = decoded.dropped.filter((field) => fuller?.heard.includes(field) !== true)
     const chat = sortsTools(backend) ? withStillTools(decoded.chat) : decoded.chat
     const left = [...refused].filter((field) => says(decoded.chat, field))
-    return Result.map(codec.encode(withoutFields(chat, refused), model, traits), ({ answers, body, dropped }) => ({
-      label: `${this.route.dialect.id}->${route.dialect.id}`,
-      dropped: [...unheard, ...[...left, ...dropped].map(word)],
-      route,
-      body,
-      answer: (answer, redact, run) => this.answer(answers, answer, redact, run)
-    }))
+    return Result.map(
+      codec.encode(withoutFields(chat, refused), model, traits),
+      ({ answers, body, dropped: unsaid }) => {
+        const dropped = [...unheard, ...[...left, ...unsaid].map(word)]
+        return {
+          label: `${this.route.dialect.id}->${route.dialect.id}`,
+          dropped,
+          route,
+          body,
+          // What a whole answer loses is known before its head goes out.
+          answer: (answer, redact, run) => this.answer(answers, answer, redact, run, dropped)
+        }
+      }
+    )
   }
 
   /** What the client is answered where nothing is asked of a model, and the first backend does not speak its dialect. */
@@ -133,7 +140,8 @@ class Translator {
     server: AnswerDecoder,
     answer: CommittedAnswer,
     redact: Redact,
-    run: RunFork
+    run: RunFork,
+    dropped: Array<string>
   ): Result.Result<CommittedAnswer, BadAnswer> {
     const { context, route } = this
     const { answers: codec } = this.decoded
@@ -145,6 +153,8 @@ class Translator {
     }
     const events = server.whole(answer.body)
     if (Result.isFailure(events)) return Result.fail(new BadAnswer({ reason: events.failure, body: answer.body }))
+    const untold = codec.untold === undefined ? [] : events.success.map(codec.untold)
+    for (const name of new Set(untold)) if (name !== undefined) dropped.push(name)
     if (this.decoded.chat.stream) {
       const pieces = transduce(codec.stream(context), events.success)
       return Result.succeed(streamOf(answer, pieces, route.dialect))

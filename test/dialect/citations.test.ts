@@ -64,6 +64,8 @@ const said: ReadonlyArray<ChatEvent> = [
 
 const untold: ReadonlyArray<ChatEvent> = [...said.slice(0, -2), { type: "usage", usage }, { type: "done" }]
 
+const sky = "https://sky.invalid/"
+
 describe("what an answer goes back to", () => {
   const sky = { url: "https://sky.invalid/", title: "Sky", start_index: 3, end_index: 8 }
   const sea = { url: "https://sea.invalid/", title: "", start_index: 0, end_index: 9 }
@@ -89,6 +91,40 @@ describe("what an answer goes back to", () => {
     const { json, stream } = answer(gemini, asked.gemini, said)
     expect(json.candidates[0].citationMetadata).toEqual({ citationSources: sources })
     expect(stream.trim().split("\n\n").at(-1)).toContain(JSON.stringify(sources))
+  })
+
+  test("is told to a client of Messages behind its text, in the form that has an address", () => {
+    const citations = [
+      { url: sky.url, title: "Sky", cited_text: "rains" },
+      { url: sea.url, title: null, cited_text: "" }
+    ].map((each) => Object.assign({ type: "web_search_result_location", encrypted_index: "nexus.unsigned" }, each))
+    const cited = said.map((event) =>
+      event.type === "citation" && event.end === 8 ? { ...event, cited: "rains" } : event
+    )
+    const early = [...cited.slice(0, 1), ...cited.slice(2, 4), ...cited.slice(1, 2), ...cited.slice(4)]
+    for (const events of [cited, early]) {
+      const { json, stream } = answer(anthropic, asked.messages, events)
+      expect(json.content).toEqual([{ type: "text", text: "It rains.", citations }])
+      const deltas = stream
+        .split("\n")
+        .flatMap((line) => (line.startsWith("data: ") ? [JSON.parse(line.slice(6)).delta] : []))
+      const told = deltas.flatMap((delta) => (delta?.type === "citations_delta" ? [delta.citation] : []))
+      expect(told).toEqual(citations)
+    }
+  })
+
+  test("does not reach Anthropic where Nexus has written it", () => {
+    const own = { type: "web_search_result_location", url: sky.url, title: null, cited_text: "", encrypted_index: "Ab" }
+    const text = (citations: ReadonlyArray<object>) => ({ type: "text", text: "It rains.", citations })
+    const request = (citations: ReadonlyArray<object>) => ({
+      ...asked.messages,
+      messages: [...messages, { role: "assistant", content: [text(citations)] }, ...messages]
+    })
+    const sealed = { ...own, encrypted_index: "nexus.unsigned" }
+    const told = (citations: ReadonlyArray<object>) =>
+      JSON.parse(Buffer.from(anthropic.withoutSeals!(bytes(JSON.stringify(request(citations))))).toString())
+    expect(told([sealed, own, sealed])).toEqual(request([own]))
+    expect(told([sealed])).toEqual(request([]))
   })
 
   test("breaks no answer in a dialect without a word for it", () => {
@@ -118,6 +154,28 @@ describe("what an answer goes back to", () => {
     const stream = bytes(piece("It ") + piece("rains.", "STOP"))
     const events = [...transduce(answersFrom(serverOf(gemini)).stream, [stream])]
     expect(events.filter(({ type }) => type === "citation")).toEqual([{ type: "citation", url: sky.url, title: "" }])
+  })
+})
+
+describe("what a model of Google's has found on the web", () => {
+  const groundingChunks = [{ web: { uri: sky, title: "Sky" } }, { web: { uri: "https://sea.invalid/" } }]
+  const segment = { startIndex: 3, endIndex: 8, text: "rains" }
+  const supports = [{ segment, groundingChunkIndices: [0] }]
+  const piece = (text: string, groundingMetadata?: object, finishReason?: string) =>
+    `data: ${JSON.stringify({ candidates: [{ content: { parts: [{ text }] }, groundingMetadata, finishReason }] })}\n\n`
+  const cited = (...pieces: ReadonlyArray<string>) =>
+    transduce(answersFrom(serverOf(gemini)).stream, [bytes(pieces.join(""))]).filter(({ type }) => type === "citation")
+  const told = { groundingChunks, groundingSupports: supports }
+  const sea = { type: "citation", url: "https://sea.invalid/", title: "" } as const
+
+  test("is what its text goes back to, once, with its place and words", () => {
+    const rain = { type: "citation", url: sky, title: "Sky", start: 3, end: 8, cited: "rains" } as const
+    expect(cited(piece("It "), piece("rains.", told), piece("", told, "STOP"))).toEqual([rain, sea])
+  })
+
+  test("has no place where that is counted in other units than letters", () => {
+    const rain = { type: "citation", url: sky, title: "Sky", cited: "rains" } as const
+    expect(cited(piece("Ät "), piece("rains.", told, "STOP"))).toEqual([rain, sea])
   })
 })
 

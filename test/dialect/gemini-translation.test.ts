@@ -276,7 +276,7 @@ describe("a streamed answer of a Gemini server", () => {
     ["an error in a list", geminiStream([{ error: { code: 503, message: "gone" } }])],
     ["a call that went wrong", geminiStream(piece([], "MALFORMED_FUNCTION_CALL"))],
     ["a reason that nobody knows", geminiStream(piece([text("Half")], "OTHER"))],
-    ["nothing but a picture", geminiStream(piece([{ inlineData: { mimeType: "image/png", data: "AA==" } }], "STOP"))]
+    ["nothing but sound", geminiStream(piece([{ inlineData: { mimeType: "audio/wav", data: "AA==" } }], "STOP"))]
   ])("is no answer that has ended: %s", (_, bytes) => {
     const events = fromServer(bytes)
     expect(events.at(-1)?.type).toBe("error")

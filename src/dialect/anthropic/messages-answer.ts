@@ -70,6 +70,19 @@ const isWholeJson = (text: string): boolean => {
   }
 }
 
+/** What a text goes back to, in the form that has a place for an address; who reads it elsewhere cannot open its index. */
+const citationOf = ({ cited = "", title, url }: ChatEvent & { readonly type: "citation" }) => ({
+  type: "web_search_result_location" as const,
+  url,
+  title: title === "" ? null : title,
+  cited_text: cited,
+  encrypted_index: unsigned
+})
+
+type Citation = ReturnType<typeof citationOf>
+
+const imageAlone = "The backend answered with an image alone, and Messages has no place for one"
+
 /** A block, and what has been said in it that has not been sent. */
 interface Block {
   readonly kind: "text" | "thinking" | "call"
@@ -79,6 +92,7 @@ interface Block {
   readonly args: GrowingText
   signature: string
   readonly pieces: Array<string>
+  readonly citations: Array<Citation>
 }
 
 /** A block of a stream. */
@@ -124,6 +138,9 @@ class StreamWriting {
   private readonly blocks: Array<StreamedBlock> = []
   private opened = false
   private calls = 0
+  private images = 0
+  // What goes back somewhere before there is any text.
+  private cited: Array<Citation> = []
   private refused = false
   private stop: ChatStop | undefined
   private usage: ChatUsage | undefined
@@ -150,6 +167,15 @@ class StreamWriting {
       case "refusal":
         this.refused = true
         return this.say("text", event.text)
+      case "image":
+        this.images += 1
+        return undefined
+      case "citation": {
+        const last = this.blocks.at(-1)
+        if (last?.kind !== "text") return void this.cited.push(citationOf(event))
+        last.citations.push(citationOf(event))
+        return this.advance()
+      }
       case "reasoning":
         return this.say("thinking", event.text)
       case "signature": {
@@ -183,7 +209,10 @@ class StreamWriting {
 
   private block(kind: Block["kind"], call = -1, id = "", name = ""): StreamedBlock {
     const end = new JsonEnd()
-    return { kind, call, id, name, args: new GrowingText(), signature: unsigned, pieces: [], end, whole: undefined }
+    const citations = kind === "text" ? this.cited : []
+    if (kind === "text") this.cited = []
+    const said = { args: new GrowingText(), signature: unsigned, pieces: [], citations }
+    return { kind, call, id, name, ...said, end, whole: undefined }
   }
 
   private say(kind: "text" | "thinking", text: string): void {
@@ -227,6 +256,10 @@ class StreamWriting {
     }
     for (const piece of block.pieces) this.text += deltaEvent(index, block.kind, piece)
     block.pieces.length = 0
+    for (const citation of block.citations) {
+      this.write({ type: "content_block_delta", index, delta: { type: "citations_delta", citation } })
+    }
+    block.citations.length = 0
   }
 
   private close(block: Block): void {
@@ -258,6 +291,8 @@ class StreamWriting {
 
   private finish(): void {
     const cut = this.stop?.reason === "length"
+    const isEmpty = this.index === 0 && this.blocks.every(({ kind }) => kind === "thinking")
+    if (this.images > 0 && isEmpty) return this.fail(imageAlone)
     if (this.index === 0 && this.blocks.length === 0) this.blocks.push(this.block("text"))
     for (let block = this.blocks[0]; block !== undefined; block = this.blocks[0]) {
       // A library would make of it what it can, and run a tool by that.
@@ -268,6 +303,7 @@ class StreamWriting {
       this.close(block)
     }
     this.over = true
+    if (this.images > 0) this.text += ": x-nexus-dropped: image\n\n"
     const stop = stopOf(this.stop, { called: this.calls > 0, refused: this.refused })
     this.write({
       type: "message_delta",
@@ -323,10 +359,19 @@ const encodeMessagesAnswer = (
   let stop: ChatStop | undefined
   let usage: ChatUsage | undefined
   let refused = false
+  let images = 0
+  let cited: Array<Citation> = []
   const say = (kind: "text" | "thinking", text: string): void => {
     const last = blocks.at(-1)
-    if (last?.kind === kind && (kind === "text" || last.signature === unsigned)) last.args.add(text)
-    else blocks.push({ kind, call: -1, id: "", name: "", args: new GrowingText(text), signature: unsigned, pieces: [] })
+    if (last?.kind === kind && (kind === "text" || last.signature === unsigned)) return last.args.add(text)
+    const said = {
+      args: new GrowingText(text),
+      signature: unsigned,
+      pieces: [],
+      citations: kind === "text" ? cited : []
+    }
+    if (kind === "text") cited = []
+    blocks.push({ kind, call: -1, id: "", name: "", ...said })
   }
   for (const event of events) {
     if (event.type === "error") return Result.fail(event.message)
@@ -334,24 +379,31 @@ const encodeMessagesAnswer = (
       refused ||= event.type === "refusal"
       say("text", event.text)
     } else if (event.type === "reasoning") say("thinking", event.text)
-    else if (event.type === "signature") {
+    else if (event.type === "image") images += 1
+    else if (event.type === "citation") {
+      const text = blocks.findLast(({ kind }) => kind === "text")
+      ;(text?.citations ?? cited).push(citationOf(event))
+    } else if (event.type === "signature") {
       say("thinking", "")
       const last = blocks.at(-1)
       if (last !== undefined) last.signature = event.signature
     } else if (event.type === "call") {
       const { call, id, name } = event
-      blocks.push({ kind: "call", call, id: ids.of(id), name, args: new GrowingText(), signature: "", pieces: [] })
+      const said = { args: new GrowingText(), signature: "", pieces: [], citations: [] }
+      blocks.push({ kind: "call", call, id: ids.of(id), name, ...said })
     } else if (event.type === "arguments") {
       const block = blocks.find(({ call }) => call === event.call)
       if (block !== undefined) block.args.add(event.text)
     } else if (event.type === "stop") ({ stop } = event)
     else if (event.type === "usage") ({ usage } = event)
   }
+  if (images > 0 && blocks.every(({ kind }) => kind === "thinking")) return Result.fail(imageAlone)
   const content: Array<unknown> = []
   for (const block of blocks) {
-    const { kind, signature } = block
+    const { citations, kind, signature } = block
     const args = block.args.text
-    if (kind === "text") content.push({ type: "text", text: args, citations: null })
+    if (kind === "text")
+      content.push({ type: "text", text: args, citations: citations.length === 0 ? null : citations })
     else if (kind === "thinking") content.push({ type: "thinking", thinking: args, signature })
     else {
       const input = inputOf(args, stop?.reason === "length")
@@ -373,4 +425,8 @@ const encodeMessagesAnswer = (
 }
 
 /** How answers are told, whatever was asked. */
-export const messagesAnswers: AnswerEncoder = { stream: messagesStreamEncoder, whole: encodeMessagesAnswer }
+export const messagesAnswers: AnswerEncoder = {
+  stream: messagesStreamEncoder,
+  whole: encodeMessagesAnswer,
+  untold: ({ type }) => (type === "image" ? type : undefined)
+}

@@ -10,7 +10,7 @@ import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
 import { type Fields, markOf, tellMessages, toldSystem } from "./messages-content.ts"
-import { refusalOf, Unsayable } from "../unsayable.ts"
+import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { messageReader } from "./messages-events.ts"
 import { isSealed } from "../signatures.ts"
 import { heldForm } from "./messages-form.ts"
@@ -220,6 +220,7 @@ export const encodeMessagesRequest = (
   const { choices = 1 } = chat
   const { chat: fit, restoring } = fittedChat(chat, limits)
   try {
+    if (chat.images === true) throw noImages()
     if (choices > 1) throw new Unsayable("choices", "must be 1: this model gives one answer to a request")
     const { body, dropped } = bodyOf(fit, model, traits)
     return Result.succeed({

@@ -1,5 +1,6 @@
 /**
- * Thoughts that Nexus has signed itself, which mean nothing to any server, left out of what one is asked as it came.
+ * Thoughts and citations that Nexus has signed itself, which mean nothing to any server, left out of what one is asked as it
+ * came.
  */
 import * as Predicate from "effect/Predicate"
 import type { Span } from "../Dialect.ts"
@@ -20,6 +21,25 @@ const isSealedBlock = (json: unknown): boolean => {
   return type === "thinking" && typeof signature === "string" && isSealed(signature)
 }
 
+const isSealedCitation = (json: unknown): boolean => {
+  const index = Predicate.isObject(json) ? json["encrypted_index"] : undefined
+  return typeof index === "string" && isSealed(index)
+}
+
+/** A block without the citations that are sealed. */
+const withoutCitations = (block: string): string => {
+  const list = fieldIn(block, 0, "citations")
+  const citations = list === undefined ? [] : elementsIn(block, list.from)
+  const [first] = citations
+  const last = citations.at(-1)
+  if (first === undefined || last === undefined) return block
+  const kept = withElements(block, citations, ({ from, to }) => {
+    const own = block.slice(from, to)
+    return own.includes('"nexus') && isSealedCitation(JSON.parse(own)) ? undefined : own
+  })
+  return block.slice(0, first.from) + kept + block.slice(last.to)
+}
+
 /** A message without the blocks that are sealed; undefined where nothing is left of it. */
 const withoutBlocks = (text: string, { from, to }: Span): string | undefined => {
   const content = fieldIn(text, from, "content")
@@ -29,12 +49,13 @@ const withoutBlocks = (text: string, { from, to }: Span): string | undefined => 
   if (first === undefined || last === undefined) return text.slice(from, to)
   const kept = withElements(text, blocks, (block) => {
     const own = text.slice(block.from, block.to)
-    return own.includes('"nexus') && isSealedBlock(JSON.parse(own)) ? undefined : own
+    if (!own.includes('"nexus')) return own
+    return isSealedBlock(JSON.parse(own)) ? undefined : withoutCitations(own)
   })
   return kept === "" ? undefined : text.slice(from, first.from) + kept + text.slice(last.to, to)
 }
 
-/** The body of a request without the thoughts that Nexus has signed, and otherwise as it came. */
+/** The body of a request without the thoughts and citations that Nexus has signed, and otherwise as it came. */
 export const withoutSeals = (body: Uint8Array): Uint8Array => {
   if (!includes.call(body, mark)) return body
   const text = decoder.decode(body)

@@ -4,7 +4,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage, MadeImage } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { GrowingText } from "../growing-text.ts"
 import { CallIds } from "../fitted-chat.ts"
@@ -20,6 +20,8 @@ interface AnswerPart {
   readonly text?: string
   readonly thought?: true
   readonly thoughtSignature?: string
+  readonly inlineData?: { readonly mimeType: string; readonly data: string }
+  readonly fileData?: { readonly fileUri: string }
   readonly functionCall?: {
     readonly id: string
     readonly name: string
@@ -73,13 +75,19 @@ const reasonOf = (stop: ChatStop | undefined, refused: boolean): FinishReason =>
 
 /** A part that has not been sent. */
 interface Held {
-  readonly kind: "text" | "thought" | "call"
+  readonly kind: "text" | "thought" | "call" | "image"
+  readonly image?: AnswerPart
   readonly call: number
   readonly id: string
   readonly name: string
   readonly signature: string | undefined
   readonly said: GrowingText
 }
+
+const imagePart = (image: MadeImage): AnswerPart =>
+  "url" in image
+    ? { fileData: { fileUri: image.url } }
+    : { inlineData: { mimeType: image.mediaType, data: image.data } }
 
 const argsOf = (text: string): Readonly<Record<string, unknown>> | undefined => {
   if (text.trim() === "") return {}
@@ -144,6 +152,8 @@ class Writing {
       case "refusal":
         this.refused = true
         return this.say({ text: event.text })
+      case "image":
+        return this.show(imagePart(event))
       case "citation":
         // Where it does is counted in bytes here, and in letters there.
         this.sources.push({ uri: event.url, ...(event.title === "" ? {} : { title: event.title }) })
@@ -199,9 +209,24 @@ class Writing {
     else this.held.push({ kind, call: -1, id: "", name: "", signature, said: new GrowingText(text) })
   }
 
-  private partOf({ id, kind, name, said, signature }: Held): AnswerPart | undefined {
+  private show(image: AnswerPart): void {
+    if (this.streaming && !this.called) this.ready.push(this.answer([image]))
+    else
+      this.held.push({
+        kind: "image",
+        image,
+        call: -1,
+        id: "",
+        name: "",
+        signature: undefined,
+        said: new GrowingText()
+      })
+  }
+
+  private partOf({ id, image, kind, name, said, signature }: Held): AnswerPart | undefined {
     const { text } = said
     const signed = signature === undefined ? {} : { thoughtSignature: signature }
+    if (kind === "image") return image
     if (kind === "text") return { text, ...signed }
     if (kind === "thought") return { text, thought: true, ...signed }
     const args = argsOf(text)

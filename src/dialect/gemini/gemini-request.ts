@@ -144,15 +144,18 @@ const configured = Object.keys(numbers).concat(
   )
 )
 
-const isOther = (modality: unknown): boolean => wordOf(modality) !== "TEXT" && wordOf(modality) !== ""
+const isImage = (modality: unknown): boolean => wordOf(modality) === "IMAGE"
+
+const isOther = (modality: unknown): boolean => !isImage(modality) && !["TEXT", ""].includes(wordOf(modality))
 
 const configOf = (given: unknown, exactly: unknown, notes: Notes): Partial<Chat> => {
   const config = fieldsOf(given)
   const exact = fieldsOf(exactly)
-  if (manyOf(config["responseModalities"]).some(isOther)) {
+  const modalities = manyOf(config["responseModalities"])
+  if (modalities.some(isOther)) {
     return refuseAt(
       "generationConfig.responseModalities",
-      "must be TEXT; the backend of this model answers in nothing else"
+      "must be TEXT or IMAGE; the backend of this model answers in nothing else"
     )
   }
   notes.only(config, configured, "generationConfig")
@@ -161,7 +164,8 @@ const configOf = (given: unknown, exactly: unknown, notes: Notes): Partial<Chat>
     ...seedOf(config, exact, "generationConfig.seed"),
     ...stopsOf(config),
     ...formatOf(exact),
-    ...thoughtsOf(config["thinkingConfig"], notes)
+    ...thoughtsOf(config["thinkingConfig"], notes),
+    ...(modalities.some(isImage) ? { images: true } : {})
   }
 }
 

@@ -69,6 +69,7 @@ const words: ClientWords = {
   presencePenalty: "generationConfig.presencePenalty",
   frequencyPenalty: "generationConfig.frequencyPenalty",
   choices: "generationConfig.candidateCount",
+  images: "generationConfig.responseModalities",
   effort: "generationConfig.thinkingConfig",
   showThoughts: "generationConfig.thinkingConfig.includeThoughts",
   format: "generationConfig.responseSchema",

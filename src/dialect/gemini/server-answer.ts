@@ -21,6 +21,8 @@ const filtered =
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "")
 
+const objectsIn = (list: unknown): ReadonlyArray<Json> => (Array.isArray(list) ? list.filter(Predicate.isObject) : [])
+
 /** Reads one candidate. */
 class CandidateReading {
   private events: Array<ChatEvent> = []
@@ -30,6 +32,8 @@ class CandidateReading {
   // Something came that has no place in an answer of the hub.
   private odd = ""
   private said = false
+  // Whether its text has as many bytes as letters.
+  private plain = true
   private readonly cited = new Set<string>()
 
   take(): ReadonlyArray<ChatEvent> {
@@ -64,6 +68,7 @@ class CandidateReading {
     const parts = Predicate.isObject(content) ? content["parts"] : undefined
     for (const part of Array.isArray(parts) ? parts : []) if (Predicate.isObject(part)) this.part(part)
     this.cites(candidate["citationMetadata"])
+    this.grounds(candidate["groundingMetadata"])
     const finish = finishOf(candidate)
     if (finish === "" || this.over) return
     if (finish === "STOP") this.stop ??= { reason: "end" }
@@ -88,13 +93,53 @@ class CandidateReading {
     }
   }
 
+  // What was found on the web, and what of the text goes back to it; places are counted in bytes.
+  private grounds(told: unknown): void {
+    if (!Predicate.isObject(told)) return
+    const sources = objectsIn(told["groundingChunks"]).map(({ maps, retrievedContext, web }) => {
+      const source = web ?? retrievedContext ?? maps
+      return Predicate.isObject(source) ? source : {}
+    })
+    const grounded = new Set<Json>()
+    for (const { groundingChunkIndices: of, segment } of objectsIn(told["groundingSupports"])) {
+      const { endIndex: end, startIndex: start = 0, text: cited } = Predicate.isObject(segment) ? segment : {}
+      const isPlaced = this.plain && typeof start === "number" && typeof end === "number"
+      for (const at of Array.isArray(of) ? of : []) {
+        const source = typeof at === "number" ? sources[at] : undefined
+        if (source === undefined) continue
+        grounded.add(source)
+        this.ground(source, {
+          ...(isPlaced ? { start, end } : {}),
+          ...(text(cited) === "" ? {} : { cited: text(cited) })
+        })
+      }
+    }
+    for (const source of sources) if (!grounded.has(source)) this.ground(source, {})
+  }
+
+  private ground({ title, uri }: Json, more: { start?: number; end?: number; cited?: string }): void {
+    const key = `${text(uri)} ${more.start} ${more.end} ${more.cited}`
+    if (text(uri) === "" || this.cited.has(key)) return
+    this.cited.add(key)
+    this.events.push({ type: "citation", url: text(uri), title: text(title), ...more })
+  }
+
   private part(part: Json): void {
-    const { functionCall, thought } = part
+    const { functionCall, inlineData, thought } = part
     if (Predicate.isObject(functionCall)) return this.call(functionCall, text(part["thoughtSignature"]))
     const words = text(part["text"])
     if (words !== "") {
       this.said ||= thought !== true
+      if (thought !== true) this.plain &&= Buffer.byteLength(words) === words.length
       this.events.push({ type: thought === true ? "reasoning" : "text", text: words })
+    }
+    const { data, mimeType: mediaType } = Predicate.isObject(inlineData) ? inlineData : {}
+    if (text(mediaType).startsWith("image/") && text(data) !== "") {
+      // What it draws while it thinks is no answer.
+      if (thought === true) return
+      this.said = true
+      this.events.push({ type: "image", mediaType: text(mediaType), data: text(data) })
+      return
     }
     for (const name of ["inlineData", "executableCode", "codeExecutionResult"]) if (name in part) this.odd = name
   }

@@ -54,6 +54,7 @@ interface RequestConfig extends FormConfig {
   readonly maxOutputTokens?: number
   readonly stopSequences?: ReadonlyArray<string>
   readonly thinkingConfig?: Thinking
+  readonly responseModalities?: ReadonlyArray<"TEXT" | "IMAGE">
 }
 
 interface Conversation {
@@ -281,6 +282,7 @@ const configOf = (chat: Chat, model: string): RequestConfig => {
     ...(maxTokens === undefined ? {} : { maxOutputTokens: maxTokens }),
     ...(stop.length === 0 ? {} : { stopSequences: stop }),
     ...formatOf(chat),
+    ...(chat.images === true ? { responseModalities: ["TEXT", "IMAGE"] } : {}),
     ...(isEmpty(thinkingConfig) ? {} : { thinkingConfig })
   }
 }

@@ -7,6 +7,7 @@ import { readErrorText } from "../../domain/error-text.ts"
 import type { AnswerDecoder, ChatEvent } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { brokenEvent, isBrokenObject } from "../read-json.ts"
+import { imageTypeOf } from "./ollama-turns.ts"
 import { lineObject, usageOfOllama } from "./ollama-watch.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
@@ -44,9 +45,13 @@ class Reading {
     this.events.push({ type: "error", message })
   }
 
-  private says({ content, thinking, tool_calls: calls }: Json, text: string): void {
+  private says({ content, images, thinking, tool_calls: calls }: Json, text: string): void {
     if (typeof thinking === "string" && thinking !== "") this.events.push({ type: "reasoning", text: thinking })
     if (typeof content === "string" && content !== "") this.events.push({ type: "text", text: content })
+    for (const data of Array.isArray(images) ? images : []) {
+      const mediaType = typeof data === "string" ? imageTypeOf(data) : undefined
+      if (mediaType !== undefined) this.events.push({ type: "image", mediaType, data })
+    }
     if (!Array.isArray(calls) || calls.length === 0) return
     // A line of calls is read again for its numbers, and no other.
     const exact = exactJson(text, lineObject(text))

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, ServerCodec, ServerTraits } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { unheld } from "../held-fields.ts"
-import { refusalOf, Unsayable } from "../unsayable.ts"
+import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { optionsWith } from "./ollama-options.ts"
 import { ollamaReads } from "./native-answer.ts"
 
@@ -145,6 +145,7 @@ const unsaid: ReadonlyArray<ChatField> = [
 const encode: ServerCodec["encode"] = (chat, model, traits) => {
   const { choices = 1, stream, toolChoice } = chat
   try {
+    if (chat.images === true) throw noImages()
     if (choices > 1) refuse("choices", "must be 1: the backend of this model gives one answer alone")
     const tools = toolsOf(chat)
     const { keep_alive: keepAlive, think } = traits.own ?? {}

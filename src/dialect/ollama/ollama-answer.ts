@@ -53,15 +53,21 @@ const parsedArguments = (args: string): unknown => {
 interface Said {
   readonly content?: string
   readonly thinking?: string
+  /** Their bytes in base64. */
+  readonly images?: ReadonlyArray<string>
   readonly tool_calls?: ReadonlyArray<unknown>
 }
 
 const lineOf = (value: unknown): string => `${lineJson(value)}\n`
 
-const saying = (form: Form, { content = "", thinking, tool_calls: calls }: Said) => {
+const saying = (form: Form, { content = "", images, thinking, tool_calls: calls }: Said) => {
   const thought = thinking === undefined ? {} : { thinking }
-  if (form === "generate") return { response: content, ...thought }
-  return { message: { role: "assistant", content, ...thought, ...(calls === undefined ? {} : { tool_calls: calls }) } }
+  const shown = images === undefined ? {} : { images }
+  // What is generated has a place for one.
+  if (form === "generate")
+    return { response: content, ...thought, ...(images?.length === 1 ? { image: images[0] } : shown) }
+  const called = calls === undefined ? {} : { tool_calls: calls }
+  return { message: { role: "assistant", content, ...thought, ...shown, ...called } }
 }
 
 /** What is known of an answer while it is told. */
@@ -164,6 +170,8 @@ const streamEncoder =
             return lines(telling.line({ content: event.text }))
           case "reasoning":
             return lines(telling.line({ thinking: event.text }))
+          case "image":
+            return "url" in event ? [] : lines(telling.line({ images: [event.data] }))
           case "error":
             return fail(event.message)
           case "done":
@@ -185,11 +193,13 @@ const whole = (
   const telling = new Telling(form, context, passed)
   let content = ""
   let thinking = ""
+  const images: Array<string> = []
   for (const event of events) {
     if (event.type === "error") return Result.fail(event.message)
     telling.notes(event)
     if (event.type === "text" || event.type === "refusal") content += event.text
     else if (event.type === "reasoning") thinking += event.text
+    else if (event.type === "image" && !("url" in event)) images.push(event.data)
   }
   return Result.map(telling.made(), (calls) =>
     encoder.encode(
@@ -197,6 +207,7 @@ const whole = (
         telling.end({
           content,
           ...(thinking === "" ? {} : { thinking }),
+          ...(images.length === 0 ? {} : { images }),
           ...(calls.length === 0 ? {} : { tool_calls: calls })
         })
       )
@@ -207,7 +218,8 @@ const whole = (
 /** How answers are told. */
 export const ollamaAnswers = (form: Form, passed: Stopwatch = stopwatch()): AnswerEncoder => ({
   stream: streamEncoder(form, passed),
-  whole: (events, context) => whole(form, passed, events, context)
+  whole: (events, context) => whole(form, passed, events, context),
+  untold: (event) => (event.type === "citation" || (event.type === "image" && "url" in event) ? event.type : undefined)
 })
 
 /** The answer to who only wants a model in memory, or out of it. */

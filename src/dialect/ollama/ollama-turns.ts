@@ -17,13 +17,17 @@ const beginnings: ReadonlyArray<readonly [beginning: string, mediaType: string]>
   ["Qk", "image/bmp"]
 ]
 
+/** What an image in base64 is, by how it begins; undefined where it is none. */
+export const imageTypeOf = (data: string): string | undefined =>
+  beginnings.find(([beginning]) => data.startsWith(beginning))?.[1]
+
 const dataUrl = /^data:[^,]*,/
 
 /** Images beside a text. */
 export const imagesOf = (value: unknown, place: string): ReadonlyArray<ChatPart> =>
   listOf(value, place).map((each, at) => {
     const data = textOf(each, `${place}[${at}]`).replace(dataUrl, "")
-    const mediaType = beginnings.find(([beginning]) => data.startsWith(beginning))?.[1]
+    const mediaType = imageTypeOf(data)
     if (mediaType === undefined) {
       return refuseAt(`${place}[${at}]`, "must be the bytes of a png, jpeg, gif, webp or bmp in base64")
     }

@@ -37,13 +37,36 @@ const logprobsIn = (likely: unknown): { readonly logprobs?: ReadonlyArray<unknow
 const thoughtIn = (delta: Json): string =>
   said(delta["reasoning_content"]) || said(delta["reasoning"]) || thoughtsAmong(delta["content"])
 
+const dataUrl = /^data:(image\/[^;,]+)(?:;[^,]*)?;base64,/i
+
+// As OpenRouter tells of them, beside the text or among its parts.
+const imagesIn = ({ content, images }: Json): ReadonlyArray<ChatEvent> =>
+  [images, content]
+    .flatMap((list) => (Array.isArray(list) ? list : []))
+    .flatMap((part: unknown): ReadonlyArray<ChatEvent> => {
+      const image = Predicate.isObject(part) ? part["image_url"] : undefined
+      const url = said(Predicate.isObject(image) ? image["url"] : image)
+      const [head, mediaType] = dataUrl.exec(url) ?? []
+      if (head === undefined || mediaType === undefined) return url === "" ? [] : [{ type: "image", url }]
+      return [{ type: "image", mediaType: mediaType.toLowerCase(), data: url.slice(head.length) }]
+    })
+
 const citationsIn = (annotations: unknown): ReadonlyArray<ChatEvent & { readonly type: "citation" }> =>
   (Array.isArray(annotations) ? annotations : []).flatMap((each: unknown) => {
     const cited = Predicate.isObject(each) ? each["url_citation"] : undefined
     if (!Predicate.isObject(cited) || said(cited["url"]) === "") return []
     const { end_index: end, start_index: start } = cited
     const place = typeof start === "number" && typeof end === "number" ? { start, end } : {}
-    return [{ type: "citation", url: said(cited["url"]), title: said(cited["title"]), ...place }]
+    const words = said(cited["content"])
+    return [
+      {
+        type: "citation",
+        url: said(cited["url"]),
+        title: said(cited["title"]),
+        ...place,
+        ...(words === "" ? {} : { cited: words })
+      }
+    ]
   })
 
 const inDetails = (usage: Json, details: string, name: string): number => {
@@ -151,6 +174,7 @@ class AnswerReading {
     else if (thought !== "") this.events.push({ type: "reasoning", text: thought })
     const text = textIn(delta["content"])
     if (text !== "") this.events.push({ type: "text", text, ...logprobsIn(likely) })
+    for (const each of imagesIn(delta)) this.events.push(each)
     for (const each of citationsIn(delta["annotations"])) this.events.push(each)
     const refusal = said(delta["refusal"])
     if (refusal !== "") this.events.push({ type: "refusal", text: refusal })

@@ -17,7 +17,7 @@ import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
 import { isSealed } from "../signatures.ts"
-import { refusalOf, Unsayable } from "../unsayable.ts"
+import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { chatAnswersOf } from "./chat-answer.ts"
 import { thoughtDetail } from "./thought-details.ts"
 
@@ -182,16 +182,18 @@ const told = [
   "showThoughts",
   "format",
   "verbosity",
+  "images",
   "user",
   "safetyId",
   "cacheKey"
 ] as const
 
-const refusedOf = (chat: Chat, { files, original, several }: ServerTraits): Unsayable | undefined => {
+const refusedOf = (chat: Chat, { files, images, original, several }: ServerTraits): Unsayable | undefined => {
   const { choices = 1, stop = [] } = chat
   if (hasFile(chat) && !files) {
     return new Unsayable("file", "is a file, and the backend of this model takes none; send the text of the document")
   }
+  if (chat.images === true && images !== true) return noImages()
   if (original && stop.length > mostStops) {
     return new Unsayable("stop", `has more than the ${mostStops} stop sequences that the backend of this model takes`)
   }
@@ -235,6 +237,7 @@ export const encodeChatRequest = (
     ...(choices === undefined ? {} : { n: choices }),
     ...(effort === undefined ? {} : { reasoning_effort: effort }),
     ...(verbosity === undefined ? {} : { verbosity }),
+    ...(chat.images === true ? { modalities: ["image", "text"] } : {}),
     ...(logprobs === undefined ? {} : { logprobs: true, ...(logprobs === 0 ? {} : { top_logprobs: logprobs }) }),
     ...formatOf(chat),
     ...(user === undefined ? {} : { user }),

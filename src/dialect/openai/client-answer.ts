@@ -3,7 +3,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage, MadeImage } from "../chat.ts"
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { eventsByChoice, SeveralWriting } from "../several-answers.ts"
 import { lineJson } from "../line-json.ts"
@@ -88,11 +88,24 @@ const tierOf = (usage: ChatUsage | undefined): Fields => (usage?.tier === undefi
 
 /** What a text goes back to; all of it, where nothing more is known. */
 const citationOf = (
-  { end, start = 0, title, url }: ChatEvent & { readonly type: "citation" },
+  { cited, end, start = 0, title, url }: ChatEvent & { readonly type: "citation" },
   length: number
 ): Fields => ({
   type: "url_citation",
-  url_citation: { url, title, start_index: start, end_index: end ?? length }
+  url_citation: {
+    url,
+    title,
+    start_index: start,
+    end_index: end ?? length,
+    ...(cited === undefined ? {} : { content: cited })
+  }
+})
+
+// OpenAI has no place for it; OpenRouter and clients of its kind have this one.
+const imageOf = (image: MadeImage, index: number): Fields => ({
+  type: "image_url",
+  image_url: { url: "url" in image ? image.url : `data:${image.mediaType};base64,${image.data}` },
+  index
 })
 
 const answerHead = ({ id, model, now }: AnswerContext, object: string): Fields => ({
@@ -114,6 +127,7 @@ class ChunkWriting {
   private readonly calls = new Map<number, MadeCall>()
   private text = ""
   private thought = 0
+  private images = 0
   private length = 0
   private begun = false
   private over = false
@@ -143,6 +157,9 @@ class ChunkWriting {
       case "text":
         this.length += event.text.length
         return this.write({ content: event.text }, event.logprobs)
+      case "image":
+        this.images += 1
+        return this.write({ images: [imageOf(event, this.images - 1)] })
       case "citation":
         return this.write({ annotations: [citationOf(event, this.length)] })
       case "refusal":
@@ -269,6 +286,7 @@ class Whole {
   readonly calls = new Map<number, MadeCall>()
   readonly logprobs: Array<unknown> = []
   readonly annotations: Array<Fields> = []
+  readonly images: Array<Fields> = []
   private readonly ids: CallIds
   content = ""
   refusal = ""
@@ -287,6 +305,7 @@ class Whole {
       this.content += event.text
       for (const each of event.logprobs ?? []) this.logprobs.push(each)
     } else if (event.type === "refusal") this.refusal += event.text
+    else if (event.type === "image") this.images.push(imageOf(event, this.images.length))
     else if (event.type === "citation") this.annotations.push(citationOf(event, this.content.length))
     else if (event.type === "reasoning") this.thinks(event.text)
     else if (event.type === "signature") {
@@ -329,7 +348,7 @@ const callsOf = (calls: ReadonlyArray<Fields>, { older }: AnswerWishes): Fields 
 }
 
 const choiceOf = (all: Whole, index: number, wishes: AnswerWishes): Fields => {
-  const { annotations, content, details, logprobs, refusal, stop, thoughts } = all
+  const { annotations, content, details, images, logprobs, refusal, stop, thoughts } = all
   const calls = [...all.calls.values()].map((call) => callOf(call, wishes, stop?.reason === "length"))
   const tellsThoughts = wishes.thoughts && details.length > 0
   const message = {
@@ -337,6 +356,7 @@ const choiceOf = (all: Whole, index: number, wishes: AnswerWishes): Fields => {
     content: content === "" && (calls.length > 0 || refusal !== "") ? null : content,
     ...(refusal === "" ? {} : { refusal }),
     ...(annotations.length === 0 ? {} : { annotations }),
+    ...(images.length === 0 ? {} : { images }),
     ...(tellsThoughts && thoughts !== "" ? { reasoning_content: thoughts } : {}),
     ...(tellsThoughts && wishes.signatures
       ? { reasoning_details: details.map((each, index) => thoughtDetail(index, each)) }

@@ -37,7 +37,8 @@ export const chatWords: ClientCodec["words"] = {
   cache: "cache_control",
   detail: "messages.image_url.detail",
   file: "messages.file",
-  audio: "messages.input_audio"
+  audio: "messages.input_audio",
+  images: "modalities"
 }
 
 // The one argument of a function that stands for a tool whose input is any text.
@@ -239,11 +240,13 @@ const carried: ReadonlyArray<string> =
     " "
   )
 
-const refuseSound = ({ modalities }: JsonObject): void => {
-  for (const each of listOf(modalities, "modalities")) {
-    if (each !== "text")
+const imagesOf = ({ modalities }: JsonObject): Pick<Chat, "images"> => {
+  const all = listOf(modalities, "modalities")
+  for (const each of all) {
+    if (each !== "text" && each !== "image")
       refuseAt("modalities", `has '${shownWord(each)}', which the backend of this model does not give`)
   }
+  return all.includes("image") ? { images: true } : {}
 }
 
 const wishesOf = (json: JsonObject, notes: Notes): AnswerWishes => {
@@ -266,7 +269,7 @@ const wishesOf = (json: JsonObject, notes: Notes): AnswerWishes => {
 }
 
 const read = (plain: JsonObject, exact: JsonObject, notes: Notes): Chat => {
-  refuseSound(plain)
+  const images = imagesOf(plain)
   const messages = readMessages(listOf(exact["messages"], "messages"), notes)
   const { tools, toolChoice } = choiceOf(plain, toolsOf(exact, notes))
   notes.only(plain, carried, "")
@@ -287,6 +290,7 @@ const read = (plain: JsonObject, exact: JsonObject, notes: Notes): Chat => {
     ...logprobsOf(plain),
     ...stopsOf(plain),
     ...textsOf(plain),
+    ...images,
     ...notes.cacheOf(plain),
     extra: {}
   }

@@ -15,7 +15,14 @@ import {
   responseUsage,
   writeFailure
 } from "./responses-events.ts"
-import { CallItem, type ItemPlace, MessageItem, ReasoningItem, type ResponseItem } from "./responses-items.ts"
+import {
+  CallItem,
+  ImageItem,
+  type ItemPlace,
+  MessageItem,
+  ReasoningItem,
+  type ResponseItem
+} from "./responses-items.ts"
 import type { ToolNames } from "./responses-tools.ts"
 
 const encoder = new TextEncoder()
@@ -80,6 +87,8 @@ class ResponseWriting {
         return this.message().append("output_text", event.text, event.logprobs)
       case "refusal":
         return this.message().append("refusal", event.text)
+      case "image":
+        return this.show(event)
       case "citation":
         return this.message().cite(event)
       case "reasoning":
@@ -164,6 +173,14 @@ class ResponseWriting {
     this.calls.set(call, item)
   }
 
+  private show(image: ChatEvent & { readonly type: "image" }): void {
+    if ("url" in image) return
+    this.closeSpoken()
+    const item = new ImageItem(this.writer, this.place("ig"), image)
+    this.items.push(item)
+    item.close("completed")
+  }
+
   private closeSpoken(status: "completed" | "incomplete" = "completed"): void {
     this.spoken?.close(status)
     this.spoken = undefined
@@ -228,6 +245,7 @@ export const responsesAnswers = (asked: Asked): AnswerEncoder => {
       for (const event of events) writing.event(event)
       const { failure = "an answer without an end", whole } = writing
       return whole === undefined ? Result.fail(failure) : Result.succeed(encoder.encode(whole))
-    }
+    },
+    untold: (event) => (event.type === "image" && "url" in event ? "image" : undefined)
   }
 }

@@ -129,6 +129,35 @@ export class ReasoningItem extends ResponseItem {
   }
 }
 
+/** An image that the model has made; clients get it whole. */
+export class ImageItem extends ResponseItem {
+  private readonly result: string
+  private readonly format: string
+
+  constructor(writer: EventWriter, place: ItemPlace, { data, mediaType }: { data: string; mediaType: string }) {
+    super(writer, place)
+    this.result = data
+    this.format = mediaType.replace("image/", "")
+    this.open()
+  }
+
+  override json(status: ItemStatus) {
+    const isOpen = status === "in_progress"
+    return {
+      id: this.place.id,
+      type: "image_generation_call" as const,
+      status: isOpen ? status : ("completed" as const),
+      result: isOpen ? null : this.result,
+      output_format: this.format
+    }
+  }
+
+  override close(status: Exclude<ItemStatus, "in_progress">): void {
+    this.said("response.image_generation_call.completed", {})
+    this.closed(status)
+  }
+}
+
 /** A part of a message, as far as it has come. */
 interface MessagePart {
   readonly type: "output_text" | "refusal"

@@ -93,8 +93,8 @@ const textsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<s
 
 const listed = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 
-/** What OpenAI has done by itself, of which the words behind it tell what came of it. */
-const done: ReadonlySet<unknown> = new Set(["web_search_call"])
+/** What OpenAI has done by itself, of which the words behind it tell what came of it, and what a model has shown. */
+const done: ReadonlySet<unknown> = new Set(["web_search_call", "image_generation_call"])
 
 const outputs: ReadonlySet<unknown> = new Set(["function_call_output", "custom_tool_call_output"])
 
