@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { Result } from "effect"
 import { kindNamed } from "../../src/backend/all.ts"
 import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
+import { gemini } from "../../src/dialect/gemini/gemini.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import { transduce } from "../../src/dialect/Transducer.ts"
 import { anyServer, answersFrom, answersTo } from "../kit/codecs.ts"
@@ -17,6 +18,56 @@ const asked = { model: "m", max_tokens: 9, messages: [{ role: "user", content: "
 const context = { model: "m", id: "z", now: 0, callIds: new Set<string>() }
 
 const detail = (more: object, format = "anthropic-claude-v1") => ({ type: "reasoning.text", ...more, format, index: 0 })
+
+describe("a call that one of Google's models has signed", () => {
+  const google = gemini.operations.find((each) => each.server !== undefined)!.server!
+  const parts = [
+    { text: "Tides", thought: true },
+    { functionCall: { name: "tide", args: { at: "a" } }, thoughtSignature: "c2ln" },
+    { functionCall: { name: "tide", args: { at: "b" } } },
+    { functionCall: { name: "wind", args: {} }, thoughtSignature: "d2luZA==" }
+  ]
+  const events = Result.getOrThrow(
+    answersFrom(google).whole(bytes({ candidates: [{ content: { parts }, finishReason: "STOP" }] }))
+  )
+  const answers = answersTo(client, asked)
+  const { content } = JSON.parse(decoder.decode(Result.getOrThrow(answers.whole(events, context))))
+  const [first, , , second] = content.filter(({ type }: { readonly type: string }) => type !== "text")
+
+  test("is signed in the thoughts before it to a client of Messages, whole and streamed", () => {
+    expect(content.map(({ type }: { readonly type: string }) => type)).toEqual([
+      "thinking",
+      "tool_use",
+      "tool_use",
+      "thinking",
+      "tool_use"
+    ])
+    expect([first.thinking, second.thinking]).toEqual(["Tides", ""])
+    const told = decoder.decode(Buffer.concat([...transduce(answers.stream(context), events)]))
+    for (const { signature } of [first, second]) {
+      expect(told).toContain(`"delta":{"type":"signature_delta","signature":"${signature}"}`)
+    }
+  })
+
+  test("is signed as before when it comes back, and reaches nobody else", () => {
+    const results = content.flatMap(({ id, type }: { readonly id: string; readonly type: string }) =>
+      type === "tool_use" ? [{ type: "tool_result", tool_use_id: id, content: "x" }] : []
+    )
+    const back = {
+      ...asked,
+      messages: [...asked.messages, { role: "assistant", content }, { role: "user", content: results }]
+    }
+    const { chat } = Result.getOrThrow(client.decode(bytes(back), "m"))
+    const { body } = Result.getOrThrow(google.encode(chat, "gemini-3-pro", anyServer))
+    const turns: ReadonlyArray<{ readonly role: string; readonly parts: ReadonlyArray<object> }> = JSON.parse(
+      decoder.decode(body)
+    ).contents
+    expect(
+      turns.find(({ role }) => role === "model")?.parts.map((part) => Reflect.get(part, "thoughtSignature"))
+    ).toEqual(["c2ln", undefined, "d2luZA=="])
+    expect(decoder.decode(anthropic.withoutSeals!(bytes(back)))).not.toContain("nexus")
+  })
+})
 
 describe("thoughts that OpenRouter tells with what Anthropic has signed them with", () => {
   const thinking = { type: "thinking", thinking: "Tides", signature: "sig" }

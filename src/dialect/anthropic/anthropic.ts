@@ -47,6 +47,7 @@ const codec: ClientCodec = {
     effort: "thinking",
     reasoning: "messages.thinking",
     thoughtSignature: "thinking.signature",
+    signature: "thinking.signature",
     strict: "tools.strict",
     file: "messages.document",
     fileName: "document.title",

@@ -11,7 +11,7 @@ import { GrowingText } from "../growing-text.ts"
 import { wordIn } from "../word-table.ts"
 import type { Transducer } from "../Transducer.ts"
 import { JsonEnd } from "./json-end.ts"
-import { unsigned } from "../signatures.ts"
+import { sealedCall, unsigned } from "../signatures.ts"
 
 const encoder = new TextEncoder()
 
@@ -178,17 +178,12 @@ class StreamWriting {
       }
       case "reasoning":
         return this.say("thinking", event.text)
-      case "signature": {
-        let last = this.blocks.at(-1)
-        if (last?.kind !== "thinking" || last.signature !== unsigned) {
-          last = this.block("thinking")
-          this.blocks.push(last)
-        }
-        last.signature = event.signature
+      case "signature":
+        this.signs(event.signature)
         return this.advance()
-      }
       case "call":
         this.calls += 1
+        if (event.signature !== undefined) this.signs(sealedCall(event.signature))
         this.blocks.push(this.block("call", event.call, this.ids.of(event.id), event.name))
         return this.advance()
       case "arguments":
@@ -213,6 +208,15 @@ class StreamWriting {
     if (kind === "text") this.cited = []
     const said = { args: new GrowingText(), signature: unsigned, pieces: [], citations }
     return { kind, call, id, name, ...said, end, whole: undefined }
+  }
+
+  private signs(signature: string): void {
+    let last = this.blocks.at(-1)
+    if (last?.kind !== "thinking" || last.signature !== unsigned) {
+      last = this.block("thinking")
+      this.blocks.push(last)
+    }
+    last.signature = signature
   }
 
   private say(kind: "text" | "thinking", text: string): void {
@@ -373,6 +377,11 @@ const encodeMessagesAnswer = (
     if (kind === "text") cited = []
     blocks.push({ kind, call: -1, id: "", name: "", ...said })
   }
+  const signs = (signature: string): void => {
+    say("thinking", "")
+    const last = blocks.at(-1)
+    if (last !== undefined) last.signature = signature
+  }
   for (const event of events) {
     if (event.type === "error") return Result.fail(event.message)
     if (event.type === "text" || event.type === "refusal") {
@@ -383,12 +392,10 @@ const encodeMessagesAnswer = (
     else if (event.type === "citation") {
       const text = blocks.findLast(({ kind }) => kind === "text")
       ;(text?.citations ?? cited).push(citationOf(event))
-    } else if (event.type === "signature") {
-      say("thinking", "")
-      const last = blocks.at(-1)
-      if (last !== undefined) last.signature = event.signature
-    } else if (event.type === "call") {
-      const { call, id, name } = event
+    } else if (event.type === "signature") signs(event.signature)
+    else if (event.type === "call") {
+      const { call, id, name, signature } = event
+      if (signature !== undefined) signs(sealedCall(signature))
       const said = { args: new GrowingText(), signature: "", pieces: [], citations: [] }
       blocks.push({ kind: "call", call, id: ids.of(id), name, ...said })
     } else if (event.type === "arguments") {

@@ -3,7 +3,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
-import { isSealed } from "../signatures.ts"
+import { isSealed, unsealedCall } from "../signatures.ts"
 import { argumentsText, type JsonObject, listOf, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
 
@@ -92,8 +92,9 @@ const partsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
 // What tools of Anthropic's own did: the words behind it hold what came of it.
 const ofServer = /^(?:server_tool_use|mcp_tool_(?:use|result)|\w+_tool_result|container_upload)$/
 
-const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<ChatTurnItem> =>
-  blocksOf(content, place).flatMap(([block, at]): ReadonlyArray<ChatTurnItem> => {
+const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<ChatTurnItem> => {
+  let ofCall: string | undefined
+  return blocksOf(content, place).flatMap(([block, at]): ReadonlyArray<ChatTurnItem> => {
     const type = shownWord(block["type"])
     switch (type) {
       case "text":
@@ -102,6 +103,7 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
       case "thinking": {
         const { signature } = block
         notes.only(block, ["type", "thinking", "signature"], type)
+        ofCall = typeof signature === "string" ? unsealedCall(signature) : undefined
         const signed = typeof signature === "string" && signature !== "" && !isSealed(signature)
         const text = textOf(block["thinking"], `${at}.thinking`)
         return text === "" && !signed ? [] : [{ type: "reasoning", text, signature: signed ? signature : undefined }]
@@ -113,7 +115,11 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
         if (Predicate.isObject(caller) && caller["type"] !== "direct") notes.drops("tool_use.caller")
         const id = textOf(block["id"], `${at}.id`)
         const args = argumentsText(block["input"], `${at}.input`)
-        return [{ type: "call", id, name: textOf(block["name"], `${at}.name`), args, ...notes.markOf(block) }]
+        const signed = ofCall === undefined ? {} : { signature: ofCall }
+        ofCall = undefined
+        return [
+          { type: "call", id, name: textOf(block["name"], `${at}.name`), args, ...signed, ...notes.markOf(block) }
+        ]
       }
       case "redacted_thinking":
         notes.drops(type)
@@ -125,6 +131,7 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
         return []
     }
   })
+}
 
 const userTurn = (turns: Turns, content: unknown, place: string, notes: Notes): void => {
   turns.user([])
