@@ -59,6 +59,7 @@ export const limits: Row = {
           mockPort: mock.port,
           tables: [
             "[usage]",
+            "enabled = true",
             `path = ${JSON.stringify(join(folder, `${String(at)}.sqlite`))}`,
             "[[auth.keys]]",
             'name = "bench"',
