@@ -36,22 +36,23 @@ const mostSeries = 2000
 
 /** The figures of the rules of a process. */
 export class RuleCounts {
-  private readonly series = new Map<string, number>()
+  private readonly series = new Map<
+    string,
+    { readonly figure: string; readonly labels: ReadonlyArray<string>; value: number }
+  >()
 
   /** Adds to a figure. */
   add(figure: RuleFigure, labels: ReadonlyArray<string>, by = 1): void {
-    const key = JSON.stringify([figure, labels])
+    let key: string = figure
+    for (const label of labels) key += ` ${label.length} ${label}`
     const known = this.series.get(key)
-    if (known === undefined && this.series.size >= mostSeries) return
-    this.series.set(key, (known ?? 0) + by)
+    if (known !== undefined) known.value += by
+    else if (this.series.size < mostSeries) this.series.set(key, { figure, labels, value: by })
   }
 
   /** All of them. */
   all(): ReadonlyArray<RuleCount> {
-    return [...this.series].map(([key, value]) => {
-      const [figure, labels]: [string, ReadonlyArray<string>] = JSON.parse(key)
-      return [figure, labels, value]
-    })
+    return Array.from(this.series.values(), ({ figure, labels, value }) => [figure, labels, value] as const)
   }
 }
 

@@ -94,9 +94,11 @@ const mostAccounts = 20_000
 export class BudgetBook {
   private readonly rules: ReadonlyArray<BudgetRule>
   private readonly accounts = new Map<string, Account>()
+  private readonly hasSoft: boolean
 
   constructor(rules: ReadonlyArray<BudgetRule>) {
     this.rules = rules
+    this.hasSoft = rules.some(({ soft }) => soft !== undefined)
   }
 
   /** Counts what was spent at a moment. */
@@ -157,6 +159,7 @@ export class BudgetBook {
 
   /** The accounts that a spender has a part in, those with a limit that is passed first. */
   passed(spender: Spender, now: number): Account | undefined {
+    if (!this.hasSoft) return undefined
     return this.accountsOf(spender, now).find(
       ({ elsewhere, rule, spent }) => rule.soft !== undefined && spent + elsewhere >= rule.soft
     )

@@ -99,7 +99,7 @@ const isSameSeries = (one: UsageSeries, other: UsageSeries): boolean =>
 const valuesOf = (record: UsageRecord, series: number, into: Array<Value>): void => {
   const { tokens } = record
   into.push(
-    Math.round(record.at),
+    record.at,
     record.requestId,
     series,
     outcomes.indexOf(record.outcome),

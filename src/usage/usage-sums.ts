@@ -11,7 +11,7 @@ export const hourMs = 3_600_000
 const hourOf = (at: number): number => Math.floor(at / hourMs)
 
 /** What a record adds to each figure, in the order of `summedFigures`. */
-export const figuresOf = ({ cost, counted, durationMs, outcome, tokens }: UsageRecord): ReadonlyArray<number> => [
+export const figuresOf = ({ cost, counted, durationMs, outcome, tokens }: UsageRecord): Array<number> => [
   1,
   outcome === "completed" ? 1 : 0,
   counted === "estimated" ? 1 : 0,
@@ -40,16 +40,14 @@ export const sumBatch = (batch: ReadonlyArray<UsageRecord>, series: ReadonlyArra
     const hour = hourOf(record.at)
     const own = series[at] ?? 0
     // There are few in a batch.
-    let into = all.find((each) => each.series === own && each.hour === hour)
-    if (into === undefined) all.push((into = { hour, series: own, sums: summedFigures.map(() => 0) }))
-    addTo(into.sums, record)
+    const into = all.find((each) => each.series === own && each.hour === hour)
+    const figures = figuresOf(record)
+    if (into === undefined) all.push({ hour, series: own, sums: figures })
+    else
+      for (let place = 0; place < figures.length; place += 1)
+        into.sums[place] = (into.sums[place] ?? 0) + (figures[place] ?? 0)
   }
   return all
-}
-
-const addTo = (sums: Array<number>, record: UsageRecord): void => {
-  const figures = figuresOf(record)
-  for (let at = 0; at < figures.length; at += 1) sums[at] = (sums[at] ?? 0) + (figures[at] ?? 0)
 }
 
 /** The rows of a report, and all of them together. */
