@@ -8,9 +8,10 @@ import { sessionPath } from "./own-page.ts"
 export const areas = {
   models: "asking models and listing those that may be asked (`/v1/…`, `/api/…`, `/health`)",
   metrics: "`/metrics`",
-  state: "what tells of all backends (`/nexus/…`)",
+  state: "what tells of all backends (`/nexus/…`, `/v1/stats`)",
   administration: "`/admin/v1/…`, and signing in at `/ui`",
-  keys: "`/admin/v1/keys`, `/admin/v1/limits`, `/admin/v1/revocations`"
+  // And what others have written and were answered.
+  keys: "`/admin/v1/keys`, `/admin/v1/limits`, `/admin/v1/revocations`, `/admin/v1/captures`"
 } as const
 
 /** One of {@link areas}. */
@@ -22,13 +23,13 @@ export const adminPrefix = "/admin/"
 /** Administrative endpoints that are asked by POST and change nothing. */
 export const looksOnly: ReadonlySet<string> = new Set(["/admin/v1/doctor", "/admin/v1/replay", "/admin/v1/route"])
 
-const keysPath = /^\/admin\/v1\/(?:keys|limits|revocations)(?:\/|$)/
+const keysPath = /^\/admin\/v1\/(?:captures|keys|limits|revocations)(?:\/|$)/
 
 /** The area that a path is in. */
 export const areaOf = (path: string): Area => {
   if (path === sessionPath) return "administration"
   if (path.startsWith(adminPrefix)) return keysPath.test(path) ? "keys" : "administration"
-  if (path.startsWith("/nexus/")) return "state"
+  if (path.startsWith("/nexus/") || path === "/v1/stats") return "state"
   return path === "/metrics" ? "metrics" : "models"
 }
 
@@ -40,7 +41,7 @@ export const areaRefusal = (grant: Grant, area: Area, isHere: boolean): string |
   if (scope !== undefined) {
     return "This API key is for certain models or backends, and not for what tells of all of them; a key with admin = true is"
   }
-  if (area === "keys") return "Keys are administered with a key that has admin = true"
+  if (area === "keys") return "Keys, and what was captured, are administered with a key that has admin = true"
   return area === "administration" && !isHere
     ? "From another machine, administration takes a key with admin = true"
     : undefined

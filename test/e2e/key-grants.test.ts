@@ -166,14 +166,51 @@ describe("what a key opens", () => {
 
   test("is nothing that tells of all backends for one that is for some", async () => {
     for (const key of ["small", "home"]) {
-      for (const path of ["/metrics", "/nexus/backends", "/admin/v1/backends", "/admin/v1/requests"]) {
+      for (const path of ["/metrics", "/nexus/backends", "/v1/stats", "/admin/v1/backends", "/admin/v1/requests"]) {
         expect([key, path, await statusOf(key, path)]).toEqual([key, path, 403])
       }
       expect(await statusOf(key, "/health")).toBe(200)
       expect((await askAs(gateway, key, "/")).text).not.toContain("cloud")
     }
-    for (const path of ["/metrics", "/nexus/backends", "/admin/v1/backends"]) {
+    for (const path of ["/metrics", "/nexus/backends", "/v1/stats", "/admin/v1/backends"]) {
       expect([path, await statusOf("all", path)]).toEqual([path, 200])
+    }
+  })
+
+  test("is nothing that was captured of others for one that may not administer, from this machine as well", async () => {
+    for (const [path, method] of [
+      ["/admin/v1/captures", "GET"],
+      ["/admin/v1/captures/1", "GET"],
+      ["/admin/v1/captures", "DELETE"]
+    ] as const) {
+      for (const key of ["all", "small"]) {
+        expect([key, path, (await askAs(gateway, key, path, undefined, {}, method)).status]).toEqual([key, path, 403])
+      }
+      expect((await askAs(gateway, "chief", path, undefined, {}, method)).status).not.toBe(403)
+    }
+  })
+
+  test("is no more by another spelling of a path", async () => {
+    for (const path of [
+      "/m%65trics",
+      "/%6dexus/backends",
+      "/nexu%73/backends",
+      "/v1/st%61ts",
+      "/v1/stats/",
+      "/metrics/",
+      "/Metrics",
+      "/V1/stats"
+    ]) {
+      expect([path, await statusOf("small", path)]).not.toEqual([path, 200])
+    }
+    for (const path of [
+      "/admin/v1/k%65ys",
+      "/admin/v1/captur%65s",
+      "/admin/v1/keys/",
+      "/admin/v1/KEYS",
+      "/%61dmin/v1/keys"
+    ]) {
+      expect([path, await statusOf("all", path)]).not.toEqual([path, 200])
     }
   })
 })
