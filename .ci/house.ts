@@ -56,7 +56,7 @@ export const house: Readonly<Record<string, Room>> = {
     "servers found on this machine and the network",
     "domain backend config wire registry upstream health"
   ),
-  listener: room("the HTTP/1.1 server on bare sockets: connections, requests, answers", ""),
+  listener: room("the HTTP/1.1 server on bare sockets: connections, requests, answers", "domain"),
   http: room("the listening socket, and addresses", "config listener"),
   api: room("the contracts of the operational endpoints", "domain backend"),
   ui: room("the live page, as it runs in a browser", "api"),

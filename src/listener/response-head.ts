@@ -2,32 +2,12 @@
  * The head of an answer as bytes: how its body is framed is ours to say, and no field can bring in a line of its own.
  */
 import { STATUS_CODES } from "node:http"
+import { isLineValue, LineBegins } from "../domain/header-lines.ts"
 
-// These frame the message, or concern one connection; and the date, which is told once.
-const ours = new Set([
-  "connection",
-  "content-length",
-  "date",
-  "keep-alive",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade"
-])
-
-const goodName = /^[!#$%&'*+\-.^`|~\w]+$/
-const badValue = /[^\t\x20-\x7e\x80-\xff]/
-
-// How the lines of known fields begin; empty for those that are not written as they come.
-const lineBegins = new Map<string, string>()
-const mostKnown = 1000
-
-const beginLine = (name: string): string | undefined => {
-  if (!goodName.test(name)) return undefined
-  const begin = ours.has(name.toLowerCase()) ? "" : `${name}: `
-  if (lineBegins.size < mostKnown) lineBegins.set(name, begin)
-  return begin
-}
+// No lines of what is given: these frame the message, or concern one connection; and the date is told once.
+const lineBegins = new LineBegins(
+  new Set(["connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"])
+)
 
 /** The fields of an answer, as lines and as what they ask for. */
 export interface AnswerFields {
@@ -48,8 +28,8 @@ export class FieldWriter implements AnswerFields {
   dated = false
 
   add(name: string, value: string): void {
-    const begin = lineBegins.get(name) ?? beginLine(name)
-    if (begin === undefined || badValue.test(value)) throw new TypeError(`the field ${name} cannot be written`)
+    const begin = lineBegins.of(name)
+    if (begin === undefined || !isLineValue(value)) throw new TypeError(`the field ${name} cannot be written`)
     if (begin !== "") this.lines += `${begin}${value}\r\n`
     else this.tells(name.toLowerCase(), value)
   }

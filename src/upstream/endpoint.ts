@@ -6,6 +6,7 @@ import type { Backend } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import { type ApiPath, apiPaths } from "../domain/base-url.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
+import { isLineValue } from "../domain/header-lines.ts"
 import { urlAt } from "../domain/url-host.ts"
 import { type Redact, redactorOf } from "../domain/redact.ts"
 import { version } from "../domain/version.ts"
@@ -76,11 +77,9 @@ export const prepareBackend = (backend: Backend): PreparedBackend => {
 }
 
 // A value that no header may hold is the client's doing: it stays here, so that no backend is blamed for it.
-const sendable = /^[\t\x20-\x7e\x80-\xff]*$/
-
 const valueOf = (client: Headers, name: string): string | undefined => {
   const value = client.get(name)
-  return value !== null && sendable.test(value) ? value : undefined
+  return value !== null && isLineValue(value) ? value : undefined
 }
 
 const hopsHeader = "x-nexus-hops"

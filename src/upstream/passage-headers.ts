@@ -3,6 +3,7 @@
  * and what only the other side's own neighbours are told.
  */
 import type { Backend } from "../backend/backend.ts"
+import { isLineValue } from "../domain/header-lines.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { callHeaders, prepareBackend } from "./endpoint.ts"
 
@@ -25,8 +26,6 @@ const keptFromClients = words(ofKeys, ofServers)
 
 const prefixes = /^(?:x-forwarded-|x-nexus-|sec-|access-control-|cf-|proxy-)/
 
-const sendable = /^[\t\x20-\x7e\x80-\xff]*$/
-
 // What `Connection` names concerns one connection alone.
 const named = (connection: string | null): ReadonlySet<string> =>
   new Set(
@@ -47,7 +46,7 @@ export const passedHeaders = (
   const theirs: Record<string, string> = {}
   const ofTheirs = named(client.get("connection"))
   for (const [name, value] of client) {
-    const stays = keptFromServers.has(name) || ofTheirs.has(name) || prefixes.test(name) || !sendable.test(value)
+    const stays = keptFromServers.has(name) || ofTheirs.has(name) || prefixes.test(name) || !isLineValue(value)
     if (!stays) theirs[name] = value
   }
   return { ...theirs, ...callHeaders(backend, client, requestId, undefined, { traceparent }), ...fixed }
@@ -63,11 +62,11 @@ export const passedAnswerHeaders = (
   const ofTheirs = named(header("connection"))
   for (const name of new Set(names())) {
     const value = header(name) ?? ""
-    const stays = keptFromClients.has(name) || ofTheirs.has(name) || prefixes.test(name) || !sendable.test(value)
+    const stays = keptFromClients.has(name) || ofTheirs.has(name) || prefixes.test(name) || !isLineValue(value)
     if (!stays && !carriesKey(value)) headers[name] = value
   }
   const location = header("location")
-  if (place !== undefined && location !== null && /^\/(?!\/)/.test(location) && sendable.test(location)) {
+  if (place !== undefined && location !== null && /^\/(?!\/)/.test(location) && isLineValue(location)) {
     headers["location"] = `${place}${location}`
   }
   return headers

@@ -2,6 +2,8 @@
  * The bytes of a call as HTTP/1.1: framing and host are ours, and no header can smuggle in another line.
  */
 
+import { isLineValue, LineBegins } from "../domain/header-lines.ts"
+
 /** Where a call goes, taken from its URL. */
 export interface RequestTarget {
   /** Host name or address, IPv6 without brackets. */
@@ -48,20 +50,19 @@ export const parseTarget = (address: string): RequestTarget | undefined => {
 }
 
 // These frame the message or concern one connection: what a caller says of them is left out.
-const ours = new Set([
-  "host",
-  "content-length",
-  "transfer-encoding",
-  "connection",
-  "keep-alive",
-  "te",
-  "trailer",
-  "upgrade",
-  "expect"
-])
-
-const goodName = /^[!#$%&'*+\-.^`|~\w]+$/
-const badValue = /[^\t\x20-\x7e\x80-\xff]/
+const lineBegins = new LineBegins(
+  new Set([
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect"
+  ])
+)
 
 /** What is sent of a call. */
 interface Sent {
@@ -73,26 +74,14 @@ interface Sent {
   readonly body: RequestBody
 }
 
-// How the lines of known headers begin; empty for those that are left out.
-const lineBegins = new Map<string, string>()
-const mostKnown = 1000
-
-const beginLine = (name: string): string | undefined => {
-  const isOurs = ours.has(name.toLowerCase())
-  if (!isOurs && !goodName.test(name)) return undefined
-  const begin = isOurs ? "" : `${name}: `
-  if (lineBegins.size < mostKnown) lineBegins.set(name, begin)
-  return begin
-}
-
 /** Headers as lines; undefined when one cannot be written. */
 const linesOf = (headers: Readonly<Record<string, string>>): string | undefined => {
   let lines = ""
   for (const name in headers) {
-    const begin = lineBegins.get(name) ?? beginLine(name)
+    const begin = lineBegins.of(name)
     if (begin === "") continue
     const value = headers[name] ?? ""
-    if (begin === undefined || badValue.test(value)) return undefined
+    if (begin === undefined || !isLineValue(value)) return undefined
     lines += `${begin}${value}\r\n`
   }
   return lines
