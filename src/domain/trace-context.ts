@@ -22,9 +22,9 @@ export const readTraceparent = (text: string | null): TraceContext | undefined =
   return { traceId, spanId, sampled: (Number.parseInt(flags, 16) & 1) === 1 }
 }
 
-/** The header that says a place. */
-export const traceparentOf = ({ sampled, spanId, traceId }: TraceContext): string =>
-  `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`
+/** The header that says a place; another span of the same trace where one is given. */
+export const traceparentOf = ({ sampled, spanId, traceId }: TraceContext, span = spanId): string =>
+  `00-${traceId}-${span}-${sampled ? "01" : "00"}`
 
 const thresholdDigits = 14
 

@@ -15,7 +15,7 @@ import type { Plan } from "../router/plan.ts"
 import { noBackendLabel, otherLabel } from "../telemetry/meter-table.ts"
 import { requestEnded, RequestLog } from "../telemetry/logging.ts"
 import type { AttemptOutcome, HedgeOutcome, Meter } from "../telemetry/meter.ts"
-import { type RefusedRequest, RequestLines, turnedAwayFields, requestFields } from "./request-line.ts"
+import { type RefusedRequest, lineFacts, RequestLines, turnedAwayFields, requestFields } from "./request-line.ts"
 import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import type { QueueCounts } from "../telemetry/queue-counts.ts"
 import type { GenAiCounts } from "../telemetry/gen-ai-counts.ts"
@@ -251,12 +251,13 @@ export class Accounting extends Context.Service<
         if (budgets.isOn()) budgets.spend(entry, entry.cost.nanos)
       }
       let lines: RequestLines | undefined
+      const factsOf = (request: UnderWay, end: RequestEnd, now: number) => lineFacts(request, end, now, log.time())
       const accessed = (request: UnderWay, end: RequestEnd, now: number): void => {
+        const facts = factsOf(request, end, now)
         const template = log.accessTemplate()
-        if (template !== undefined && template !== lines?.template) lines = new RequestLines(template)
-        const line = template === undefined ? undefined : lines?.of(request, end, now)
-        if (line === undefined) log.write("info", requestEnded, requestFields(request, end, now))
-        else log.writeLine(line)
+        if (template === undefined) return log.write("info", requestEnded, requestFields(facts))
+        if (template !== lines?.template) lines = new RequestLines(template, log)
+        lines.note(facts)
       }
       const ended = (request: UnderWay, end: RequestEnd): void => {
         const { record } = request
@@ -269,7 +270,7 @@ export class Accounting extends Context.Service<
         const share = log.accessShare()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
         if (isAccess) accessed(request, end, now)
-        else if (log.debugEnabled()) log.write("debug", requestEnded, requestFields(request, end, now))
+        else if (log.debugEnabled()) log.write("debug", requestEnded, requestFields(factsOf(request, end, now)))
       }
       const shadowed: Accounting["Service"]["shadowed"] = (real, candidate, outcome, facts) => {
         if (usage.isOn) void usage.record(shadowEntryOf(real, candidate, outcome, facts, prices))

@@ -303,7 +303,7 @@ export class Asking implements Asker {
       clientHeaders: record.request.headers,
       requestId: record.id,
       hops: run.hops,
-      traceparent: this.asked.trace?.header,
+      traceparent: record.trace?.tells(this.asked.trace),
       zones: record.needs?.zones,
       mediaType: request.body instanceof StreamedBody ? request.body.mediaType : undefined,
       stream,

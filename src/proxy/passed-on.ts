@@ -208,7 +208,7 @@ export const passOn = (
     backend,
     method: request.method,
     url,
-    headers: passedHeaders(backend, request.headers, id, trace?.header),
+    headers: passedHeaders(backend, request.headers, id, record.trace?.tells(trace)),
     body: body instanceof Uint8Array ? [body] : body.as(undefined, firstByteMs),
     zones,
     firstByteMs,

@@ -175,7 +175,9 @@ class Opening {
       const call = {
         url: addressOf(attempt, record.route.operation.path, this.query),
         headers: {
-          ...callHeaders(backend, record.request.headers, record.id, undefined, { traceparent: trace?.header }),
+          ...callHeaders(backend, record.request.headers, record.id, undefined, {
+            traceparent: record.trace?.tells(trace)
+          }),
           ...askedOf(this.run),
           ...fixed
         },

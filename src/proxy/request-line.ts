@@ -4,7 +4,11 @@
 import type { Listening } from "../http/BunServer.ts"
 import { type LineTemplate, numberText } from "../telemetry/line-template.ts"
 import { Recurring } from "../telemetry/recurring.ts"
-import type { RequestEnd, RequestRecord, UnderWay } from "./record.ts"
+import type { RequestLog } from "../telemetry/logging.ts"
+import type { AttemptFailure } from "../domain/errors.ts"
+import type { Outcome } from "../domain/request.ts"
+import type { Usage } from "../telemetry/meter.ts"
+import type { Hedge, RequestEnd, UnderWay } from "./record.ts"
 
 /** A request that was refused before anything of it was read. */
 export interface RefusedRequest {
@@ -50,13 +54,79 @@ const askedFields = (
 
 const endedFields = (outcome: string, status: number, attempts: number): Fields => ({ outcome, status, attempts })
 
-// What the client's own library says of its retries.
-const retryFields = ({ headers }: Request): Fields => {
-  const retried = headers.get("x-stainless-retry-count")
-  return retried !== null && /^[1-9]\d{0,3}$/.test(retried) ? { client_retry: Number(retried) } : {}
+/** What a line says of a request that has ended; nothing else of the request is held until it is written. */
+export interface LineFacts {
+  /** When it ended, in milliseconds since 1970. */
+  readonly time: number
+  readonly id: string
+  readonly traceId: string | undefined
+  readonly client: string | undefined
+  readonly forwardedFor: string | undefined
+  readonly userAgent: string | undefined
+  readonly key: string | undefined
+  readonly endpoint: string
+  readonly dialect: string
+  readonly model: string
+  readonly upstreamModel: string
+  readonly backend: string
+  readonly rule: string | undefined
+  readonly stream: boolean
+  readonly outcome: Outcome
+  readonly status: number
+  readonly attempts: number
+  readonly hedge: Hedge | undefined
+  /** What the client's own library says of its retries. */
+  readonly retried: string | null
+  readonly tookMs: number
+  readonly queuedMs: number
+  readonly firstMs: number | undefined
+  readonly bytes: number
+  readonly usage: Usage | undefined
+  readonly failures: ReadonlyArray<AttemptFailure>
 }
 
-const usageFields = ({ usage }: RequestRecord): Fields =>
+/** What is said of a request that has ended; `now` in monotonic milliseconds, `time` in those since 1970. */
+export const lineFacts = (
+  ended: Pick<UnderWay, "peer" | "record">,
+  end: RequestEnd,
+  now: number,
+  time: number
+): LineFacts => {
+  const { record } = ended
+  const { asked, committed, request, started } = record
+  return {
+    time,
+    id: record.id,
+    traceId: record.trace?.traceId,
+    client: ended.peer(),
+    forwardedFor: header(request, "x-forwarded-for"),
+    userAgent: header(request, "user-agent"),
+    key: record.key,
+    endpoint: record.endpoint,
+    dialect: record.route.dialect.id,
+    model: record.model,
+    upstreamModel: asked?.model ?? "",
+    backend: end.backend,
+    rule: record.decided?.ruling?.rule?.name,
+    stream: record.stream,
+    outcome: end.outcome,
+    status: end.status,
+    attempts: record.attempts,
+    hedge: record.hedge,
+    retried: request.headers.get("x-stainless-retry-count"),
+    tookMs: now - started,
+    queuedMs: record.queuedMs,
+    firstMs: committed === undefined ? undefined : committed.at - started,
+    bytes: end.bytes,
+    usage: record.usage,
+    failures: record.failures
+  }
+}
+
+const retryFields = (retried: string | null): Fields =>
+  retried !== null && /^[1-9]\d{0,3}$/.test(retried) ? { client_retry: Number(retried) } : {}
+
+const usageFields = (usage: Usage | undefined): Fields =>
   usage === undefined
     ? {}
     : {
@@ -65,43 +135,41 @@ const usageFields = ({ usage }: RequestRecord): Fields =>
         completion_tokens: usage.completion
       }
 
-type Ended = Pick<UnderWay, "peer" | "record">
-
 /** The fields of a request that has ended. */
-export const requestFields = (ended: Ended, end: RequestEnd, now: number): Fields => {
-  const { record } = ended
-  const { asked, committed, decided, request, route, started } = record
-  const rule = decided?.ruling?.rule?.name
-  return {
-    request_id: record.id,
-    ...(record.trace === undefined ? {} : { trace_id: record.trace.traceId }),
-    ...senderFields(ended.peer(), header(request, "x-forwarded-for"), header(request, "user-agent"), record.key),
-    ...askedFields(
-      record.endpoint,
-      route.dialect.id,
-      record.model,
-      asked?.model ?? "",
-      end.backend,
-      rule,
-      record.stream
-    ),
-    ...endedFields(end.outcome, end.status, record.attempts),
-    ...(record.hedge === undefined ? {} : { hedge: record.hedge }),
-    ...retryFields(request),
-    duration_ms: Math.round(now - started),
-    ...(record.queuedMs === 0 ? {} : { queue_ms: Math.round(record.queuedMs) }),
-    ...(committed === undefined ? {} : { first_byte_ms: Math.round(committed.at - started) }),
-    bytes_out: end.bytes,
-    ...usageFields(record),
-    ...(record.failures.length === 0 ? {} : { failures: record.failures })
-  }
-}
+export const requestFields = (facts: LineFacts): Fields => ({
+  request_id: facts.id,
+  ...some("trace_id", facts.traceId),
+  ...senderFields(facts.client, facts.forwardedFor, facts.userAgent, facts.key),
+  ...askedFields(
+    facts.endpoint,
+    facts.dialect,
+    facts.model,
+    facts.upstreamModel,
+    facts.backend,
+    facts.rule,
+    facts.stream
+  ),
+  ...endedFields(facts.outcome, facts.status, facts.attempts),
+  ...(facts.hedge === undefined ? {} : { hedge: facts.hedge }),
+  ...retryFields(facts.retried),
+  duration_ms: Math.round(facts.tookMs),
+  ...(facts.queuedMs === 0 ? {} : { queue_ms: Math.round(facts.queuedMs) }),
+  ...(facts.firstMs === undefined ? {} : { first_byte_ms: Math.round(facts.firstMs) }),
+  bytes_out: facts.bytes,
+  ...usageFields(facts.usage),
+  ...(facts.failures.length === 0 ? {} : { failures: facts.failures })
+})
 
 const plainId = /^[\w.:-]+$/
+
+// Made one after the other lines cost a fifth: what makes them is in the caches of the processor then.
+const atATime = 64
 
 /** The JSON lines of requests that have ended: what {@link requestFields} says of each, without an object for it. */
 export class RequestLines {
   readonly template: LineTemplate
+  private readonly log: Pick<RequestLog["Service"], "makeLater" | "writeLine">
+  private readonly noted: Array<LineFacts> = []
   private readonly sender
   private readonly asked
   private readonly ended
@@ -109,8 +177,9 @@ export class RequestLines {
   private readonly traceText
   private readonly numbers
 
-  constructor(template: LineTemplate) {
+  constructor(template: LineTemplate, log: Pick<RequestLog["Service"], "makeLater" | "writeLine">) {
     this.template = template
+    this.log = log
     this.sender = new Recurring((...values: Parameters<typeof senderFields>) =>
       template.fields(senderFields(...values))
     )
@@ -129,38 +198,48 @@ export class RequestLines {
     }
   }
 
-  /** The line of a request; undefined where that would be too long. `now` in monotonic milliseconds. */
-  of(ended: Ended, end: RequestEnd, now: number): string | undefined {
+  /** Has the line of a request written, together with those of others. */
+  note(facts: LineFacts): void {
+    this.noted.push(facts)
+    if (this.noted.length < atATime) this.log.makeLater(this.write)
+    else this.write()
+  }
+
+  private readonly write = (): void => {
+    for (const facts of this.noted) this.log.writeLine(this.of(facts))
+    this.noted.length = 0
+  }
+
+  private of(facts: LineFacts): string {
     const { numbers, template } = this
-    const { record } = ended
-    const { asked, committed, decided, failures, hedge, id, request, route, started, trace, usage } = record
-    let line = template.begin()
+    const { failures, firstMs, hedge, id, queuedMs, retried, traceId, usage } = facts
+    let line = template.begin(facts.time)
     line += plainId.test(id) ? `${this.idText}${id}"` : template.fields({ request_id: id })
-    if (trace !== undefined) line += `${this.traceText}${trace.traceId}"`
-    line += this.sender.of(ended.peer(), header(request, "x-forwarded-for"), header(request, "user-agent"), record.key)
+    if (traceId !== undefined) line += `${this.traceText}${traceId}"`
+    line += this.sender.of(facts.client, facts.forwardedFor, facts.userAgent, facts.key)
     line += this.asked.of(
-      record.endpoint,
-      route.dialect.id,
-      record.model,
-      asked?.model ?? "",
-      end.backend,
-      decided?.ruling?.rule?.name,
-      record.stream
+      facts.endpoint,
+      facts.dialect,
+      facts.model,
+      facts.upstreamModel,
+      facts.backend,
+      facts.rule,
+      facts.stream
     )
-    line += this.ended.of(end.outcome, end.status, record.attempts)
+    line += this.ended.of(facts.outcome, facts.status, facts.attempts)
     if (hedge !== undefined) line += template.fields({ hedge })
-    if (request.headers.get("x-stainless-retry-count") !== null) line += template.fields(retryFields(request))
-    line += numberText(numbers.duration, Math.round(now - started))
-    if (record.queuedMs !== 0) line += numberText(numbers.queue, Math.round(record.queuedMs))
-    if (committed !== undefined) line += numberText(numbers.first, Math.round(committed.at - started))
-    line += numberText(numbers.bytes, end.bytes)
+    if (retried !== null) line += template.fields(retryFields(retried))
+    line += numberText(numbers.duration, Math.round(facts.tookMs))
+    if (queuedMs !== 0) line += numberText(numbers.queue, Math.round(queuedMs))
+    if (firstMs !== undefined) line += numberText(numbers.first, Math.round(firstMs))
+    line += numberText(numbers.bytes, facts.bytes)
     if (usage !== undefined) {
       line += numberText(numbers.prompt, usage.prompt)
       if (usage.cached !== 0) line += numberText(numbers.cached, usage.cached)
       line += numberText(numbers.completion, usage.completion)
     }
     if (failures.length > 0) line += template.fields({ failures })
-    return template.whole(line)
+    return template.whole(line) ?? template.cut(facts.time, requestFields(facts))
   }
 }
 

@@ -10,10 +10,8 @@ import type { Usage } from "../telemetry/meter.ts"
 const ids = new TraceIds()
 
 /** One call to a backend; times are monotonic milliseconds, 0 for what has not happened. */
-export class TracedAttempt implements TraceContext {
+export class TracedAttempt {
   readonly spanId = ids.span()
-  readonly traceId: string
-  readonly sampled: boolean
   readonly backend: Pick<Backend, "name" | "type" | "url">
   readonly model: string
   readonly started: number
@@ -24,24 +22,11 @@ export class TracedAttempt implements TraceContext {
   /** Why it failed, or was left: a word of a closed set. */
   error: string | undefined
 
-  constructor(
-    { sampled, traceId }: Pick<TraceContext, "sampled" | "traceId">,
-    backend: TracedAttempt["backend"],
-    model: string,
-    started: number,
-    isHedge: boolean
-  ) {
-    this.traceId = traceId
-    this.sampled = sampled
+  constructor(backend: TracedAttempt["backend"], model: string, started: number, isHedge: boolean) {
     this.backend = backend
     this.model = model
     this.started = started
     this.isHedge = isHedge
-  }
-
-  /** What the backend is told. */
-  get header(): string {
-    return traceparentOf(this)
   }
 
   /** It is over; what is told later changes nothing. */
@@ -87,6 +72,9 @@ export interface Tracing {
   readonly take: (ended: TracedRequest) => void
 }
 
+// Nothing is made for those that are not recorded.
+const none: Array<never> = []
+
 /** The trace of one request. */
 export class RequestTrace implements TraceContext {
   readonly traceId: string
@@ -96,9 +84,11 @@ export class RequestTrace implements TraceContext {
   readonly parentId: string | undefined
   /** What others have put beside it, as it came. */
   readonly state: string | undefined
-  readonly attempts: Array<TracedAttempt> = []
+  /** The calls, where it is recorded. */
+  attempts: Array<TracedAttempt> = none
   /** Whether the head of the answer says it. */
   isTold = false
+  private text: string | undefined
 
   constructor({ byParent, ratio }: Pick<Tracing, "byParent" | "ratio">, headers: Headers) {
     const text = headers.get("traceparent")
@@ -112,13 +102,25 @@ export class RequestTrace implements TraceContext {
   /** What the client is told of it. */
   get response(): string {
     this.isTold = true
-    return traceparentOf(this)
+    return this.own
   }
 
-  /** A backend is called. */
-  asks(backend: TracedAttempt["backend"], model: string, now: number, isHedge = false): TracedAttempt {
-    const attempt = new TracedAttempt(this, backend, model, now, isHedge)
-    if (this.sampled) this.attempts.push(attempt)
+  /** A backend is called; undefined where nothing of that is recorded. */
+  asks(backend: TracedAttempt["backend"], model: string, now: number, isHedge = false): TracedAttempt | undefined {
+    if (!this.sampled) return undefined
+    const attempt = new TracedAttempt(backend, model, now, isHedge)
+    if (this.attempts === none) this.attempts = [attempt]
+    else this.attempts.push(attempt)
     return attempt
+  }
+
+  /** What a backend is told that is called. */
+  tells(attempt: TracedAttempt | undefined): string {
+    return attempt === undefined ? this.own : traceparentOf(this, attempt.spanId)
+  }
+
+  private get own(): string {
+    this.text ??= traceparentOf(this)
+    return this.text
   }
 }

@@ -17,6 +17,7 @@ import { version } from "../domain/version.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { microsOf, RequestSpans } from "../proxy/spans.ts"
+import type { TracedRequest } from "../proxy/request-trace.ts"
 import { Traces } from "../proxy/Traces.ts"
 import { otlpMetricsOf } from "../operations/otlp-metrics.ts"
 import { figuresNow } from "../operations/whole-figures.ts"
@@ -40,8 +41,11 @@ export interface OtlpSender {
   readonly ageMs: number
 }
 
-/** Requests that wait to be sent, and those that are sent at a time: fewer where they have many attempts. */
-const most = { waiting: 2048, batch: 512, batchBytes: 512 * 1024 } as const
+/**
+ * Requests that wait to be sent, and those that are sent at a time: fewer where they have many attempts. The spans of several
+ * are written one after the other: what writes them is in the caches of the processor then.
+ */
+const most = { waiting: 2048, batch: 512, batchBytes: 512 * 1024, unwritten: 64 } as const
 
 /** How long the wall clock is believed to keep its distance from the monotonic one, in milliseconds. */
 const steadyMs = 1000
@@ -213,11 +217,20 @@ const sendTraces = Effect.fnUntraced(function* (
       if (queue.size > 0) dropped(queue.size)
     })
   )
+  const ended: Array<TracedRequest> = []
+  const write = (): void => {
+    for (const each of ended) {
+      spans.write(each, ahead(each.ended))
+      queue.added()
+    }
+    ended.length = 0
+  }
   traces.give({
     ...settings.sampling,
-    take: (ended) => {
-      spans.write(ended, ahead(ended.ended))
-      queue.added()
+    take: (request) => {
+      ended.push(request)
+      if (ended.length < most.unwritten) queue.writeLater(write)
+      else write()
     }
   })
   yield* arrived("one").pipe(

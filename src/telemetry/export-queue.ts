@@ -27,6 +27,7 @@ export class ExportQueue {
   private wholes = 0
   private readonly bounds: ExportBounds
   private readonly dropped: (count: number) => void
+  private unwritten: (() => void) | undefined
   private wakes: { readonly of: "one" | "batch"; readonly wake: () => void } | undefined
 
   constructor(bounds: ExportBounds, dropped: (count: number) => void) {
@@ -36,6 +37,7 @@ export class ExportQueue {
 
   /** How many wait. */
   get size(): number {
+    this.write()
     return this.wholes + this.open
   }
 
@@ -43,14 +45,18 @@ export class ExportQueue {
   added(): void {
     this.open += 1
     if (this.open >= this.bounds.batch || this.out.at >= this.bounds.batchBytes) this.close()
-    const { wakes } = this
-    if (wakes === undefined || (wakes.of === "batch" && this.whole.length === 0)) return
-    this.wakes = undefined
-    wakes.wake()
+    if (this.wakes?.of === "one" || this.whole.length > 0) this.wake()
+  }
+
+  /** There is something that `write` writes, before anything is taken or counted: many at a time cost less. */
+  writeLater(write: () => void): void {
+    this.unwritten = write
+    if (this.wakes?.of === "one") this.wake()
   }
 
   /** Takes the oldest batch, whole or not; undefined when nothing waits. */
   take(): ExportBatch | undefined {
+    this.write()
     if (this.whole.length === 0 && this.open > 0) this.close()
     const batch = this.whole.shift()
     this.wholes -= batch?.count ?? 0
@@ -71,7 +77,7 @@ export class ExportQueue {
 
   /** Calls `wake` once there is something, or once there is a whole batch; gives what takes that back. */
   whenAny(of: "one" | "batch", wake: () => void): () => void {
-    if (this.whole.length > 0 || (of === "one" && this.open > 0)) {
+    if (this.whole.length > 0 || (of === "one" && (this.open > 0 || this.unwritten !== undefined))) {
       wake()
       return () => undefined
     }
@@ -80,6 +86,18 @@ export class ExportQueue {
     return () => {
       if (this.wakes === mine) this.wakes = undefined
     }
+  }
+
+  private write(): void {
+    const { unwritten } = this
+    this.unwritten = undefined
+    unwritten?.()
+  }
+
+  private wake(): void {
+    const { wakes } = this
+    this.wakes = undefined
+    wakes?.wake()
   }
 
   private close(): void {

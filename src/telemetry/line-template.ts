@@ -2,7 +2,7 @@
  * JSON lines of one kind, written over and over: what is the same in all of them is put into words once, and what recurs is
  * remembered by whoever writes them. A line is the one that {@link jsonLine} makes of the same fields.
  */
-import { fieldsText, headText, maxLine } from "./log-line.ts"
+import { fieldsText, headText, jsonLine, maxLine } from "./log-line.ts"
 import type { LogLevel, LogNaming } from "./log-names.ts"
 
 type Fields = Readonly<Record<string, unknown>>
@@ -15,34 +15,39 @@ export interface NumberField {
   readonly times: number
 }
 
+const second = 1000
+
 /** The lines of one level and message, with fields that all of them have. */
 export class LineTemplate {
   private readonly naming: LogNaming
   private readonly level: LogLevel
   private readonly message: string
-  private readonly fixed: string
-  private time = Number.NaN
-  private head = ""
+  private readonly fixed: Fields
+  private readonly fixedText: string
+  private since = Number.NaN
+  private before = ""
+  private after = ""
 
-  private readonly now: () => number
-
-  /** `fixed` are fields of every line, `now` tells the milliseconds since 1970. */
-  constructor(naming: LogNaming, level: LogLevel, message: string, fixed: Fields, now: () => number) {
-    this.now = now
+  /** `fixed` are fields of every line. */
+  constructor(naming: LogNaming, level: LogLevel, message: string, fixed: Fields) {
     this.naming = naming
     this.level = level
     this.message = message
-    this.fixed = this.fields(fixed)
+    this.fixed = fixed
+    this.fixedText = this.fields(fixed)
   }
 
-  /** What a line begins with that is written now; members follow, and a brace. */
-  begin(): string {
-    const time = this.now()
-    if (time !== this.time) {
-      this.time = time
-      this.head = headText(time, this.level, this.message, this.naming) + this.fixed
-    }
-    return this.head
+  /** What a line of this time begins with, in milliseconds since 1970; members follow, and a brace. */
+  begin(time: number): string {
+    const part = time % second
+    if (time - part !== this.since) this.turn(time - part)
+    return `${this.before}${part < 10 ? "00" : part < 100 ? "0" : ""}${part}${this.after}`
+  }
+
+  /** A line that is too long to have every field in it. */
+  cut(time: number, fields: Fields): string {
+    const { fixed, level, message, naming } = this
+    return jsonLine({ time, level, message, fields: { ...fixed, ...fields } }, naming)
   }
 
   /** Members, a comma before each; undefined ones are left out. */
@@ -67,6 +72,15 @@ export class LineTemplate {
   /** The whole line, unless it is too long to have every field in it. */
   whole(members: string): string | undefined {
     return members.length > maxLine - 32 ? undefined : `${members}}`
+  }
+
+  // Lines of the same second differ in its thousandths alone.
+  private turn(since: number): void {
+    const head = headText(since, this.level, this.message, this.naming)
+    const at = head.indexOf(".000Z") + 1
+    this.since = since
+    this.before = head.slice(0, at)
+    this.after = head.slice(at + 3) + this.fixedText
   }
 }
 

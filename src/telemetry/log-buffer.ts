@@ -26,6 +26,12 @@ export const makeLogBuffer = (
   let busy = false
   let gathering = false
   let idle: Array<() => void> = []
+  let making: (() => void) | undefined
+  const make = (): void => {
+    const lines = making
+    making = undefined
+    lines?.()
+  }
   const take = (): string => {
     let chunk = dropped === 0 ? "" : `${lost(dropped)}\n`
     dropped = 0
@@ -41,9 +47,11 @@ export const makeLogBuffer = (
     return chunk
   }
   const pump = (): void => {
+    if (idle.length > 0) make()
     const chunk = take()
     busy = chunk !== ""
     if (busy) return sink(chunk, pump)
+    if (making !== undefined) gather()
     const waiters = idle
     idle = []
     for (const wake of waiters) wake()
@@ -61,25 +69,37 @@ export const makeLogBuffer = (
     busy = true
     queueMicrotask(pump)
   }
+  const gather = (): void => {
+    if (busy || gathering) return
+    gathering = true
+    later(() => {
+      gathering = false
+      make()
+      begin()
+    })
+  }
   return {
     /** Adds a line; it leaves in a later turn of the event loop, together with others. */
     push: (line: string): void => {
+      make()
       add(line)
       begin()
     },
     /** Adds one that leaves after a moment, unless another one is sent before: one write for many of them. */
     pushLater: (line: string): void => {
       add(line)
-      if (size >= maxChunk) return begin()
-      if (busy || gathering) return
-      gathering = true
-      later(() => {
-        gathering = false
-        begin()
-      })
+      if (size >= maxChunk) begin()
+      else gather()
+    },
+    /** Has lines made and added by `lines` after a moment, or before another one is added: many at a time cost less. */
+    makeLater: (lines: () => void): void => {
+      if (making !== lines) make()
+      making = lines
+      gather()
     },
     /** Resolves when nothing waits any more. */
     flushed: (): Promise<void> => {
+      make()
       begin()
       return busy ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve()
     }

@@ -39,6 +39,10 @@ export class RequestLog extends Context.Service<
     readonly accessTemplate: () => LineTemplate | undefined
     /** Writes a line that is made already, with others that come soon. */
     readonly writeLine: (line: string) => void
+    /** Has lines made, and written by {@link writeLine}, soon, and before any other line is written. */
+    readonly makeLater: (lines: () => void) => void
+    /** The time that a line would have that is written now, in milliseconds since 1970. */
+    readonly time: () => number
     /** Writes one line, when its level is. */
     readonly write: (level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>) => void
   }
@@ -110,9 +114,7 @@ export const layerOf = (
       if (!isJson(format)) return undefined
       const known = templates.get(names)
       if (known !== undefined) return known
-      const made = new LineTemplate(logNamings[names], "info", requestEnded, fixed, () =>
-        clock.currentTimeMillisUnsafe()
-      )
+      const made = new LineTemplate(logNamings[names], "info", requestEnded, fixed)
       templates.set(names, made)
       return made
     }
@@ -121,6 +123,8 @@ export const layerOf = (
       accessShare,
       accessTemplate,
       writeLine: buffer.pushLater,
+      makeLater: buffer.makeLater,
+      time: () => clock.currentTimeMillisUnsafe(),
       write
     })
     return Context.make(RequestLog, log).pipe(

@@ -198,6 +198,8 @@ describe("captures", () => {
       accessShare: nothing,
       accessTemplate: nothing,
       writeLine: nothing,
+      makeLater: nothing,
+      time: () => 0,
       write: nothing
     })
     const within = <A>(use: (captures: Captures["Service"]) => Effect.Effect<A, CaptureUnreadable>): Promise<A> =>

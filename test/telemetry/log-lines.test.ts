@@ -126,6 +126,70 @@ test("lines that may wait leave together after a moment, or at once with one tha
   expect(taken).toEqual(["g\n"])
 })
 
+test("lines that are made later are made after a moment, before any other line, and before the end, each once and in order", async () => {
+  const taken: Array<string> = []
+  const moments: Array<() => void> = []
+  const buffer = makeLogBuffer(
+    (text, done) => {
+      taken.push(text)
+      done()
+    },
+    () => "",
+    (call) => void moments.push(call)
+  )
+  const noted: Array<string> = []
+  const make = () => {
+    for (const line of noted.splice(0)) buffer.pushLater(line)
+  }
+  const note = (line: string) => {
+    noted.push(line)
+    buffer.makeLater(make)
+  }
+  note("a")
+  note("b")
+  await Promise.resolve()
+  expect(taken).toEqual([])
+  expect(moments).toHaveLength(1)
+  moments.shift()?.()
+  await Promise.resolve()
+  expect(taken.splice(0)).toEqual(["a\nb\n"])
+  note("c")
+  buffer.push("d")
+  await Promise.resolve()
+  expect(taken.splice(0)).toEqual(["c\nd\n"])
+  note("e")
+  // Whoever makes lines in another way follows on those of before.
+  buffer.makeLater(() => buffer.pushLater("f"))
+  await buffer.flushed()
+  expect(taken.splice(0)).toEqual(["e\nf\n"])
+  while (moments.length > 0) moments.shift()?.()
+  await buffer.flushed()
+  expect(taken).toEqual([])
+})
+
+test("lines that are made later, as a reader stalls, are made once it has come back", async () => {
+  const taken: Array<string> = []
+  const resume: Array<() => void> = []
+  const moments: Array<() => void> = []
+  const buffer = makeLogBuffer(
+    (text, done) => {
+      taken.push(text)
+      resume.push(done)
+    },
+    () => "",
+    (call) => void moments.push(call)
+  )
+  buffer.push("first")
+  await Promise.resolve()
+  buffer.makeLater(() => buffer.pushLater("second"))
+  expect(moments).toHaveLength(0)
+  resume.shift()?.()
+  expect(moments).toHaveLength(1)
+  moments.shift()?.()
+  await Promise.resolve()
+  expect(taken).toEqual(["first\n", "second\n"])
+})
+
 describe("the log", () => {
   const run = async (level: "info" | "debug", format: "auto" | "text" | "json", terminal: boolean) => {
     let out = ""

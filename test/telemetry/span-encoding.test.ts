@@ -69,6 +69,7 @@ const requests: fc.Arbitrary<TracedRequest> = fc
     const trace = new RequestTrace(tracing, headers)
     for (const { answered, at, backend, ended, error, isHedge, model, took } of asked) {
       const attempt = trace.asks(backend, model, at, isHedge)
+      if (attempt === undefined) throw new Error("all are recorded")
       if (answered) attempt.answeredAt = at + took
       if (ended) attempt.ends(at + took, error)
     }
