@@ -46,7 +46,7 @@ const faultsOf = ({ expires, networks, notBefore }: AuthKey, until: number | und
   }
 }
 
-const hex = (digest: Uint8Array): string => Buffer.from(digest).toString("hex")
+const textOf = (digest: Uint8Array): string => Buffer.from(digest).toString("base64")
 
 /** Some keys; never changed, another takes its place. */
 export class KeyRing {
@@ -62,10 +62,10 @@ export class KeyRing {
     for (const key of keys) {
       const grant = grantOf(key)
       this.byName.set(key.name, grant)
-      this.byDigest.set(hex(key.digest), { grant, fault: faultsOf(key, undefined) })
+      this.byDigest.set(textOf(key.digest), { grant, fault: faultsOf(key, undefined) })
       const { previous } = key
       if (previous !== undefined)
-        this.byDigest.set(hex(previous.digest), { grant, fault: faultsOf(key, previous.until) })
+        this.byDigest.set(textOf(previous.digest), { grant, fault: faultsOf(key, previous.until) })
     }
   }
 
@@ -74,7 +74,7 @@ export class KeyRing {
    * what was given alone, which whoever gave it knows, and nothing of a key.
    */
   find(given: string): KnownKey | undefined {
-    return this.byDigest.get(hash("sha256", given, "hex"))
+    return this.byDigest.get(hash("sha256", given, "base64"))
   }
 
   /** What the key of this name lets do. */

@@ -236,10 +236,13 @@ const neededBy = (
   const { grant, key, route } = record
   const scope = grant?.scope
   const isPlain = free === 0 && scope === undefined && key === undefined && zones === undefined
-  if (isPlain) return told.dialect === undefined ? { ...told, dialect: route.dialect.id } : told
+  const { id: dialect } = route.dialect
+  if (isPlain) return told.dialect === undefined ? { ...told, dialect } : told
+  // Most keys say no more than whose they are.
+  if (free === 0 && scope === undefined && zones === undefined && key !== undefined) return { ...told, dialect, key }
   return {
     ...told,
-    dialect: route.dialect.id,
+    dialect,
     ...(free === 0 ? {} : { leaves: free }),
     ...(key === undefined ? {} : { key }),
     ...(scope === undefined ? {} : { scope }),
