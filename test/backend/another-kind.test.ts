@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { json } from "../kit/answers.ts"
 import { type FakeUpstream, good, startUpstream } from "../kit/FakeUpstream.ts"
+import { fromSource } from "../kit/program.ts"
 import type { Seen } from "../kit/rawServer.ts"
 import { makeShell } from "../kit/shell.ts"
 import { toyAnswers } from "../kit/toy-kind.ts"
@@ -24,7 +25,7 @@ const box = (id: string, isLocked: boolean) => {
   })
 }
 
-const shell = makeShell()
+const shell = makeShell(fromSource)
 let locked: FakeUpstream
 let open: FakeUpstream
 let env: Record<string, string>

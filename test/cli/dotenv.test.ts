@@ -3,15 +3,16 @@ import { existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { until } from "../kit/gateway.ts"
+import { fromSource } from "../kit/program.ts"
 import { makeShell } from "../kit/shell.ts"
 
+// Bun itself would read the file; of the built file the checks see to it.
 // Each test starts processes, and a busy machine starts them slowly.
 setDefaultTimeout(120_000)
 
-const { close, cwd, nexus, nexusWith, servingWith } = makeShell()
+const { close, cwd, nexus, nexusWith, servingWith } = makeShell(fromSource)
+const [bun, ...script] = fromSource
 afterAll(close)
-
-const main = join(import.meta.dir, "../../src/main.ts")
 
 // Where the system does not tell what a process was started with, Bun's word is all there is.
 const tells = existsSync("/proc/self/environ")
@@ -34,7 +35,7 @@ describe.if(tells)("a .env file of the directory", () => {
 
   test("is read when it is named to Bun", async () => {
     writeFileSync(join(cwd, "mine.env"), "NEXUS_PORT=4713\n")
-    const child = Bun.spawn([process.execPath, "--env-file=mine.env", main, "config", "show"], { cwd, stdout: "pipe" })
+    const child = Bun.spawn([bun, "--env-file=mine.env", ...script, "config", "show"], { cwd, stdout: "pipe" })
     expect(await new Response(child.stdout).text()).toMatch(/server\.port +4713 +NEXUS_PORT/)
   })
 

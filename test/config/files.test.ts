@@ -6,9 +6,9 @@ import { Cause, Effect, Exit, Option, Redacted } from "effect"
 import { ConfigInvalid, readConfig } from "../../src/config/NexusConfig.ts"
 import { keyText } from "../../src/cli/keys.ts"
 import { newKey } from "../../src/admission/new-key.ts"
+import { program } from "../kit/program.ts"
 import { sha256 } from "./reading.ts"
 
-const main = join(import.meta.dir, "../../src/main.ts")
 const made: Array<string> = []
 
 const directory = (files: Readonly<Record<string, string>> = {}): string => {
@@ -24,7 +24,7 @@ afterAll(() => {
 
 const nexus = async (cwd: string, args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) => {
   const kept = Object.entries(process.env).filter(([name]) => !/^NEXUS_|_proxy$/i.test(name))
-  const child = Bun.spawn([process.execPath, main, ...args], {
+  const child = Bun.spawn([...program, ...args], {
     cwd,
     env: { ...Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""])), NO_COLOR: "1", ...env },
     stdin: "ignore",

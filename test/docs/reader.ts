@@ -4,15 +4,14 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { programInShell } from "../kit/program.ts"
 import { makeShell } from "../kit/shell.ts"
 import { scriptOf } from "./pages.ts"
 
-const main = join(import.meta.dir, "../../src/main.ts")
-
 // `nexus serve` would run for ever: here it has to come up on a port of its own, and to end at SIGTERM as it should.
 const nexusScript = `#!/bin/bash
-if [ "$1" != serve ]; then exec '${process.execPath}' '${main}' "$@"; fi
-exec 3< <(NEXUS_PORT=0 exec '${process.execPath}' '${main}' "$@" 2>&1)
+if [ "$1" != serve ]; then exec ${programInShell} "$@"; fi
+exec 3< <(NEXUS_PORT=0 exec ${programInShell} "$@" 2>&1)
 pid=$!
 grep -m1 'listens on' <&3
 kill -TERM "$pid"

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Process, startGateway, startProcess } from "../kit/gateway.ts"
+import { program } from "../kit/program.ts"
 import { ask } from "../kit/rawClient.ts"
 
 const body = JSON.stringify({ model: "m", messages: [] })
@@ -21,18 +22,11 @@ const asked = async (socket: string, path: string, init: RequestInit = {}) => {
 }
 
 const nexus = async (gateway: Process, ...args: ReadonlyArray<string>) => {
-  const child = Bun.spawn(
-    [
-      process.execPath,
-      join(import.meta.dir, "../../src/main.ts"),
-      ...args,
-      "-c",
-      gateway.config,
-      "-p",
-      String(gateway.port)
-    ],
-    { stdout: "pipe", stderr: "pipe", env: { ...process.env, NO_COLOR: "1" } }
-  )
+  const child = Bun.spawn([...program, ...args, "-c", gateway.config, "-p", String(gateway.port)], {
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, NO_COLOR: "1" }
+  })
   const said = (await new Response(child.stdout).text()) + (await new Response(child.stderr).text())
   return { code: await child.exited, said }
 }

@@ -27,6 +27,13 @@ const originsOf = async (url: string) => {
   return new Map(backends.map(({ name, origin }) => [name, origin]))
 }
 
+/** A start waits for the first look around, but not for ever. */
+const discovered = async (url: string): Promise<string> => {
+  const name = `ollama-${found.port}`
+  while ((await originsOf(url)).get(name) !== "discovered") await Bun.sleep(20)
+  return name
+}
+
 const served = async (url: string): Promise<ReadonlyArray<string>> => {
   const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: ReadonlyArray<{ id: string }> } // reason: the list is ours
   return data.map(({ id }) => id)
@@ -36,8 +43,7 @@ const served = async (url: string): Promise<ReadonlyArray<string>> => {
 const withoutFile = async (...args: ReadonlyArray<string>) => {
   const shell = makeShell()
   const gateway = await shell.serving(...args)
-  const name = `ollama-${found.port}`
-  expect((await originsOf(gateway.url)).get(name)).toBe("discovered")
+  const name = await discovered(gateway.url)
   return { ...gateway, ...shell, name, file: join(shell.cwd, "nexus.toml") }
 }
 
@@ -123,6 +129,7 @@ describe.concurrent("a gateway without a config file that has found a server", (
 
 test("a found server is taken into the file under a name of one's own, and is not there twice", async () => {
   await using gateway = await startProcess({ discovery: { enabled: true } })
+  await discovered(gateway.url)
   const shell = makeShell()
   const url = `http://localhost:${found.port}`
   const args = ["--save", "--name", "mine", "-p", String(gateway.port)]
@@ -134,7 +141,7 @@ test("a found server is taken into the file under a name of one's own, and is no
 
 test("what switching discovery off takes away is told in the log", async () => {
   await using gateway = await startProcess({ discovery: { enabled: true }, logging: { level: "warn", format: "json" } })
-  expect([...(await originsOf(gateway.url)).keys()]).toContain(`ollama-${found.port}`)
+  await discovered(gateway.url)
   gateway.rewrite({ discovery: { enabled: false }, logging: { level: "warn", format: "json" } })
   await until(() => gateway.output().includes("discovery is off now, what it found is removed"), "it is told")
   expect(gateway.output()).toContain(`ollama-${found.port}`)

@@ -9,6 +9,7 @@ import { gatewayFlagsIn } from "../../src/cli/completion/complete.ts"
 import { completionScript } from "../../src/cli/completion/completions.ts"
 import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway, until } from "../kit/gateway.ts"
+import { programInShell } from "../kit/program.ts"
 import { dial } from "../kit/rawClient.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
@@ -18,7 +19,6 @@ const odd = ["llama3:70b", "llama3:8b", "it's a model", 'qu"ote', "dollar$x", "o
 
 const cli = makeShell()
 const home = mkdtempSync(join(tmpdir(), "nexus-shell-"))
-const main = join(import.meta.dir, "../../src/main.ts")
 let upstream: FakeUpstream
 let gateway: Gateway
 let port: string
@@ -109,7 +109,7 @@ const typing = async (shell: "bash" | "zsh", text: string, typed: string): Promi
   const setUp = [
     ...(shell === "zsh" ? ["autoload -Uz compinit", "compinit -u -D"] : []),
     `source '${file}'`,
-    `nexus() { if [ "$1" = complete ]; then '${process.execPath}' '${main}' "$@"; else printf '<%s>' "$@"; echo .; fi; }`
+    `nexus() { if [ "$1" = complete ]; then ${programInShell} "$@"; else printf '<%s>' "$@"; echo .; fi; }`
   ]
   const rc = join(home, shell === "zsh" ? ".zshrc" : "rc.bash")
   writeFileSync(rc, `${setUp.join("\n")}\n`)

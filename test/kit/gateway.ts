@@ -14,6 +14,7 @@ import { localBackends } from "../../src/remote/local-backends.ts"
 import { type RunningGateway, start } from "../../src/serve/start.ts"
 import { sourceOf } from "./control.ts"
 import type { FakeUpstream } from "./FakeUpstream.ts"
+import { program } from "./program.ts"
 
 /** Settings nested and spelled as in nexus.toml. */
 export type SettingsTree = Readonly<Record<string, unknown>>
@@ -163,13 +164,6 @@ export interface Process extends AsyncDisposable {
   /** Resolves with the exit code, or the signal that ended it. */
   readonly exited: Promise<number | string>
 }
-
-const root = join(import.meta.dir, "../..")
-
-// The checks run the tests of processes with the program that was built.
-const binary = process.env["PROGRAM_UNDER_TEST"]
-const program: readonly [string, ...ReadonlyArray<string>] =
-  binary === undefined ? [process.execPath, join(root, "src/main.ts")] : [binary]
 
 /** Starts `serve -c` with these settings, and waits for its address. */
 export const startProcess = async (

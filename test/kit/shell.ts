@@ -4,8 +4,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-
-const main = join(import.meta.dir, "../../src/main.ts")
+import { program as usual, type Program } from "./program.ts"
 
 const environment = (): Record<string, string> => {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("NEXUS_"))
@@ -16,7 +15,7 @@ const environment = (): Record<string, string> => {
 export const lines = (text: string): ReadonlyArray<string> => text.trimEnd().split("\n")
 
 /** A directory and the processes that run in it; to be closed when the tests of a file are done. */
-export const makeShell = () => {
+export const makeShell = (program: Program = usual) => {
   const cwd = mkdtempSync(join(tmpdir(), "nexus-cli-"))
   const running = new Set<Bun.Subprocess>()
   const startWith = (
@@ -25,7 +24,7 @@ export const makeShell = () => {
     by: ReadonlyArray<string> = [],
     stdin: "ignore" | Blob = "ignore"
   ) => {
-    const child = Bun.spawn([...by, process.execPath, main, ...args], {
+    const child = Bun.spawn([...by, ...program, ...args], {
       cwd,
       env: { ...environment(), ...env },
       stdin,
@@ -88,7 +87,7 @@ export const makeShell = () => {
     fed: (input: string, ...args: ReadonlyArray<string>) => ended(startWith({}, args, [], new Blob([input]))),
     /** Runs a command whose standard output is this file. */
     onto: async (file: string, ...args: ReadonlyArray<string>) => {
-      const child = Bun.spawn([process.execPath, main, ...args], {
+      const child = Bun.spawn([...program, ...args], {
         cwd,
         env: environment(),
         stdin: "ignore",
@@ -104,7 +103,7 @@ export const makeShell = () => {
     /** Runs a command into a pipe that the shell reads with `reader`; how the command itself ended. */
     piped: async (reader: string, ...args: ReadonlyArray<string>) => {
       const script = `"$@" | ${reader}; exit "\${PIPESTATUS[0]}"`
-      const child = Bun.spawn(["bash", "-c", script, "bash", process.execPath, main, ...args], {
+      const child = Bun.spawn(["bash", "-c", script, "bash", ...program, ...args], {
         cwd,
         env: environment(),
         stdin: "ignore",

@@ -2,9 +2,7 @@
  * The command line on a terminal of its own.
  */
 import { tmpdir } from "node:os"
-import { join } from "node:path"
-
-const main = join(import.meta.dir, "../../src/main.ts")
+import { program } from "./program.ts"
 
 /** A command that runs on a terminal. */
 export interface Terminal {
@@ -16,9 +14,12 @@ export interface Terminal {
   /** Presses these keys, one after the other. */
   readonly type: (keys: string) => void
   readonly kill: (signal: NodeJS.Signals) => void
+  /** Its exit code, once all that it wrote has been read. */
   readonly exited: Promise<number>
   readonly close: () => Promise<void>
 }
+
+const endMark = "-- end of the command --"
 
 /** Runs a command on a terminal of this size. */
 export const onTerminal = (
@@ -27,15 +28,19 @@ export const onTerminal = (
 ): Terminal => {
   const decoder = new TextDecoder()
   let output = ""
+  const read = Promise.withResolvers<void>()
   const terminal = new Bun.Terminal({
     cols: columns,
     rows,
     data: (_, bytes) => {
       output += decoder.decode(bytes, { stream: true })
+      if (!output.endsWith(endMark)) return
+      output = output.slice(0, -endMark.length)
+      read.resolve()
     }
   })
   const kept = Object.entries(process.env).filter(([name]) => !/^NEXUS_|^(NO|FORCE)_COLOR$/.test(name))
-  const child = Bun.spawn([process.execPath, main, ...args], {
+  const child = Bun.spawn([...program, ...args], {
     cwd: tmpdir(),
     env: { ...Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""])), TERM: "xterm-256color" },
     terminal
@@ -56,7 +61,12 @@ export const onTerminal = (
       terminal.write(keys)
     },
     kill: (signal) => child.kill(signal),
-    exited: child.exited,
+    exited: child.exited.then(async (code) => {
+      // A terminal tells of no end; what is written to it later is read later.
+      await Bun.spawn(["printf", endMark], { terminal }).exited
+      await read.promise
+      return code
+    }),
     close: async () => {
       child.kill("SIGKILL")
       await child.exited
