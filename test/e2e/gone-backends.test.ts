@@ -89,7 +89,7 @@ describe.concurrent("a backend that goes mute with open connections", () => {
     await using other = await startUpstream({ models: ["m"] })
     await using gateway = await startGateway({
       routing: byPriority,
-      health_check: { interval_seconds: 0.2, timeout_seconds: 0.2 },
+      health_check: { interval_seconds: 0.2, timeout_seconds: 1 },
       backends: [backendFor("mute", mute, { priority: 1 }), backendFor("other", other, { priority: 2 })]
     })
     const sent = post(gateway.port)

@@ -30,7 +30,13 @@ const startFleet = async (
   const old = await startUpstream({ models: ["m", "small"] })
   const fresh = await startUpstream({ models: ["m", "big"] })
   const gateway = await startGateway(
-    { backends: [backendFor("old", old, { priority: 1 }), backendFor("new", fresh, { priority: 2 })], routes, ...more },
+    {
+      backends: [backendFor("old", old, { priority: 1 }), backendFor("new", fresh, { priority: 2 })],
+      routes,
+      ...more,
+      // Otherwise the one that answers sooner may be asked.
+      routing: { strategy: "priority_only", ...(more["routing"] as SettingsTree | undefined) } // reason: settings are trees
+    },
     { backendKeys: new Map(), authKeys: keys.map((name) => ({ name, digest: digest(name) })) }
   )
   const chat: Fleet["chat"] = async (body, headers = []) => {

@@ -26,6 +26,9 @@ const limited = async ({ settings, script, stream }: Limited) => {
   return { answer, took, calls: upstream.calls().length, circuits: gateway.backend("one").circuits }
 }
 
+/** In milliseconds: on a busy machine too, and far before any other limit. */
+const soon = 8000
+
 const drip = function* (): Generator<Step> {
   yield streamHead()
   for (;;) {
@@ -49,17 +52,17 @@ describe("each time limit names itself:", () => {
         }
       })
       expect(took).toBeGreaterThan(190)
-      expect(took).toBeLessThan(1000)
+      expect(took).toBeLessThan(soon)
     })
 
     test(`the whole request, ${stream ? "stream" : "whole"}`, async () => {
-      const settings = { request_timeout_seconds: 0.2, first_byte_timeout_seconds: 5 }
+      const settings = { request_timeout_seconds: 0.2, first_byte_timeout_seconds: 30 }
       const { answer, took, calls, circuits } = await limited({ settings, script: () => ["hang"], stream })
       expect(answer.status).toBe(504)
       expect(answer.json()).toMatchObject({
         error: { message: "The request exceeded request_timeout_seconds (0.2 s)", code: "gateway_timeout" }
       })
-      expect(took).toBeLessThan(1000)
+      expect(took).toBeLessThan(soon)
       expect(calls).toBe(1)
       expect(circuits).toEqual([])
     })
@@ -92,7 +95,7 @@ describe("each time limit names itself:", () => {
     expect(answer.text).toContain("The request exceeded request_timeout_seconds (0.3 s)")
     expect(answer.text).not.toContain("[DONE]")
     expect(took).toBeGreaterThan(290)
-    expect(took).toBeLessThan(1500)
+    expect(took).toBeLessThan(soon)
     // The total is the client's patience: a backend that goes on writing is not at fault.
     expect(circuits).toEqual([])
   })
@@ -103,15 +106,15 @@ test("a stream that goes on writing outlives the idle limit", async () => {
     models: ["m"],
     script: () => [
       streamHead(),
-      ...chatEvents("m", ["a", "b", "c", "d", "e", "f"]).flatMap((each): ReadonlyArray<Step> => [
+      ...chatEvents("m", ["a", "b", "c", "d", "e", "f", "g", "h"]).flatMap((each): ReadonlyArray<Step> => [
         chunk(each),
-        { pause: 60 }
+        { pause: 200 }
       ]),
       "0\r\n\r\n"
     ]
   })
   await using gateway = await startGateway({
-    server: { idle_timeout_seconds: 0.2 },
+    server: { idle_timeout_seconds: 1 },
     backends: [backendFor("one", upstream)]
   })
   const answer = await ask(gateway.port, "POST", "/v1/chat/completions", body(true))

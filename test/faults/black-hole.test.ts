@@ -12,7 +12,7 @@ describe.skipIf(!canSwallow)("a backend whose port swallows connections", () => 
       await using swallowed = await startUpstream({ models: ["m"], closeProbes: true })
       await using fine = await startUpstream({ models: ["m"] })
       await using gateway = await startGateway({
-        server: { connect_timeout_seconds: 0.3, first_byte_timeout_seconds: 0.6 },
+        server: { connect_timeout_seconds: 0.3, first_byte_timeout_seconds: 30 },
         routing: { strategy: "priority_only" },
         backends: [backendFor("hole", swallowed, { priority: 1 }), backendFor("fine", fine, { priority: 2 })]
       })
@@ -21,7 +21,7 @@ describe.skipIf(!canSwallow)("a backend whose port swallows connections", () => 
       const started = performance.now()
       const answer = await ask(gateway.port, "POST", "/v1/chat/completions", body(stream))
       expect([answer.status, answer.header("x-nexus-backend")]).toEqual([200, "fine"])
-      expect(performance.now() - started).toBeLessThan(600)
+      expect(performance.now() - started).toBeLessThan(20_000)
       await gateway.quiet()
     })
   }
