@@ -78,5 +78,5 @@ for (const [dialect, [path, body]] of Object.entries(asked)) {
       expect((await client.answer()).end).toBe("complete")
       client.hangUp()
     }
-  }, 30_000)
+  }, 120_000)
 }

@@ -20,13 +20,13 @@ const [first = "", ...others] = chatEvents("m", ["an-answer-nobody-may-log"])
 const openAll = async (port: number, upstream: { readonly busy: () => number }, count: number, end: () => void) => {
   const clients = await Promise.all(Array.from({ length: count }, () => dial(port)))
   await Promise.all(clients.map((client) => client.send(requestBytes("POST", path, body(true)))))
-  for (const client of clients) expect((await client.until(({ text }) => text === first, 20_000)).status).toBe(200)
+  for (const client of clients) expect((await client.until(({ text }) => text === first, 60_000)).status).toBe(200)
   expect(upstream.busy()).toBe(count)
   // Others are served, and probes get through, while all of them wait.
   expect((await ask(port, "GET", "/health")).json()).toMatchObject({ status: "healthy" })
   end()
   for (const client of clients) {
-    const answer = await client.answer(20_000)
+    const answer = await client.answer(60_000)
     expect([answer.end, answer.text.endsWith("data: [DONE]\n\n")]).toEqual(["complete", true])
     client.hangUp()
   }
@@ -41,7 +41,7 @@ describe("slow streams all make progress at once,", () => {
     const gate = Promise.withResolvers<void>()
     await using upstream = await startUpstream({ models: ["m"], script: slow(gate.promise) })
     await using gateway = await startProcess({
-      server: { max_concurrent_requests: 1100 },
+      server: { max_concurrent_requests: 1100, connect_timeout_seconds: 60 },
       backends: [backendFor("one", upstream)]
     })
     await openAll(gateway.port, upstream, 1000, () => gate.resolve())
@@ -55,7 +55,7 @@ describe("slow streams all make progress at once,", () => {
     const trusted = join(folder, "trusted.pem")
     writeFileSync(trusted, certificate.cert)
     await using gateway = await startProcess(
-      { server: { max_concurrent_requests: 1100 }, backends: [backendFor("one", tls)] },
+      { server: { max_concurrent_requests: 1100, connect_timeout_seconds: 60 }, backends: [backendFor("one", tls)] },
       [],
       { NODE_EXTRA_CA_CERTS: trusted }
     )
