@@ -238,20 +238,16 @@ export const failureTable: Table = {
     ...invalid(408, "request_timeout", null, e.message),
     headers: { connection: "close" }
   }),
-  PayloadTooLarge: (e) => ({
-    ...invalid(
+  // The rest of its body is read past: a client, or a proxy, that sends on into a closed connection sees no answer.
+  PayloadTooLarge: (e) =>
+    invalid(
       413,
       "payload_too_large",
       null,
       `The request body is larger than ${megabytes(e.limitBytes)}${e.why === undefined ? "" : `, ${e.why}`}`
     ),
-    headers: { connection: "close" }
-  }),
   UriTooLong: (e) => invalid(414, "uri_too_long", null, `The URL is longer than ${e.limit} characters`),
-  UnsupportedMediaType: (e) => ({
-    ...invalid(415, "unsupported_media_type", null, e.message),
-    headers: { connection: "close" }
-  }),
+  UnsupportedMediaType: (e) => invalid(415, "unsupported_media_type", null, e.message),
   NotFound: (e) =>
     invalid(
       404,

@@ -30,8 +30,9 @@ export const usualLimits: ListenerLimits = {
   uploadMs: 120_000,
   stallMs: 120_000,
   aheadBytes: 64 * 1024,
-  pastBytes: 1024 * 1024,
+  pastBytes: 64 * 1024 * 1024,
   pastMs: 5000,
+  pastAllMs: 30_000,
   requests: Infinity,
   connections: Infinity,
   perAddress: Infinity

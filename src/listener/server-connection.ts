@@ -32,9 +32,10 @@ export interface ConnectionLimits extends ReaderLimits {
   readonly stallMs: number
   /** Bytes of further requests that are taken in while one is answered. */
   readonly aheadBytes: number
-  /** Bytes of a body, and time, that are read past behind an answer which did not wait for it. */
+  /** Bytes of a body that are read past behind an answer which did not wait for it; silence, and time in all, meanwhile. */
   readonly pastBytes: number
   readonly pastMs: number
+  readonly pastAllMs: number
   /** Requests of one connection. */
   readonly requests: number
 }
@@ -94,6 +95,7 @@ export class ServerConnection implements RequestSink, ExchangeControl {
   private paused = false
   private count = 0
   private past = 0
+  private pastFrom = 0
   private farEnded = false
 
   constructor(socket: ServerSocket, peer: string, shared: ConnectionShared) {
@@ -260,8 +262,7 @@ export class ServerConnection implements RequestSink, ExchangeControl {
     this.given()
     if (!keeps || !this.keeps) return this.part()
     if (exchange?.isWhole === true) return this.idle()
-    this.phase = "past"
-    this.past = 0
+    this.begins("past")
     this.reader.release()
     this.holdBack()
   }
@@ -343,9 +344,18 @@ export class ServerConnection implements RequestSink, ExchangeControl {
     else if (this.phase !== "closed") this.socket.resume()
   }
 
+  private begins(phase: "past" | "parting"): void {
+    this.phase = phase
+    this.past = 0
+    this.pastFrom = this.shared.time
+    this.wrote()
+  }
+
   private passed(bytes: number): void {
+    const { limits, time } = this.shared
     this.past += bytes
-    if (this.past > this.shared.limits.pastBytes) this.leave()
+    if (this.past > limits.pastBytes) this.leave()
+    else if (time - this.pastFrom < limits.pastAllMs) this.wrote()
   }
 
   // How long it may be silent now.
@@ -383,9 +393,7 @@ export class ServerConnection implements RequestSink, ExchangeControl {
   // lost to a client that is still sending.
   private part(): void {
     if (this.phase === "closed" || this.phase === "parting") return
-    this.phase = "parting"
-    this.past = 0
-    this.wrote()
+    this.begins("parting")
     this.reader.stop()
     this.holdBack()
     this.out.push()

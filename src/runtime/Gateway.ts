@@ -63,9 +63,15 @@ const askedElsewhere = "This is the place of administration; models are asked at
 /** Longest URL that is taken, in characters. */
 const maxUrlLength = 8192
 
-// What nobody will read is not taken in: the connection ends with the refusal.
+// Bytes of a body that nobody wants and that are read past behind the answer: a client that sends on into a closed
+// connection may not see it.
+const pastBytes = 8 * 1_048_576
+
+// More than that, or nobody knows how much, is not taken in: the connection ends with the refusal.
 const refusalHeaders = ({ headers }: Request): Readonly<Record<string, string>> =>
-  headers.has("transfer-encoding") || (headers.get("content-length") ?? "0") !== "0" ? { connection: "close" } : {}
+  headers.has("transfer-encoding") || Number(headers.get("content-length") ?? "0") > pastBytes
+    ? { connection: "close" }
+    : {}
 
 /** The methods that pages in browsers may use at a path; what is no forwarded one says itself what it takes. */
 const methodsAt = (route: DialectRoute | undefined): ReadonlyArray<string> => {

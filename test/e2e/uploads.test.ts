@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { connect } from "node:net"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, until } from "../kit/gateway.ts"
 import { ask, dial, type RawClient, requestBytes } from "../kit/rawClient.ts"
@@ -190,5 +191,63 @@ describe("large bodies", () => {
     // Read in one go, nobody would have had a turn between the end of the body and its answer.
     expect(turns).toBeGreaterThan(2)
     expect(world.gateway.backend("a").status).toBe("healthy")
+  })
+})
+
+/** All that comes back to a client that reads nothing before it has sent all, or why it could not send it. */
+const deafly = (port: number, pieces: ReadonlyArray<string>): Promise<string> =>
+  new Promise((resolve) => {
+    const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true }).pause()
+    let text = ""
+    socket.on("data", (piece: Buffer) => {
+      text += piece.toString("latin1")
+    })
+    socket.on("end", () => {
+      socket.destroy()
+      resolve(text)
+    })
+    socket.on("error", (error) => resolve(String(error)))
+    const send = (nth: number): void => {
+      const piece = pieces[nth]
+      if (piece === undefined) socket.resume()
+      else socket.write(piece, () => send(nth + 1))
+    }
+    send(0)
+  })
+
+describe("a client that sends all of its request before it reads is told", () => {
+  const megabyte = "x".repeat(1_048_576)
+  const post = (more: string) => `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${more}\r\n`
+  const counted = [`Content-Length: ${String(32 * megabyte.length)}\r\n`, ...Array.from({ length: 32 }, () => megabyte)]
+  const chunks = Array.from({ length: 32 }, () => `100000\r\n${megabyte}\r\n`)
+  const last = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+  const [length = "", ...body] = counted
+  const alive = '{"status":"alive"}'
+
+  test("that it is too large, and is answered again on the same connection", async () => {
+    await using world = await start({ max_body_mb: 2 })
+    for (const request of [
+      [post(length), ...body],
+      [post("Transfer-Encoding: chunked\r\n"), ...chunks, "0\r\n\r\n"]
+    ]) {
+      const text = await deafly(world.gateway.port, [...request, last])
+      expect(text).toStartWith("HTTP/1.1 413 ")
+      expect(text).toEndWith(alive)
+    }
+  })
+
+  test("that it must not be compressed", async () => {
+    await using world = await start({})
+    const text = await deafly(world.gateway.port, [post(`Content-Encoding: gzip\r\n${length}`), ...body, last])
+    expect(text).toStartWith("HTTP/1.1 415 ")
+    expect(text).toEndWith(alive)
+  })
+
+  test("that there is nothing there", async () => {
+    await using world = await start({})
+    const head = post(`Content-Length: ${String(7 * megabyte.length)}\r\n`).replace(path, "/nowhere")
+    const text = await deafly(world.gateway.port, [head, ...body.slice(0, 7), last])
+    expect(text).toStartWith("HTTP/1.1 404 ")
+    expect(text).toEndWith(alive)
   })
 })

@@ -2,11 +2,12 @@ import { describe, expect, test } from "bun:test"
 import { usualLimits } from "../../src/listener/HttpListener.ts"
 import { answerFields } from "../../src/listener/response-head.ts"
 import type { ServerExchange } from "../../src/listener/server-exchange.ts"
+import { type ConnectionShared, ServerConnection, type ServerSocket } from "../../src/listener/server-connection.ts"
 import { call, echo, last, say, startHost, statuses } from "./host.ts"
 
 const none = answerFields({})
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
-const { headMs, idleMs, pastMs, stallMs, uploadMs } = usualLimits
+const { headMs, idleMs, pastAllMs, pastMs, stallMs, uploadMs } = usualLimits
 
 /** Answers nobody, and tells of each that came. */
 const silent = () => {
@@ -16,6 +17,35 @@ const silent = () => {
 
 const connected = async (host: ReturnType<typeof startHost>, count = 1) => {
   while (host.listener.connections < count) await Bun.sleep(5)
+}
+
+/** A connection without a network, whose requests are answered at once. */
+const alone = () => {
+  let open = true
+  const shared: ConnectionShared = {
+    limits: usualLimits,
+    handle: (exchange) => say(exchange, "no"),
+    onRefused: () => undefined,
+    told: (text) => ({ type: "text/plain", text }),
+    date: () => "",
+    time: 0,
+    stopping: false,
+    pending: 0,
+    all: new Set(),
+    onLeft: () => {
+      open = false
+    }
+  }
+  const nothing = () => undefined
+  const socket: ServerSocket = {
+    write: (bytes: string | Uint8Array) => bytes.length,
+    pause: nothing,
+    resume: nothing,
+    shutdown: nothing,
+    end: nothing,
+    terminate: nothing
+  }
+  return { connection: new ServerConnection(socket, "127.0.0.1", shared), isOpen: () => open, shared }
 }
 
 describe("a connection is closed", () => {
@@ -112,6 +142,22 @@ describe("a connection is closed", () => {
     expect(host.listener.connections).toBe(1)
     host.pass(pastMs)
     expect(host.listener.connections).toBe(0)
+  })
+
+  test("when the rest of a body that nobody wants comes too slowly, and in any case after a while", async () => {
+    for (const [everyMs, goneAfterMs] of [
+      [pastMs, pastMs],
+      [pastMs - 1000, pastAllMs + pastMs]
+    ] as const) {
+      const { connection, isOpen, shared } = alone()
+      connection.data(Buffer.from("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"))
+      while (isOpen() && shared.time < 10 * pastAllMs) {
+        shared.time += everyMs
+        connection.look()
+        if (isOpen()) connection.data(Buffer.from("x"))
+      }
+      expect(shared.time).toBeWithin(goneAfterMs - everyMs, goneAfterMs + everyMs)
+    }
   })
 
   test("after so many requests, with a word", async () => {

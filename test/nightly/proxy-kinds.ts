@@ -23,7 +23,7 @@ export interface ProxyKind {
   readonly args: (file: string, place: Place) => ReadonlyArray<string>
 }
 
-const nginx = (location: string) => ({
+const nginx = (location: (behind: number) => string) => ({
   program: "nginx",
   config: ({ behind, folder, port }: Place) => `
 daemon off; master_process off; pid ${folder}/pid; error_log stderr warn;
@@ -42,7 +42,7 @@ http {
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection "upgrade";
     }
-    location / { ${location} }
+    location / { ${location(behind)} }
   }
 }`,
   args: (file: string, { folder }: Place) => ["-e", "stderr", "-p", folder, "-c", file]
@@ -74,11 +74,11 @@ const streaming = `proxy_pass http://nexus; proxy_http_version 1.1; proxy_set_he
 
 /** Every proxy, as docs/reverse-proxy.md has it and as it comes. */
 export const proxyKinds: ReadonlyArray<ProxyKind> = [
-  { name: "nginx", ...nginx(`${streaming} proxy_buffering off;`) },
-  { name: "nginx, buffering", ...nginx(streaming.replace("_buffering off", "_buffering on")) },
-  { name: "nginx, proxy_pass alone", isOld: true, ...nginx("proxy_pass http://nexus;") },
-  { name: "HAProxy", ...haproxy("  option http-no-delay") },
-  { name: "HAProxy, closing", ...haproxy("  option httpclose") },
+  { name: "nginx", ...nginx(() => `${streaming} proxy_buffering off;`) },
+  { name: "nginx buffering", ...nginx(() => streaming.replace("_buffering off", "_buffering on")) },
+  { name: "nginx as it comes", isOld: true, ...nginx((behind) => `proxy_pass http://127.0.0.1:${String(behind)};`) },
+  { name: "HAProxy", ...haproxy("  option http-no-delay\n  option abortonclose") },
+  { name: "HAProxy closing", ...haproxy("  option httpclose\n  option abortonclose") },
   {
     name: "Caddy",
     program: "caddy",
