@@ -123,8 +123,11 @@ export const listenFailed = (
   })
 }
 
-/** Keep-alive time of a connection between two requests, in seconds. */
-export const keepAliveSeconds = 120
+/**
+ * Keep-alive time of a connection between two requests, in seconds: longer than proxies keep theirs (nginx 60, Traefik 90, Caddy
+ * 120), so that none sends a request into a connection that is just being closed.
+ */
+export const keepAliveSeconds = 150
 
 // Bodies are limited by http/body.ts while they are read, so that a refusal has the shape of its dialect.
 const maxRequestBodySize = Number.MAX_SAFE_INTEGER

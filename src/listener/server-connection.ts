@@ -161,7 +161,11 @@ export class ServerConnection implements RequestSink, ExchangeControl {
     if (this.tunnel !== undefined) return this.leave()
     if (exchange?.isWhole !== true) return this.abandon()
     // It may have gone, or wait for its answer: what it is sent tells.
-    if (exchange.head.isOld) return
+    if (exchange.head.isOld) {
+      // It cannot be asked. Proxies speak so, and end with it what their client has left; nobody is to work on for that.
+      if (exchange.head.method === "POST") this.abandon()
+      return
+    }
     if (exchange.isInChunks) this.out.text("0")
     else if (!exchange.isAnswered) this.out.text(continued)
   }

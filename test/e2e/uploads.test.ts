@@ -217,7 +217,8 @@ const deafly = (port: number, pieces: ReadonlyArray<string>): Promise<string> =>
 
 describe("a client that sends all of its request before it reads is told", () => {
   const megabyte = "x".repeat(1_048_576)
-  const post = (more: string) => `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${more}\r\n`
+  const post = (more: string) =>
+    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${more}\r\n`
   const counted = [`Content-Length: ${String(32 * megabyte.length)}\r\n`, ...Array.from({ length: 32 }, () => megabyte)]
   const chunks = Array.from({ length: 32 }, () => `100000\r\n${megabyte}\r\n`)
   const last = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

@@ -20,7 +20,7 @@ const body = (stream: boolean) => JSON.stringify({ model: "m", messages: [], str
 
 const [first = "", ...others] = chatEvents("m", ["a"])
 
-// Bun looks every 4 s for connections that were silent for their time, which stands here for 120 s.
+// Bun looks every 4 s for connections that were silent for their time, which stands here for 150 s.
 const idleSeconds = 1
 
 test("what waits for a backend or an upload outlives by far the time after which Bun closes silent connections", async () => {

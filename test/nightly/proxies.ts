@@ -106,10 +106,9 @@ const checks: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   },
   "a stream, event by event": async (stage) => {
     const gates = events.map(() => Promise.withResolvers<void>())
-    const steps = events.slice(1).flatMap((each, nth): ReadonlyArray<Step> => [
-      { until: gates[nth]?.promise ?? Promise.resolve() },
-      chunk(each)
-    ])
+    const steps = events
+      .slice(1)
+      .flatMap((each, nth): ReadonlyArray<Step> => [{ until: gates[nth]?.promise ?? Promise.resolve() }, chunk(each)])
     const { client } = await streamOf(stage, [...steps, lastChunk])
     for (const [nth, each] of events.entries()) {
       await client.until(({ text }) => text.endsWith(each))
@@ -140,7 +139,17 @@ const checks: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   },
   "an error of ours": async ({ port }) => {
     const { json, status } = await ask(port, "POST", path, JSON.stringify({ model: "none", messages: [] }))
-    must(status === 404 && JSON.stringify(json()).includes("model_not_found"), `${String(status)} ${JSON.stringify(json())}`)
+    must(
+      status === 404 && JSON.stringify(json()).includes("model_not_found"),
+      `${String(status)} ${JSON.stringify(json())}`
+    )
+  },
+  "the administration, which is shut": async ({ port }) => {
+    const { headers, status } = await ask(port, "GET", "/admin/v1/config")
+    must(
+      status === 404 && !headers.some(([name]) => name.toLowerCase() === "x-request-id"),
+      `it said ${String(status)}`
+    )
   },
   "HEAD and OPTIONS": async ({ port }) => {
     const head = await ask(port, "HEAD", "/v1/models")
@@ -222,7 +231,11 @@ const startStage = async (kind: ProxyKind, wire: string): Promise<Stage & AsyncD
     })
   }
   const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()).on("error", () => resolve()))
-  const answers = () => ask(place.port, "GET", "/livez").then(({ status }) => status === 200, () => false)
+  const answers = () =>
+    ask(place.port, "GET", "/livez").then(
+      ({ status }) => status === 200,
+      () => false
+    )
   for (const end = performance.now() + 20_000; !(await answers()); await Bun.sleep(50)) {
     if (performance.now() > end) throw new Error(`${kind.name} did not start: ${log}`)
   }
@@ -260,6 +273,11 @@ for (const kind of proxyKinds) {
   for (const wire of values.wire.split(",")) {
     await using stage = await startStage(kind, wire)
     for (const [name, check] of Object.entries(checks)) {
+      if (kind.closes === true && wire === "bun" && name.startsWith("too much")) {
+        skipped += 1
+        console.log(`skip ${kind.name}, wire ${wire}: ${name}: the connection ends with the answer`)
+        continue
+      }
       try {
         await check(stage)
         await stage.gateway().quiet()
@@ -267,7 +285,9 @@ for (const kind of proxyKinds) {
         console.log(`ok   ${kind.name}, wire ${wire}: ${name}`)
       } catch (error) {
         failed += 1
-        console.log(`FAIL ${kind.name}, wire ${wire}: ${name}: ${error instanceof Error ? error.message : String(error)}`)
+        console.log(
+          `FAIL ${kind.name}, wire ${wire}: ${name}: ${error instanceof Error ? error.message : String(error)}`
+        )
       }
     }
   }

@@ -19,6 +19,8 @@ export interface ProxyKind {
   readonly program: string
   /** Speaks HTTP/1.0 to the gateway, where the end of the connection is all that ends a body. */
   readonly isOld?: true
+  /** Has each connection end with its answer, which Bun's server then does without reading on. */
+  readonly closes?: true
   readonly config: (place: Place) => string
   readonly args: (file: string, place: Place) => ReadonlyArray<string>
 }
@@ -35,6 +37,7 @@ http {
   upstream nexus { server 127.0.0.1:${String(behind)}; keepalive 32; }
   server {
     listen 127.0.0.1:${String(port)};
+    location /admin/ { return 404; }
     location = /v1/realtime {
       proxy_pass http://127.0.0.1:${String(behind)};
       proxy_http_version 1.1;
@@ -61,6 +64,7 @@ defaults
 ${options}
 frontend in
   bind 127.0.0.1:${String(port)}
+  http-request deny deny_status 404 if { path_beg /admin/ } or { path /metrics }
   default_backend nexus
 backend nexus
   server nexus 127.0.0.1:${String(behind)}
@@ -76,9 +80,14 @@ const streaming = `proxy_pass http://nexus; proxy_http_version 1.1; proxy_set_he
 export const proxyKinds: ReadonlyArray<ProxyKind> = [
   { name: "nginx", ...nginx(() => `${streaming} proxy_buffering off;`) },
   { name: "nginx buffering", ...nginx(() => streaming.replace("_buffering off", "_buffering on")) },
-  { name: "nginx as it comes", isOld: true, ...nginx((behind) => `proxy_pass http://127.0.0.1:${String(behind)};`) },
+  {
+    name: "nginx as it comes",
+    isOld: true,
+    closes: true,
+    ...nginx((behind) => `proxy_pass http://127.0.0.1:${String(behind)};`)
+  },
   { name: "HAProxy", ...haproxy("  option http-no-delay\n  option abortonclose") },
-  { name: "HAProxy closing", ...haproxy("  option httpclose\n  option abortonclose") },
+  { name: "HAProxy closing", closes: true, ...haproxy("  option http-server-close\n  option abortonclose") },
   {
     name: "Caddy",
     program: "caddy",
@@ -87,7 +96,11 @@ export const proxyKinds: ReadonlyArray<ProxyKind> = [
 	auto_https off
 }
 http://127.0.0.1:${String(port)} {
-	reverse_proxy 127.0.0.1:${String(behind)}
+	@inside path /admin/* /metrics
+	respond @inside 404
+	reverse_proxy 127.0.0.1:${String(behind)} {
+		flush_interval -1
+	}
 }
 `,
     args: (file) => ["run", "--adapter", "caddyfile", "--config", file]
@@ -112,6 +125,8 @@ static_resources:
             - name: all
               domains: ["*"]
               routes:
+              - match: { prefix: "/admin/" }
+                direct_response: { status: 404 }
               - match: { prefix: "/" }
                 route: { cluster: nexus, timeout: 0s }
           http_filters:
