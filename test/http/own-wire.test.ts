@@ -92,6 +92,18 @@ describe("with server.wire = own", () => {
     await gateway.quiet()
   })
 
+  test("a proxy that posts by HTTP/1.0 and ends the connection ends its request at the backend", async () => {
+    const before = upstream.busy()
+    using client = await dial(gateway.port)
+    await client.send(
+      Buffer.from(Buffer.from(chat("hangs")).toString("latin1").replace("HTTP/1.1", "HTTP/1.0"), "latin1")
+    )
+    await until(() => upstream.busy() === before + 1, "the backend is asked")
+    client.hangUp()
+    await until(() => upstream.busy() === before, "the backend is left")
+    await gateway.quiet()
+  })
+
   test("the host of a whole URL is the one that counts, whatever the Host header says", async () => {
     const get = (url: string) => Buffer.from(`GET ${url} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)
     expect((await raw(get("http://localhost/v1/models"))).text).toStartWith("HTTP/1.1 200")

@@ -175,23 +175,6 @@ describe("a client that sends nothing more", () => {
     expect(await caller.end()).toEndWith("3\r\none\r\n03\r\ntwo\r\n0\r\n\r\n")
   })
 
-  test("is gone where it posts by HTTP/1.0, as proxies do, and cannot be asked; what it gets it still gets", async () => {
-    const hand = byHand()
-    await using host = startHost(hand.answer)
-    using poster = await call(host.port)
-    poster.send("POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nab")
-    const gone = goneOf(await hand.next())
-    poster.halfClose()
-    await gone
-    expect(host.listener.pending).toBe(0)
-    using getter = await call(host.port)
-    getter.send("GET / HTTP/1.0\r\n\r\n")
-    const exchange = await hand.next()
-    getter.halfClose()
-    say(exchange, "one")
-    expect(await getter.end()).toEndWith("one")
-  })
-
   test("in the middle of a body is gone", async () => {
     const hand = byHand()
     await using host = startHost(hand.answer)
