@@ -19,8 +19,11 @@ import {
 } from "./processes.ts"
 import { post } from "./wire.ts"
 
+/** What other proxies and gateways are measured where their programs are installed. */
+const proxies = ["nginx", "haproxy", "vllm-router", "smg"] as const
+
 /** Names of the legs. */
-export type LegName = "direct" | "floor" | "nexus" | "binary" | "nginx" | "haproxy"
+export type LegName = "direct" | "floor" | "nexus" | "binary" | (typeof proxies)[number]
 
 /** What a leg stands in front of. */
 export interface Setup {
@@ -113,6 +116,11 @@ backend mock
   server mock 127.0.0.1:${String(mockPort)}
 `
 
+const routerArgs = (port: number, mockPort: number): ReadonlyArray<string> => [
+  ...["--host", "127.0.0.1", "--port", String(port), "--worker-urls", `http://127.0.0.1:${String(mockPort)}`],
+  ...["--policy", "round_robin", "--prometheus-port", String(freePort()), "--log-level", "error"]
+]
+
 /** The request that tells a leg is up. */
 export const smallRequest = (model = "bench"): Uint8Array =>
   post(
@@ -175,6 +183,10 @@ const launch = (name: LegName, setup: Setup): Running | Promise<Running> => {
       )
     case "haproxy":
       return start(["haproxy", "-f", write("haproxy.cfg", haproxyConfig(port, setup.mockPort))], port, proxyCore)
+    case "vllm-router":
+      return start(["vllm-router", ...routerArgs(port, setup.mockPort)], port, proxyCore)
+    case "smg":
+      return start(["smg", "launch", ...routerArgs(port, setup.mockPort)], port, proxyCore)
   }
 }
 
@@ -191,8 +203,7 @@ export const availableLegs = (): ReadonlyArray<LegName> => [
   "floor",
   "nexus",
   ...(hasBinary() ? (["binary"] as const) : []),
-  ...(Bun.which("nginx") === null ? [] : (["nginx"] as const)),
-  ...(Bun.which("haproxy") === null ? [] : (["haproxy"] as const))
+  ...proxies.filter((name) => Bun.which(name) !== null)
 ]
 
 /** True for the legs that are Nexus. */
