@@ -100,7 +100,7 @@ http {
 
 const haproxyConfig = (port: number, mockPort: number): string => `
 global
-  maxconn 30000
+  maxconn 9000
   nbthread 1
 defaults
   mode http
