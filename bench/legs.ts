@@ -19,11 +19,14 @@ import {
 } from "./processes.ts"
 import { post } from "./wire.ts"
 
-/** What other proxies and gateways are measured where their programs are installed. */
+// Other proxies and gateways, measured where their programs are installed.
 const proxies = ["nginx", "haproxy", "vllm-router", "smg"] as const
 
-/** Names of the legs. */
-export type LegName = "direct" | "floor" | "nexus" | "binary" | (typeof proxies)[number]
+/** Names of the legs, in the order of their columns. */
+export const legNames = ["direct", "floor", "nexus", "binary", ...proxies] as const
+
+/** Name of a leg. */
+export type LegName = (typeof legNames)[number]
 
 /** What a leg stands in front of. */
 export interface Setup {
@@ -86,7 +89,7 @@ const nexusToml = (port: number, setup: Setup): string =>
   ].join("\n")
 
 const nginxConfig = (port: number, mockPort: number): string => `
-worker_processes 1; daemon off; pid ${scratch}/nginx.pid; error_log stderr crit;
+master_process off; daemon off; pid ${scratch}/nginx.pid; error_log stderr crit;
 events { worker_connections 16384; }
 http {
   access_log off; client_max_body_size 100m; client_body_temp_path ${scratch}/body; proxy_temp_path ${scratch}/proxy;
@@ -116,10 +119,10 @@ backend mock
   server mock 127.0.0.1:${String(mockPort)}
 `
 
-const routerArgs = (port: number, mockPort: number): ReadonlyArray<string> => [
-  ...["--host", "127.0.0.1", "--port", String(port), "--worker-urls", `http://127.0.0.1:${String(mockPort)}`],
-  ...["--policy", "round_robin", "--prometheus-port", String(freePort()), "--log-level", "error"]
-]
+const routerArgs = (port: number, mockPort: number): ReadonlyArray<string> =>
+  `--host 127.0.0.1 --port ${String(port)} --worker-urls http://127.0.0.1:${String(mockPort)} --policy round_robin --prometheus-port ${String(freePort())} --log-level error`.split(
+    " "
+  )
 
 /** The request that tells a leg is up. */
 export const smallRequest = (model = "bench"): Uint8Array =>

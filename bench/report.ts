@@ -4,7 +4,7 @@
 import { execFileSync } from "node:child_process"
 import { availableParallelism, release, totalmem } from "node:os"
 import { median, spread } from "./figures.ts"
-import { isNexus, type LegName } from "./legs.ts"
+import { isNexus, type LegName, legNames } from "./legs.ts"
 import { type Measure, medianOf } from "./measure.ts"
 import { pinned, root } from "./processes.ts"
 import { cpuModel } from "./procfs.ts"
@@ -56,8 +56,7 @@ export const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
 
 /** The measures of a row as a table: median and half the spread of each leg, ratio of Nexus to the floor, mark. */
 export const tableOf = (measures: ReadonlyArray<Measure>): string => {
-  const order: ReadonlyArray<LegName> = ["direct", "floor", "nexus", "binary", "nginx", "haproxy"]
-  const legs = order.filter((leg) => measures.some((measure) => (measure.legs[leg]?.length ?? 0) > 0))
+  const legs = legNames.filter((leg) => measures.some((measure) => (measure.legs[leg]?.length ?? 0) > 0))
   const shown = measures.map((measure) => {
     const { ratios, mark, met } = judge(measure)
     const ratio = Object.values(ratios)
