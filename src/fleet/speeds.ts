@@ -143,6 +143,8 @@ export class Speeds {
     const spread = sumNN / weight - meanN * meanN
     // Without a spread nothing is known of how it depends.
     const slope = spread < 0.05 ? 0 : Math.max(0, (sumNMs / weight - mean * meanN) / spread)
-    return Math.max(mean / 8, mean + slope * (atOnce - meanN))
+    // However many there are, it is not better to write one after the other.
+    const most = mean * Math.max(1, atOnce / meanN)
+    return Math.min(most, Math.max(mean / 8, mean + slope * (atOnce - meanN)))
   }
 }

@@ -153,3 +153,21 @@ describe("the speeds of a server", () => {
     expect([speeds.readMs, speeds.baseMs, speeds.writeMs(1)]).toEqual([undefined, undefined, undefined])
   })
 })
+
+test("a server that was seen to write one and two at a time is not thought to write three slower than one after the other", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 2 }), fc.double({ min: 1, max: 200, noNaN: true })), {
+        minLength: 1
+      }),
+      (samples) => {
+        const speeds = new Speeds()
+        for (const [atOnce, ms] of samples) speeds.writes(ms, atOnce)
+        const one = speeds.writeMs(1) ?? 0
+        const mostOfTwo = Math.max(...samples.map(([, ms]) => ms))
+        expect(speeds.writeMs(3) ?? 0).toBeLessThanOrEqual(3 * mostOfTwo)
+        expect(speeds.writeMs(3) ?? 0).toBeGreaterThanOrEqual(one)
+      }
+    )
+  )
+})
