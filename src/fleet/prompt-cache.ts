@@ -1,7 +1,7 @@
 /**
  * What a server is likely to hold of the prompts it was given, as far as its answers bear it out.
  */
-import type { PromptChain } from "./prompt-chain.ts"
+import { bytesOf, type PromptChain } from "./prompt-chain.ts"
 
 // A block that has been computed there; those used last come first.
 interface Block {
@@ -75,14 +75,15 @@ export class PromptCache {
   }
 
   /** Notes that a prompt has been computed; `perByte` is tokens for each byte of its chain. */
-  holds({ ends, hashes }: Pick<PromptChain, "ends" | "hashes">, perByte: number): void {
+  holds(chain: Pick<PromptChain, "ends" | "hashes" | "head">, perByte: number): void {
+    const { hashes } = chain
     this.uses += 1
     // From its end, so that the end is forgotten first.
     for (let at = hashes.length - 1; at >= 0; at -= 1) {
       const hash = hashes[at] ?? 0
       const known = this.blocks.get(hash)
       if (known !== undefined) this.unlink(known)
-      const block = known ?? this.added(hash, ((ends[at] ?? 0) - (ends[at - 1] ?? 0)) * perByte)
+      const block = known ?? this.added(hash, (bytesOf(chain, at + 1) - bytesOf(chain, at)) * perByte)
       this.link(block)
     }
     this.shrink()
@@ -98,10 +99,10 @@ export class PromptCache {
       if (cached > expected + forgotten.tokens && this.capacity !== Infinity) this.capacity *= 1.1
       return
     }
-    const { ends, hashes } = chain
+    const { hashes } = chain
     let lost: Block | undefined
     for (let at = 0; at < hashes.length; at += 1) {
-      if ((ends[at] ?? 0) * perByte <= cached) continue
+      if (bytesOf(chain, at + 1) * perByte <= cached) continue
       const block = this.blocks.get(hashes[at] ?? 0)
       if (block === undefined) continue
       lost ??= block
@@ -109,7 +110,7 @@ export class PromptCache {
     if (lost === undefined) return
     const newer = this.newerThan(lost)
     for (let at = 0; at < hashes.length; at += 1) {
-      if ((ends[at] ?? 0) * perByte <= cached) continue
+      if (bytesOf(chain, at + 1) * perByte <= cached) continue
       const block = this.blocks.get(hashes[at] ?? 0)
       if (block !== undefined) this.forget(block)
     }
@@ -143,10 +144,11 @@ export class PromptCache {
   }
 
   // Tokens of the beginning of a chain that have been used since others are in doubt.
-  private usedSince({ ends, hashes }: PromptChain, perByte: number): number {
+  private usedSince(chain: PromptChain, perByte: number): number {
+    const { hashes } = chain
     let at = 0
     while ((this.blocks.get(hashes[at] ?? 0)?.usedAt ?? 0) > this.doubtedTo) at += 1
-    return (ends[at - 1] ?? 0) * perByte
+    return bytesOf(chain, at) * perByte
   }
 
   private newerThan(block: Block): number {

@@ -10,6 +10,8 @@ export interface PromptChain {
   readonly ends: ReadonlyArray<number>
   /** Bytes of the whole body, which its prompt tokens were counted of. */
   readonly bytes: number
+  /** Bytes that servers read before the chain, wherever they stand in the body: the tools. */
+  readonly head?: number
   /** Stands for the conversation: the same in all its turns. */
   readonly root: number
   /** Whether an earlier request of its conversation has been seen by this process. */
@@ -113,8 +115,13 @@ export const promptChain = (body: Uint8Array, session = 0): PromptChain => {
       at = end
     }
   }
-  return { hashes, ends, bytes: body.length, root }
+  const head = offered < 0 ? 0 : offered < start ? start - offered : body.length - offered
+  return { hashes, ends, bytes: body.length, head, root }
 }
+
+/** How many bytes of a body servers have read that have so many blocks of its chain. */
+export const bytesOf = ({ ends, head = 0 }: Pick<PromptChain, "ends" | "head">, blocks: number): number =>
+  blocks === 0 ? 0 : head + (ends[blocks - 1] ?? 0)
 
 /** Where the blocks of a chain end that has so many, in bytes from its start. */
 export const endsOf = (count: number): ReadonlyArray<number> => {

@@ -16,28 +16,60 @@ const mostKept = 1000
 // Weight of a new sample.
 const fresh = 0.2
 
+const smooth = (before: number | undefined, sample: number): number =>
+  before === undefined ? sample : before + fresh * (sample - before)
+
+/** What is known of one conversation. */
+interface Last {
+  /** The request of it that was there last. */
+  nth: number
+  /** When the answer to that ended, in milliseconds; 0 while it has not. */
+  endedAt: number
+}
+
 /** The last turns of conversations at one server. */
 export class RecentTurns {
-  // By their roots, with the request of each that was there last, in that order.
-  private readonly last = new Map<number, number>()
-  private tokens = 0
+  // By their roots, in the order in which they were there last.
+  private readonly last = new Map<number, Last>()
   private newest = 0
+  /** Tokens that a further turn of one has to read, on average; undefined while none was seen. */
+  tokens: number | undefined
+  /** How long it is from an answer to the next turn of its conversation, on average, in milliseconds; undefined while none was seen. */
+  pauseMs: number | undefined
 
   /** A turn begins of which so many tokens have to be read. */
-  begins({ nth, root }: PromptChain, tokens: number): void {
-    this.tokens = this.tokens === 0 ? tokens : this.tokens + fresh * (tokens - this.tokens)
+  begins({ nth, root }: PromptChain, tokens: number, now: number): void {
+    const last = this.last.get(root)
+    if (last !== undefined) {
+      this.tokens = smooth(this.tokens, tokens)
+      if (last.endedAt > 0) this.pauseMs = smooth(this.pauseMs, now - last.endedAt)
+    }
     if (nth === undefined) return
     this.newest = Math.max(this.newest, nth)
     this.isHere(root)
   }
 
+  /** The answer to a turn has ended. */
+  ends({ root }: PromptChain, now: number): void {
+    const last = this.last.get(root)
+    if (last !== undefined) last.endedAt = now
+  }
+
   /** Another process gave it a turn of this conversation. */
   isHere(root: number): void {
+    const last = this.last.get(root) ?? { nth: 0, endedAt: 0 }
+    last.nth = this.newest
+    last.endedAt = 0
     this.last.delete(root)
-    this.last.set(root, this.newest)
+    this.last.set(root, last)
     if (this.last.size <= mostKept) return
     const [oldest] = this.last.keys()
     if (oldest !== undefined) this.last.delete(oldest)
+  }
+
+  /** How many conversations have been there of late. */
+  get size(): number {
+    return this.last.size
   }
 
   /** Whether a conversation has been there. */
@@ -45,14 +77,14 @@ export class RecentTurns {
     return this.last.has(root)
   }
 
-  /** Tokens that those that were there of late have read with a turn each, when so many requests have been seen. */
-  tokensBy(nth: number): number {
+  /** How many conversations were there of late when so many requests have been seen; no more than matters. */
+  countBy(nth: number): number {
     // What others tell of from now on is as late as this, though this process had it do nothing for long.
     this.newest = Math.max(this.newest, nth)
-    for (const [root, seen] of this.last) {
-      if (seen >= nth - lately) break
+    for (const [root, last] of this.last) {
+      if (last.nth >= nth - lately) break
       this.last.delete(root)
     }
-    return Math.min(most, this.last.size) * this.tokens
+    return Math.min(most, this.last.size)
   }
 }

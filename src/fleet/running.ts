@@ -57,4 +57,8 @@ export interface Running {
   isLoading: boolean
   /** Which reading of a prompt it was, of those that show how fast it reads; 0 where it shows nothing of that. */
   reading: number
+  /** Whether what was to be read before it could not be told well. */
+  readonly blind: boolean
+  /** How long it took from its beginning, or from the last beginning of another answer since then, to that of its own. */
+  readMs: number
 }

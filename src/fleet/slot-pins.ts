@@ -1,7 +1,7 @@
 /**
  * Which conversation each slot of a server holds that can be told which slot is to take a request, and which one to tell.
  */
-import { commonBlocks, type PromptChain } from "./prompt-chain.ts"
+import { bytesOf, commonBlocks, type PromptChain } from "./prompt-chain.ts"
 
 /** What one slot is known of. */
 interface Slot {
@@ -340,7 +340,7 @@ export class SlotPins {
   private placeAt(at: number, own: boolean, chain: PromptChain, perByte: number, now: number): SlotPlace {
     const { chain: held, contested = false, givenAt = 0, tokens = 0 } = this.slots[at] ?? {}
     const blocks = held === undefined ? 0 : commonBlocks(held, chain)
-    const cached = (chain.ends[blocks - 1] ?? 0) * perByte
+    const cached = bytesOf(chain, blocks) * perByte
     const again = (contested ? comesBack.contested : comesBack.both) * 0.5 ** ((now - givenAt) / comesBack.halfMs)
     return { named: at, slot: at, own, cached, lost: own ? 0 : tokens * again }
   }

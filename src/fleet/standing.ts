@@ -2,7 +2,7 @@
  * How one server stands with one model: what it works on now, and what has been learned of it. Times in milliseconds.
  */
 import { PromptCache } from "./prompt-cache.ts"
-import { commonBlocks, type PromptChain } from "./prompt-chain.ts"
+import { bytesOf, commonBlocks, type PromptChain } from "./prompt-chain.ts"
 import type { Running, Seen, Work } from "./running.ts"
 import { type Pinned, type Pinning, type SlotPlace, SlotPins } from "./slot-pins.ts"
 import { Slots } from "./slots.ts"
@@ -43,6 +43,15 @@ const overdue = 0.25
 const smooth = (before: number | undefined, sample: number): number =>
   before === undefined ? sample : before + fresh * (sample - before)
 
+// How long one waits on average for what takes so long from now on that comes after a pause, as likely to end at any time as at another.
+const awaited = (ms: number, pauseMs: number): number =>
+  ms <= 0 ? 0 : pauseMs <= 0 ? ms : ms - pauseMs * (1 - Math.exp(-ms / pauseMs))
+
+// How many tokens were read until an answer began, so many of them its own: with those before it or, where these could not be told
+// well, as many as by what it took for its own alone.
+const readBy = ({ ahead, at, blind, firstAt, readMs }: Running, own: number): number =>
+  blind && readMs > 0 ? Math.min(ahead + own, (own * (firstAt - at)) / readMs) : ahead + own
+
 // A first token is late that took so many times what was expected, and longer by so many milliseconds.
 const lateTimes = 2.5
 const leastLateMs = 5
@@ -78,6 +87,7 @@ export class Standing {
   pins: SlotPins | undefined
   // Tokens of those whose answers have not begun.
   private unread = 0
+  private answeredAt = 0
   private endedAt = 0
   private tellsCached = false
   // Tokens of a prompt for each that was estimated.
@@ -98,7 +108,7 @@ export class Standing {
     const { chain } = work
     if (chain === undefined) return 0
     const depth = Math.max(this.cache.depthOf(chain), this.sharesCache ? this.sharedWithRunning(chain) : 0)
-    return depth === 0 ? 0 : (chain.ends[depth - 1] ?? 0) * this.perByte(work, chain)
+    return depth === 0 ? 0 : bytesOf(chain, depth) * this.perByte(work, chain)
   }
 
   // Blocks that are there, or are once those are read that came before: where all share one cache they are found then. What is
@@ -146,7 +156,7 @@ export class Standing {
     const cached = pinned?.slot === undefined ? this.cachedOf(work) : pinned.cached
     const own = Math.max(0, this.promptTokens(work) - cached)
     const ahead = this.toRead(now)
-    if (work.chain !== undefined) this.turns.begins(work.chain, own)
+    if (work.chain !== undefined) this.turns.begins(work.chain, own, now)
     const { running: all, speaking: most } = this
     const behind = all.length
     const running = {
@@ -160,7 +170,9 @@ export class Standing {
       firstAt: 0,
       most,
       isLoading: false,
-      reading: 0
+      reading: 0,
+      blind: this.speeds.readMs === undefined,
+      readMs: 0
     }
     this.running.push(running)
     this.unread += own
@@ -185,6 +197,8 @@ export class Standing {
   answers(running: Running, now: number, cold: boolean, others = 0): number {
     const place = this.running.indexOf(running)
     if (place >= 0 && running.firstAt === 0) this.unread -= running.own
+    running.readMs = now - Math.max(running.at, this.answeredAt)
+    this.answeredAt = now
     running.firstAt = now
     this.lateMs *= 1 - seldom
     this.speaking += 1
@@ -207,7 +221,7 @@ export class Standing {
     if (isLate && this.endedAt > running.at) this.slots.waited(Math.max(1, running.most) + others)
     else this.slots.begins(working, others)
     if (!isLate)
-      running.reading = this.speeds.reads(running.ahead + this.promptTokens(running.work) - running.cached, took)
+      running.reading = this.speeds.reads(readBy(running, this.promptTokens(running.work) - running.cached), took)
     return beyond
   }
 
@@ -252,6 +266,7 @@ export class Standing {
     const { pinned } = running
     if (pinned !== undefined && this.pins !== undefined) this.leaves(this.pins, pinned, now, seen)
     const { chain, output, prompt } = running.work
+    if (chain !== undefined) this.turns.ends(chain, now)
     if (seen === undefined) {
       // It has been read, whoever left since.
       const isRead = running.firstAt !== 0 && pinned === undefined
@@ -278,11 +293,8 @@ export class Standing {
       else this.speeds.answersWhole(read, Math.max(1, count), took)
     } else if (count > 4) {
       if (this.tellsCached && tokens !== undefined && tokens.prompt > 0) {
-        this.speeds.corrects(
-          running.reading,
-          running.ahead + tokens.prompt - tokens.cached,
-          running.firstAt - running.at
-        )
+        const { at, firstAt, reading } = running
+        this.speeds.corrects(reading, readBy(running, tokens.prompt - tokens.cached), firstAt - at)
       }
       this.speeds.writes((now - running.firstAt) / count, (atOnce + running.behind + 1) / 2)
     }
@@ -347,6 +359,25 @@ export class Standing {
     const left = running.map((each) => this.leftOf(each, now)).toSorted((a, b) => a - b)
     const round = left.at(-1) ?? 0
     return (left[which % left.length] ?? 0) + Math.floor(which / Math.max(1, left.length)) * round
+  }
+
+  /**
+   * How long the next turns of `count` conversations that are here are likely to wait because a prompt is read from `from` to `to`,
+   * in milliseconds from now, when they come `pauseMs` after the answers to the last ones, on average.
+   */
+  keepsWaiting(count: number, from: number, to: number, pauseMs: number, now: number): number {
+    const { running, turns } = this
+    const writeMs = this.speeds.writeMs(running.length)
+    const writing = this.answerTokens === undefined || writeMs === undefined ? Infinity : this.answerTokens * writeMs
+    let sum = 0
+    let idle = count
+    for (const { firstAt, work } of running) {
+      if (work.chain === undefined || !turns.has(work.chain.root)) continue
+      idle -= 1
+      const left = firstAt === 0 ? from + writing : Math.max(overdue * writing, firstAt + writing - now)
+      sum += awaited(to - left, pauseMs) - awaited(from - left, pauseMs)
+    }
+    return idle <= 0 ? sum : sum + idle * (awaited(to, pauseMs) - awaited(from, pauseMs))
   }
 
   /** How long from now until everything here is done. */

@@ -22,6 +22,10 @@ export interface BestSpeeds {
   readonly answer: number
   /** Whether one of them has had a turn of the conversation. */
   readonly continues: boolean
+  /** How long it is from an answer to the next turn of its conversation, on average; undefined while none was seen. */
+  readonly pauseMs: number | undefined
+  /** Tokens that a further turn of a conversation has to read, on average; undefined while none was seen. */
+  readonly turnTokens: number | undefined
 }
 
 /** What a decision goes by beside the candidates. */
@@ -54,11 +58,23 @@ export const bestSpeeds = (
   let writeMs = Infinity
   let answers = 0
   let answering = 0
+  let pauses = 0
+  let paused = 0
+  let tokens = 0
+  let further = 0
   for (let at = 0; at < standings.length; at += 1) {
     const standing = standings[at]
     const live = lives[at]
     if (standing === undefined || live === undefined) continue
-    const { answerTokens, running, speeds } = standing
+    const { answerTokens, running, speeds, turns } = standing
+    if (turns.pauseMs !== undefined) {
+      pauses += turns.pauseMs
+      paused += 1
+    }
+    if (turns.tokens !== undefined) {
+      tokens += turns.tokens
+      further += 1
+    }
     if (answerTokens !== undefined) {
       answers += answerTokens
       answering += 1
@@ -66,14 +82,16 @@ export const bestSpeeds = (
     readMs = least(speeds.readMs, readMs)
     baseMs = least(baseOf(live, standing), baseMs)
     writeMs = least(speeds.writeMs(running.length + 1), writeMs)
-    continues ||= chain !== undefined && standing.turns.has(chain.root)
+    continues ||= chain !== undefined && turns.has(chain.root)
   }
   return {
     readMs: orNone(readMs),
     baseMs: orNone(baseMs),
     writeMs: orNone(writeMs),
     answer: answering === 0 ? Infinity : answers / answering,
-    continues
+    continues,
+    pauseMs: paused === 0 ? undefined : pauses / paused,
+    turnTokens: further === 0 ? undefined : tokens / further
   }
 }
 
@@ -181,7 +199,7 @@ export const expectEnd = (
   )
   end.load = loadMs(candidate, now)
   end.read = (standing.toRead(now) + prompt - cached + pushedOut) * readMs + baseMs + (past ? 0 : standing.lateBy(now))
-  end.hindrance = hindranceOf(standing, work.chain, prompt - cached, best) * readMs
+  end.hindrance = hindranceOf(standing, work.chain, prompt - cached, readMs, best, now)
   // How long an answer is depends on what is asked, and not on who is.
   end.write = Math.min(work.output, best.answer) * writeMs
   end.cached = cached
@@ -235,19 +253,28 @@ const common = 100
 
 // What a server has to read keeps all waiting that it works on, and takes room in its cache. So what it reads anew of a conversation
 // counts so many times more, and for a new one, which comes back, a turn of each that was there of late does, as far as conversations
-// go on at all. On simulated agents (bench/fleet --virtual, A and G) the slowest twentieth of the first tokens came in half the time by the
-// first, and sooner again by a seventh by the second; more of either brought nothing more.
-const burdens = { anew: 2, turns: 2 } as const
+// go on at all. Both keep those waiting whose next turns come meanwhile: that counts as often as there is of it, and as much again. On
+// simulated agents (bench/fleet --virtual, A and G) the slowest twentieth of the first tokens came in half the time by the first, sooner by
+// a seventh by the second, and by a fifth on G by the third; more of either brought nothing more.
+const burdens = { anew: 2, turns: 2, waiting: 2 } as const
 
 const hindranceOf = (
   standing: Standing,
   chain: PromptChain | undefined,
   unread: number,
-  { continues }: BestSpeeds
+  readMs: number,
+  { continues, pauseMs, turnTokens }: BestSpeeds,
+  now: number
 ): number => {
   if (chain === undefined) return 0
   const { continuing = 0, nth = 0 } = chain
-  return continues ? burdens.anew * unread : burdens.turns * continuing * standing.turns.tokensBy(nth)
+  const count = standing.turns.countBy(nth)
+  if (count === 0) return continues ? burdens.anew * unread * readMs : 0
+  const from = standing.toRead(now) * readMs
+  const own = unread * readMs
+  const waiting = burdens.waiting * continuing * standing.keepsWaiting(count, from, from + own, pauseMs ?? own, now)
+  const again = continues ? burdens.anew * own : burdens.turns * continuing * count * (turnTokens ?? unread) * readMs
+  return waiting + again
 }
 
 /** An expected end as one number, in milliseconds, with the parts as the weights have them. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
-import { Conversations, promptChain } from "../../src/fleet/prompt-chain.ts"
+import { bytesOf, Conversations, promptChain } from "../../src/fleet/prompt-chain.ts"
 
 const encoder = new TextEncoder()
 
@@ -55,6 +55,22 @@ describe("the chain of a prompt", () => {
         expect(after.ends.slice(0, before.ends.length)).toEqual([...before.ends])
       })
     )
+  })
+
+  test("counts the tools to what was read before it, wherever they stand in the body", () => {
+    const tools = Array.from({ length: 3 }, (_, at) => ({ name: `tool_${at}`, description: "x".repeat(900) }))
+    const messages = [{ role: "user", content: "a".repeat(2000) }]
+    const size = JSON.stringify(tools).length
+    for (const body of [
+      { tools, messages },
+      { messages, tools }
+    ]) {
+      const chain = promptChain(encoder.encode(JSON.stringify(body)))
+      expect(bytesOf(chain, 0)).toBe(0)
+      expect(Math.abs(bytesOf(chain, 4) - size - 1024)).toBeLessThan(16)
+    }
+    const without = promptChain(encoder.encode(JSON.stringify({ messages })))
+    expect(bytesOf(without, 4)).toBe(1024)
   })
 
   test("differs from the block on in which a byte differs", () => {

@@ -23,7 +23,7 @@ const chainOf = (words: string, instructions = system): PromptChain => {
   return promptChain(Buffer.from(JSON.stringify({ model: "a", messages })))
 }
 
-/** Servers that read a token in a tenth of a millisecond, each with so many conversations that had a turn of 3,000 tokens there. */
+/** Servers that read a token in a tenth of a millisecond, each with so many conversations that had turns of 3,000 tokens there. */
 const livedIn = (conversations: ReadonlyArray<number>): Snapshot => {
   const snapshot = processOf(conversations.map(() => 0))
   let nth = 0
@@ -32,7 +32,7 @@ const livedIn = (conversations: ReadonlyArray<number>): Snapshot => {
     standing.speeds.reads(3000, 300)
     for (let each = 0; each < (conversations[at] ?? 0); each += 1) {
       nth += 1
-      standing.turns.begins({ ...chainOf("Hello"), root: nth, nth }, 3000)
+      for (let turn = 0; turn < 2; turn += 1) standing.turns.begins({ ...chainOf("Hello"), root: nth, nth }, 3000, 0)
     }
   }
   return snapshot
