@@ -51,10 +51,12 @@ const watcher = new IntersectionObserver(
 interface CardProps {
   readonly backend: BackendEntry
   readonly figures: BackendFigures | undefined
+  /** What is worth a look although it answers. */
+  readonly remarks: ReadonlyArray<string>
   readonly rates: ReadonlyArray<number>
 }
 
-const Body = ({ backend, figures, rates }: CardProps): JSX.Element => {
+const Body = ({ backend, figures, rates, remarks }: CardProps): JSX.Element => {
   const { may_change: mayChange } = usePageFacts()
   const [said, setSaid] = useState("")
   const { name } = backend
@@ -77,6 +79,11 @@ const Body = ({ backend, figures, rates }: CardProps): JSX.Element => {
         </p>
       ))}
       {backend.cooling_ms > 0 ? <p class="why">asked to be left alone for {span(backend.cooling_ms)}</p> : null}
+      {remarks.map((remark) => (
+        <p key={remark} class="note">
+          {remark}
+        </p>
+      ))}
       {figures === undefined ? null : (
         <>
           <dl class="figures small">

@@ -3,8 +3,8 @@
  */
 import type { JSX } from "preact"
 import { useState } from "preact/hooks"
-import type { BackendEntry } from "../api/backend-entry.ts"
-import { BackendCard, type BackendFigures, cachedOf, Figure, firstTokenOf } from "./backend-card.tsx"
+import { BackendCard, cachedOf, Figure, firstTokenOf } from "./backend-card.tsx"
+import { type KnownBackend, remarksOf } from "./backend-remarks.ts"
 import { Chart } from "./charts.tsx"
 import type { Fleet } from "./fleet-state.ts"
 import { FlowMap } from "./flow-map.tsx"
@@ -23,26 +23,24 @@ const Totals = ({ figures: { totals, uptime_seconds: uptime } }: Fleet): JSX.Ele
   </dl>
 )
 
+const none: ReadonlyArray<never> = []
+
 // Cards in the document at a time, and those of them that are drawn whole before it is known which are seen.
 const mostCards = 240
 const firstCards = 12
 
-const trouble = ({ circuits, mode, status }: BackendEntry): number => {
-  if (mode !== "enabled") return 1
-  return status === "healthy" && circuits.every(({ state }) => state === "closed") ? 2 : 0
-}
-
-interface Known {
-  readonly backend: BackendEntry
-  readonly figures: BackendFigures | undefined
+const trouble = ({ circuits, mode, status }: KnownBackend["backend"], isRemarked: boolean): number => {
+  if (mode !== "enabled") return 2
+  if (status !== "healthy" || circuits.some(({ state }) => state !== "closed")) return 0
+  return isRemarked ? 1 : 3
 }
 
 // What is greatest stands first, and what is equal in it by trouble and name: cards do not change places by themselves.
 const orders = {
   trouble: { title: "trouble", of: () => 0 },
-  slow: { title: "slowest first token", of: ({ figures }: Known) => figures?.first_token_ms?.p95 ?? -1 },
-  errors: { title: "most errors", of: ({ figures }: Known) => figures?.error_rate ?? 0 },
-  busy: { title: "most under way", of: ({ backend }: Known) => backend.in_flight }
+  slow: { title: "slowest first token", of: ({ figures }: KnownBackend) => figures?.first_token_ms?.p95 ?? -1 },
+  errors: { title: "most errors", of: ({ figures }: KnownBackend) => figures?.error_rate ?? 0 },
+  busy: { title: "most under way", of: ({ backend }: KnownBackend) => backend.in_flight }
 } as const
 
 type Order = keyof typeof orders
@@ -57,15 +55,20 @@ export const FleetView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element => 
   const figures = new Map(fleet.figures.backends.map((each) => [each.name, each]))
   const text = wanted.trim().toLowerCase()
   const { of } = orders[order]
-  const found = [...fleet.backends.values()]
-    .filter(({ models, name, type }) =>
+  const all = [...fleet.backends.values()].map((backend): KnownBackend => ({
+    backend,
+    figures: figures.get(backend.name)
+  }))
+  const remarks = remarksOf(all)
+  const troubleOf = ({ backend }: KnownBackend): number => trouble(backend, remarks.has(backend.name))
+  const found = all
+    .filter(({ backend: { models, name, type } }) =>
       [name, type, ...models.map(({ id }) => id)].some((each) => each.toLowerCase().includes(text))
     )
-    .map((backend): Known => ({ backend, figures: figures.get(backend.name) }))
     .toSorted(
       (a, b) =>
         of(b) - of(a) ||
-        trouble(a.backend) - trouble(b.backend) ||
+        troubleOf(a) - troubleOf(b) ||
         a.backend.name.localeCompare(b.backend.name, "en", { numeric: true })
     )
   return (
@@ -114,6 +117,7 @@ export const FleetView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element => 
           <BackendCard
             key={known.backend.name}
             {...known}
+            remarks={remarks.get(known.backend.name) ?? none}
             rates={fleet.rates.get(known.backend.name) ?? []}
             isFirst={at < firstCards}
           />

@@ -113,7 +113,7 @@ const Facts = ({ told }: { readonly told: Told }): JSX.Element => {
           {request.model === "" ? "–" : request.model} at {request.endpoint}
           {request.stream ? ", streamed" : ""}
         </dd>
-        <dt>Answered by</dt>
+        <dt>{request.first_byte_ms === null ? "Asked last" : "Answered by"}</dt>
         <dd>{request.backend === "" ? "nobody" : `${request.backend} (${request.upstream_model})`}</dd>
         {request.key === undefined ? null : (
           <>

@@ -1,7 +1,7 @@
 /**
  * The requests under way and those that ended last, as one table that is filtered; each opens to its decision.
  */
-import type { JSX } from "preact"
+import type { ComponentChildren, JSX } from "preact"
 import { useState } from "preact/hooks"
 import type { RecentRequest, RequestUnderWay } from "../api/admin-api.ts"
 import type { Fleet } from "./fleet-state.ts"
@@ -28,7 +28,16 @@ const isIn = (row: Row, state: State): boolean => {
 const textOf = ({ backend, endpoint, id, key = "", model }: Row): string =>
   `${id} ${model} ${backend} ${endpoint} ${key}`.toLowerCase()
 
-const stateOf = (row: Row): string => (isUnderWay(row) ? row.phase : `${row.outcome} ${row.status}`)
+// Where there is little room, the number alone says that all went well.
+const stateOf = (row: Row): ComponentChildren =>
+  isUnderWay(row) ? (
+    row.phase
+  ) : (
+    <>
+      <span class={row.outcome === "completed" ? "usual" : ""}>{row.outcome} </span>
+      {row.status}
+    </>
+  )
 
 const lasts = (row: Row): number => (isUnderWay(row) ? row.age_ms : row.duration_ms)
 
@@ -37,11 +46,11 @@ const columns: ReadonlyArray<Column<Row>> = [
   {
     title: "State",
     width: "minmax(8.5rem, 1fr)",
-    narrow: "8rem",
+    narrow: "5.5rem",
     cell: (row) => <span class={isUnderWay(row) ? "live" : row.outcome}>{stateOf(row)}</span>
   },
-  { title: "Model", width: "minmax(8rem, 2fr)", narrow: "minmax(0, 1fr)", cell: ({ model }) => model },
-  { title: "Backend", width: "minmax(7rem, 1.5fr)", cell: ({ backend }) => backend },
+  { title: "Model", width: "minmax(8rem, 2fr)", narrow: "minmax(0, 1.5fr)", cell: ({ model }) => model },
+  { title: "Backend", width: "minmax(7rem, 1.5fr)", narrow: "minmax(0, 1fr)", cell: ({ backend }) => backend },
   { title: "Endpoint", width: "minmax(7rem, 1.2fr)", cell: ({ endpoint }) => endpoint },
   { title: "Tries", width: "4rem", align: "end", cell: ({ attempts }) => attempts },
   {
@@ -50,8 +59,22 @@ const columns: ReadonlyArray<Column<Row>> = [
     align: "end",
     cell: ({ first_byte_ms: first }) => (first === null ? "–" : span(first))
   },
-  { title: "Lasted", width: "6rem", narrow: "4.5rem", align: "end", cell: (row) => span(lasts(row)) }
+  { title: "Lasted", width: "6rem", narrow: "4.2rem", align: "end", cell: (row) => span(lasts(row)) }
 ]
+
+const keyColumn: Column<Row> = { title: "Key", width: "minmax(5rem, 1fr)", cell: ({ key = "–" }) => key }
+
+// What the one that is open tells beside the table.
+const told = new Set(["Endpoint", "Tries", "First byte"])
+
+const variants = [false, true].map((hasKeys) => {
+  // Where nobody has a key, nothing is said of it.
+  const all = hasKeys ? columns.toSpliced(2, 0, keyColumn) : columns
+  return { alone: all, beside: all.filter(({ title }) => !told.has(title)) }
+})
+
+const columnsFor = (hasKeys: boolean, isBeside: boolean): ReadonlyArray<Column<Row>> =>
+  variants[hasKeys ? 1 : 0]?.[isBeside ? "beside" : "alone"] ?? columns
 
 interface RequestsProps {
   readonly fleet: Fleet
@@ -97,7 +120,10 @@ export const RequestsView = ({ chosen, fleet, of }: RequestsProps): JSX.Element 
         <VirtualList
           label="Requests"
           rows={rows}
-          columns={columns}
+          columns={columnsFor(
+            all.some(({ key }) => key !== undefined),
+            chosen !== ""
+          )}
           keyOf={({ at, id }) => `${at} ${id}`}
           chosen={rows.filter(({ id }) => id === chosen).map(({ at, id }) => `${at} ${id}`)[0]}
           onChoose={({ id }) => {

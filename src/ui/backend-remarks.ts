@@ -1,0 +1,59 @@
+/**
+ * What is worth a look at a backend that answers: calls of it that fail, and first tokens that come late.
+ */
+import type { BackendEntry } from "../api/backend-entry.ts"
+import type { Stats } from "../api/stats-api.ts"
+import { percent, span } from "./words.ts"
+
+type Figures = Stats["backends"][number]
+
+/** A backend with its figures. */
+export interface KnownBackend {
+  readonly backend: BackendEntry
+  readonly figures: Figures | undefined
+}
+
+interface Remarked {
+  readonly backend: Pick<BackendEntry, "name"> & { readonly models: ReadonlyArray<{ readonly id: string }> }
+  readonly figures: Pick<Figures, "error_rate" | "first_token_ms"> | undefined
+}
+
+// Less than that happens to everybody.
+const manyErrors = 0.1
+const lateMs = 300
+const lateTimes = 3
+
+const middleOf = (values: ReadonlyArray<number>): number | undefined =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
+
+const firstOf = ({ figures }: Remarked): number | undefined => figures?.first_token_ms?.p50
+
+/** What is to be said of each, by name; of most there is nothing. Late is what is so beside others with the same models. */
+export const remarksOf = (all: ReadonlyArray<Remarked>): ReadonlyMap<string, ReadonlyArray<string>> => {
+  const byModel = new Map<string, Array<Remarked>>()
+  for (const known of all) {
+    if (firstOf(known) === undefined) continue
+    for (const { id } of known.backend.models) {
+      const withIt = byModel.get(id)
+      if (withIt === undefined) byModel.set(id, [known])
+      else withIt.push(known)
+    }
+  }
+  const lateness = (known: Remarked): string | undefined => {
+    const first = firstOf(known) ?? 0
+    if (first < lateMs) return undefined
+    const others = new Set(known.backend.models.flatMap(({ id }) => byModel.get(id) ?? []))
+    others.delete(known)
+    const usual = middleOf([...others].flatMap((other) => firstOf(other) ?? []))
+    if (usual === undefined || first < lateTimes * usual) return undefined
+    return `slow: its first token takes ${span(first)}, that of others with its models ${span(usual)}`
+  }
+  const remarks = new Map<string, ReadonlyArray<string>>()
+  for (const known of all) {
+    const rate = known.figures?.error_rate ?? 0
+    const failing = rate < manyErrors ? undefined : `${percent(rate)} of its calls failed in the last minute`
+    const said = [failing, lateness(known)].filter((each) => each !== undefined)
+    if (said.length > 0) remarks.set(known.backend.name, said)
+  }
+  return remarks
+}

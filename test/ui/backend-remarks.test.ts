@@ -1,0 +1,36 @@
+import { expect, test } from "bun:test"
+import { remarksOf } from "../../src/ui/backend-remarks.ts"
+
+const known = (name: string, models: ReadonlyArray<string>, p50: number | undefined, error_rate = 0) => ({
+  backend: { name, models: models.map((id) => ({ id })) },
+  figures: { error_rate, first_token_ms: p50 === undefined ? null : { p50, p95: 2 * p50 } }
+})
+
+test("a backend is said to be slow beside others with its models, and not beside those with smaller ones", () => {
+  const remarks = remarksOf([
+    known("a", ["small", "large"], 4300),
+    known("b", ["large"], 70),
+    known("c", ["large"], 90),
+    known("lone", ["huge"], 9000),
+    known("quick", ["small"], 20)
+  ])
+  expect(remarks).toEqual(new Map([["a", ["slow: its first token takes 4.3 s, that of others with its models 70 ms"]]]))
+})
+
+test("nobody is said to be slow who is not asked, whose others are not, or who nobody waits for", () => {
+  expect(
+    remarksOf([
+      known("a", ["m"], 5000),
+      known("b", ["m"], undefined),
+      { ...known("c", ["m"], 1), figures: undefined },
+      known("d", ["n"], 200),
+      known("e", ["n"], 10)
+    ]).size
+  ).toBe(0)
+})
+
+test("a backend whose calls fail is said to fail, though it counts as healthy", () => {
+  expect(remarksOf([known("a", ["m"], 10, 0.372), known("b", ["m"], 10, 0.05)])).toEqual(
+    new Map([["a", ["37.2 % of its calls failed in the last minute"]]])
+  )
+})
