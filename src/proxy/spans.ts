@@ -2,8 +2,8 @@
  * The spans of a request that has ended: one of the request, one of each call to a backend, one of each wait for a slot; named
  * by the semantic conventions for HTTP and, in version 0.1.0, for GenAI. Nothing of a message is in them.
  *
- * They are written when the request ends and nothing of it is kept: objects that wait for the next sending are what a
- * collector of garbage has most work with.
+ * Those of a few requests are written one after the other, since what writes them is in the caches of the processor then, and
+ * wait as bytes for the next sending: objects that wait are what a collector of garbage has most work with.
  */
 import type { BackendType } from "../backend/all.ts"
 import { kindNamed } from "../backend/all.ts"
