@@ -13,6 +13,8 @@ export interface WordRule {
   /** A beginning that it does not take. */
   readonly unfitStart?: RegExp
   readonly longest: number
+  /** Whether nothing shorter fits either. */
+  readonly exactly?: true
 }
 
 /** What a dialect takes for the names of tools and the ids of calls. */
@@ -31,8 +33,12 @@ export interface FittedChat {
 /** A short word for a text, always the same one. */
 const digest = (text: string): string => (Hash.string(text) >>> 0).toString(36).padStart(7, "0")
 
+/** A word of that length that stands for a text. */
+const standIn = (text: string, length: number): string => (digest(text) + digest(`${text}\n`)).slice(-length)
+
 /** The word itself where it fits, else the nearest that does. */
-const nearest = (word: string, { longest, unfit, unfitStart }: WordRule): string => {
+const nearest = (word: string, { exactly, longest, unfit, unfitStart }: WordRule): string => {
+  if (exactly === true) return word.length === longest && word.search(unfit) < 0 ? word : standIn(word, longest)
   const clean = word.replace(unfit, "_")
   const begun = clean === "" || unfitStart?.test(clean) === true ? `_${clean}` : clean
   return begun.length > longest ? `${begun.slice(0, longest - 8)}_${digest(word)}` : begun
@@ -43,7 +49,8 @@ const take = (word: string, rule: WordRule, taken: Set<string>): string => {
   const near = nearest(word, rule)
   let own = near
   for (let time = 1; taken.has(own); time += 1) {
-    own = `${near.slice(0, rule.longest - 8)}_${digest(`${word}\n${time}`)}`
+    const other = `${word}\n${time}`
+    own = rule.exactly === true ? standIn(other, rule.longest) : `${near.slice(0, rule.longest - 8)}_${digest(other)}`
   }
   taken.add(own)
   return own

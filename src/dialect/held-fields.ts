@@ -10,7 +10,7 @@ type HeldField = Extract<
 >
 
 // What the readers call a file that came without a name.
-const unnamed: ReadonlySet<string> = new Set(["document.pdf", "file.pdf"])
+const unnamed: ReadonlySet<string> = new Set(["document.pdf", "file.pdf", "video"])
 
 const ofPart = (part: ChatPart): HeldField | undefined => {
   if (part.type === "image") return part.detail === undefined || part.detail === "auto" ? undefined : "detail"

@@ -280,9 +280,9 @@ describe("a request of chat completions in the hub", () => {
       "messages[0].content[0].file"
     ],
     [
-      "a film",
+      "a film that would have to be fetched",
       { messages: [{ role: "user", content: [{ type: "video_url", video_url: { url: "https://a.invalid" } }] }] },
-      "messages[0].content[0].type"
+      "messages[0].content[0].video_url.url"
     ],
     [
       "a drawing in vectors",

@@ -123,6 +123,10 @@ describe("tools that a client of Responses brings along in its input, as Codex d
     const [without, brought] = [await needsOf([user]), await needsOf([bringing, user])]
     expect([without.abilities, brought.abilities]).toEqual([[], ["tools"]])
     expect(brought.promptTokens).toBeGreaterThan(without.promptTokens)
+    const again = await needsOf([bringing, user, bringing])
+    expect(again.promptTokens).toBe(brought.promptTokens)
+    const listed = await needsOf([user, { type: "mcp_list_tools", tools: bringing.tools }])
+    expect([listed.abilities, listed.promptTokens]).toEqual([[], without.promptTokens])
   })
 })
 

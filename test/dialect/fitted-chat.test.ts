@@ -81,6 +81,17 @@ describe("the names of tools and ids of calls, as a server's dialect takes them"
     )
   })
 
+  test("are of one length where nothing else fits, and stay different", () => {
+    const ids: WordRule = { unfit: /[^A-Za-z0-9]/g, longest: 9, exactly: true }
+    fc.assert(
+      fc.property(chats, (chat) => {
+        const made = callsOf(fittedChat(chat, { ...limits, ids }).chat).map(({ id }) => id)
+        for (const id of made) expect(id).toMatch(/^[A-Za-z0-9]{9}$/)
+        expect(new Set(made).size).toBe(made.length)
+      })
+    )
+  })
+
   test("stand as they came where they fit", () => {
     fc.assert(
       fc.property(chats, (chat) => {

@@ -257,3 +257,56 @@ describe("the tokens of an answer, in the words of its maker,", () => {
     expect([usageOfJson({ usage: other }), usageIn(bytes({ usage: other }))]).toEqual([written, written])
   })
 })
+
+describe("a stream of chat in the words of other answers", () => {
+  const streamIn = (...choices: ReadonlyArray<Fields>): ReadonlyArray<ChatEvent> => {
+    const events = choices.map((choice) => `data: ${JSON.stringify({ choices: [{ index: 0, ...choice }] })}\n\n`)
+    return transduce(reads.stream, [encoder.encode(`${events.join("")}data: [DONE]\n\n`)])
+  }
+  const told = [
+    { type: "text", text: "High " },
+    { type: "text", text: "tide." }
+  ]
+
+  test("is told as it is meant: with messages in place of pieces, and with texts as in completions", () => {
+    const end = { delta: {}, finish_reason: "stop" }
+    const messages = ["High ", "tide."].map((content) => ({ message: { role: "assistant", content } }))
+    const texts = ["High ", "tide."].map((text) => ({ text }))
+    for (const said of [messages, texts]) {
+      expect(streamIn(...said, end).filter(({ type }) => type === "text")).toEqual([...told] as Array<ChatEvent>)
+    }
+  })
+
+  test("is told once where a message stands beside each piece", () => {
+    const both = { delta: { content: "High " }, message: { role: "assistant", content: "High " } }
+    const last = { delta: { content: "tide." }, message: { role: "assistant", content: "High tide." } }
+    expect(streamIn(both, { ...last, finish_reason: "stop" }).filter(({ type }) => type === "text")).toEqual([
+      ...told
+    ] as Array<ChatEvent>)
+  })
+})
+
+describe("what an answer goes back to, where that stands beside it as with Perplexity and xAI,", () => {
+  const beside = {
+    citations: ["https://sky.invalid/", "https://sea.invalid/"],
+    search_results: [{ title: "Sky", url: "https://sky.invalid/", snippet: "It rains." }]
+  }
+  const cited: ReadonlyArray<ChatEvent> = [
+    { type: "citation", url: "https://sky.invalid/", title: "Sky", cited: "It rains." },
+    { type: "citation", url: "https://sea.invalid/", title: "" }
+  ]
+  const citations = (events: ReadonlyArray<ChatEvent>) => events.filter(({ type }) => type === "citation")
+
+  test("is told once, whole and streamed", () => {
+    expect(citations(whole({ content: "Rain[1]." }, "stop", beside))).toEqual([...cited])
+    expect(citations(streamed([{ content: "Rain" }, { content: "[1]." }], "stop", beside))).toEqual([...cited])
+  })
+
+  test("is not told again where the text says it", () => {
+    const annotations = [{ type: "url_citation", url_citation: { url: "https://sky.invalid/", title: "Sky" } }]
+    expect(citations(whole({ content: "Rain[1].", annotations }, "stop", beside))).toEqual([
+      { type: "citation", url: "https://sky.invalid/", title: "Sky" },
+      cited[1]!
+    ])
+  })
+})

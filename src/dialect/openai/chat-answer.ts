@@ -134,6 +134,7 @@ class AnswerReading {
   private readonly calls: Array<OpenCall> = []
   private events: Array<ChatEvent> = []
   private stopped = false
+  private sources: Set<string> | undefined
 
   /** Everything that has been read since it was last taken. */
   take(): ReadonlyArray<ChatEvent> {
@@ -145,12 +146,32 @@ class AnswerReading {
   /** Takes what a chunk says. */
   reads(json: Json): void {
     for (const choice of choicesIn(json)) if (countIn(choice["index"]) === 0) this.chooses(choice)
+    this.sourced(json)
     this.used(json)
+  }
+
+  /** Takes what the answer goes back to where that stands beside it, as with Perplexity and xAI: each piece tells it again. */
+  sourced({ citations, search_results: results }: Json): void {
+    if (!Array.isArray(citations) && !Array.isArray(results)) return
+    for (const each of [results, citations].flatMap((list): ReadonlyArray<unknown> =>
+      Array.isArray(list) ? list : []
+    )) {
+      const { snippet, title, url } = Predicate.isObject(each) ? each : { snippet: "", title: "", url: each }
+      this.sources ??= new Set()
+      if (said(url) === "" || this.sources.has(said(url))) continue
+      this.sources.add(said(url))
+      const cited = said(snippet) === "" ? {} : { cited: said(snippet) }
+      this.events.push({ type: "citation", url: said(url), title: said(title), ...cited })
+    }
   }
 
   /** Takes what a chunk says of this answer. */
   chooses(choice: Json): void {
-    if (Predicate.isObject(choice["delta"])) this.says(choice["delta"], choice["logprobs"])
+    const { delta, logprobs, message, text } = choice
+    if (Predicate.isObject(delta)) this.says(delta, logprobs)
+    // There are servers that write a stream with the words of whole answers, or of completions.
+    else if (Predicate.isObject(message)) this.says(message, logprobs)
+    else if (said(text) !== "") this.says({ content: text }, logprobs)
     this.stops(choice)
   }
 
@@ -175,7 +196,10 @@ class AnswerReading {
     const text = textIn(delta["content"])
     if (text !== "") this.events.push({ type: "text", text, ...logprobsIn(likely) })
     for (const each of imagesIn(delta)) this.events.push(each)
-    for (const each of citationsIn(delta["annotations"])) this.events.push(each)
+    for (const each of citationsIn(delta["annotations"])) {
+      ;(this.sources ??= new Set()).add(each.url)
+      this.events.push(each)
+    }
     const refusal = said(delta["refusal"])
     if (refusal !== "") this.events.push({ type: "refusal", text: refusal })
     const { function_call: old, tool_calls: calls } = delta
@@ -366,6 +390,7 @@ const decodeChatAnswer = (body: Uint8Array): Result.Result<ReadonlyArray<ChatEve
   }
   const reading = new AnswerReading()
   reading.chosen(choice)
+  reading.sourced(json)
   reading.used(json)
   reading.ends()
   return Result.succeed([{ type: "start" }, ...reading.take()])

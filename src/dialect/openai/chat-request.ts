@@ -34,6 +34,10 @@ const limits: ChatLimits = {
   ids: { unfit: /[^\x21-\x7e]/g, longest: 40 }
 }
 
+// Mistral, and the templates of its models, take ids in its own form alone.
+const ofMistral = /(?:mi|mini|dev|code|magi|lean)stral|[mp]ixtral|voxtral/i
+const mistralLimits: ChatLimits = { ...limits, ids: { unfit: /[^A-Za-z0-9]/g, longest: 9, exactly: true } }
+
 const partOf = (part: ChatPart): Fields => {
   switch (part.type) {
     case "text":
@@ -210,7 +214,7 @@ export const encodeChatRequest = (
   model: string,
   traits: ServerTraits
 ): Result.Result<EncodedChat, BadRequest> => {
-  const { chat: fit, restoring } = fittedChat(chat, limits)
+  const { chat: fit, restoring } = fittedChat(chat, ofMistral.test(model) ? mistralLimits : limits)
   const { cacheKey, choices, effort, frequencyPenalty, logprobs, maxTokens, presencePenalty, safetyId, seed } = chat
   const { stop, stream, temperature, tier, topK, topP, user, verbosity } = chat
   const refused = refusedOf(chat, traits)

@@ -117,7 +117,13 @@ const chosen = (name: unknown, place: string, tools: ReadonlyArray<ChatTool>): C
     ? { name }
     : refuseAt(place, "is none of the tools of this request")
 
-const words: Readonly<Record<string, ChatToolChoice>> = { auto: "auto", none: "none", required: "required" }
+// Mistral and Anthropic call it any.
+const words: Readonly<Record<string, ChatToolChoice>> = {
+  auto: "auto",
+  none: "none",
+  required: "required",
+  any: "required"
+}
 
 const wordOf = (word: unknown, place: string): ChatToolChoice => {
   const known = wordIn(words, word)
@@ -150,7 +156,12 @@ const choiceOf = (json: JsonObject, tools: ReadonlyArray<ChatTool>): Choice => {
     const { allowed_tools: allowed } = choice
     return allowedOf(Predicate.isObject(allowed) ? allowed : choice, tools)
   }
-  return { tools, toolChoice: chosen(nameIn(choice), "tool_choice", tools) }
+  const name = nameIn(choice)
+  // Some have an object for a word as well.
+  if (name === undefined && wordIn(words, choice["type"]) !== undefined) {
+    return { tools, toolChoice: wordOf(choice["type"], "tool_choice") }
+  }
+  return { tools, toolChoice: chosen(name, "tool_choice", tools) }
 }
 
 const numbers = {

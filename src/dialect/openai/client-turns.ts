@@ -50,6 +50,13 @@ const audioOf = (part: JsonObject, at: string): ChatPart => {
   }
 }
 
+// As vLLM and OpenRouter have it.
+const filmOf = (part: JsonObject, at: string): ChatPart => {
+  const { video_url: film } = part
+  const url = Predicate.isObject(film) ? film["url"] : film
+  return { type: "file", name: "video", ...dataOf(textOf(url, `${at}.video_url.url`), `${at}.video_url.url`) }
+}
+
 const partOf = (part: JsonObject, at: string, notes: Notes): ChatPart => {
   const { type } = part
   switch (type) {
@@ -64,6 +71,9 @@ const partOf = (part: JsonObject, at: string, notes: Notes): ChatPart => {
     case "file":
       notes.only(part, ["type", "file", "cache_control"], type)
       return { ...fileOf(part, at), ...notes.markOf(part) }
+    case "video_url":
+      notes.only(part, ["type", "video_url"], type)
+      return filmOf(part, at)
     case "input_audio":
       notes.only(part, ["type", "input_audio"], type)
       return audioOf(part, at)

@@ -7,7 +7,7 @@ import { BadRequest } from "../../domain/errors.ts"
 import { type ChatSight, PromptSight } from "../chat-needs.ts"
 import { jsonKind, modelFault, streamFault } from "../json-body.ts"
 import type { JsonObject } from "../request-notes.ts"
-import { isClientSearch } from "./responses-tools.ts"
+import { isClientSearch, toldTools } from "./responses-tools.ts"
 import { estimatePrompt, noWeight, type TokenEstimate, type TokenWeight, weighJson } from "../token-estimate.ts"
 
 const walk = (content: unknown, sight: PromptSight): void => {
@@ -34,16 +34,25 @@ const conversation = ({ input, instructions }: JsonObject, weight?: TokenWeight)
 const formatIn = ({ text }: JsonObject): JsonObject =>
   Predicate.isObject(text) && Predicate.isObject(text["format"]) ? text["format"] : {}
 
-// Items that bring tools along.
-const broughtIn = ({ input }: JsonObject): ReadonlyArray<JsonObject> =>
-  Array.isArray(input) ? input.filter((item) => Predicate.isObject(item) && Array.isArray(item["tools"])) : []
+/** Each tool once, as the model is told of it: of one that is told of again the last word counts. */
+const weighedTools = (json: JsonObject): ReadonlyArray<unknown> => {
+  const all = new Map<unknown, unknown>()
+  const take = (tool: unknown, space: string): void => {
+    if (!Predicate.isObject(tool)) return
+    const { name, tools, type } = tool
+    if (type === "namespace" && Array.isArray(tools)) for (const each of tools) take(each, `${String(name)} `)
+    else all.set(typeof name === "string" ? `${space}${String(type)} ${name}` : tool, tool)
+  }
+  for (const [tool] of toldTools(json)) take(tool, "")
+  return [...all.values()]
+}
 
 const tokensOf = (json: JsonObject): TokenEstimate => {
   const said = noWeight()
   const tools = noWeight()
   const form = noWeight()
   conversation(json, said)
-  for (const each of [json, ...broughtIn(json)]) if (Array.isArray(each["tools"])) weighJson(each["tools"], tools)
+  weighJson(weighedTools(json), tools)
   weighJson(formatIn(json)["schema"], form)
   return estimatePrompt({ said, tools, toolsOff: json["tool_choice"] === "none", form })
 }
@@ -69,9 +78,7 @@ const called: ReadonlySet<unknown> = new Set(["function", "custom", "namespace"]
 const isCalled = (tool: unknown): boolean =>
   Predicate.isObject(tool) && (called.has(tool["type"]) || isClientSearch(tool))
 
-const hasOwnTools = ({ tools }: JsonObject): boolean => Array.isArray(tools) && tools.some(isCalled)
-
-const hasTools = (json: JsonObject): boolean => hasOwnTools(json) || broughtIn(json).some(hasOwnTools)
+const hasTools = (json: JsonObject): boolean => toldTools(json).some(([tool]) => isCalled(tool))
 
 const forms: ReadonlySet<unknown> = new Set(["json_object", "json_schema"])
 

@@ -252,21 +252,28 @@ const chosen = (choice: unknown, tools: ReadonlyArray<ReadTool>, notes: Notes): 
 // Items that bring tools along: some clients have all of theirs there, and a search finds more of them.
 const bringing: ReadonlySet<unknown> = new Set(["additional_tools", "tool_search_output"])
 
-/** Every tool that a request tells of, with its place. */
-const toldTools = ({ input, tools }: JsonObject): ReadonlyArray<readonly [tool: unknown, place: string]> => {
-  const own = listOf(tools, "tools").map((tool, at) => [tool, `tools[${at}]`] as const)
-  const brought = (Array.isArray(input) ? input : []).flatMap((item: unknown, at) => {
-    if (!Predicate.isObject(item) || !bringing.has(item["type"])) return []
-    const place = `input[${at}].tools`
-    return listOf(item["tools"], place).map((tool, n) => [tool, `${place}[${n}]`] as const)
-  })
-  return [...own, ...brought]
+const anyList = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+
+/** Every tool that a request tells of, with its place; `listed` is what becomes of what should be a list of them. */
+export const toldTools = (
+  { input, tools }: JsonObject,
+  listed: typeof listOf = anyList
+): ReadonlyArray<readonly [tool: unknown, place: string]> => {
+  const told: Array<readonly [tool: unknown, place: string]> = []
+  const take = (list: unknown, place: string): void => {
+    for (const [at, tool] of listed(list, place).entries()) told.push([tool, `${place}[${at}]`])
+  }
+  take(tools, "tools")
+  for (const [at, item] of anyList(input).entries()) {
+    if (Predicate.isObject(item) && bringing.has(item["type"])) take(item["tools"], `input[${at}].tools`)
+  }
+  return told
 }
 
 /** Reads the tools of a request, and the choice among them. */
 export const readTools = (json: JsonObject, names: ToolNames, notes: Notes): Tools => {
   const { tool_choice: choice } = json
-  const all = toldTools(json)
+  const all = toldTools(json, listOf)
   const reading = new ToolReading(names, notes)
   // Names that a client has given stand, whatever others come to.
   for (const [tool] of all) if (Predicate.isObject(tool)) names.reserve(tool)
