@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { backendTypes, kindNamed, plainType } from "../src/backend/all.ts"
-import type { Speech } from "../src/backend/speech.ts"
+import { beyondWords, type Speech } from "../src/backend/speech.ts"
 import { legacyMarkdown } from "../src/config/legacy.ts"
 import { configMarkdown, schemaAt } from "../src/config/reference.ts"
 import { variablesFor } from "../src/config/sources.ts"
@@ -77,7 +77,13 @@ const askedWords = (speech: Speech): ReadonlyArray<ReadonlyArray<string>> => {
   const where = [since === undefined ? "" : `since ${since}`, ofOriginal === true ? "OpenAI's own and Azure" : ""]
   const when = where.filter((each) => each !== "").join(", ")
   const asked = level === "trusted" ? "natively" : "translated"
-  const told = level === "trusted" ? ["", ""] : [cell(speech.why), cell(speech.source)]
+  const beyond = level === "trusted" ? speech.beyond : undefined
+  const told =
+    level !== "trusted"
+      ? [cell(speech.why), cell(speech.source)]
+      : beyond === undefined
+        ? ["", ""]
+        : [cell(beyondWords(beyond)), cell(beyond.source)]
   return [
     [when === "" ? asked : `${asked} (${when})`].concat(told),
     ...(before === undefined ? [] : askedWords(before))

@@ -3,7 +3,7 @@
  */
 import { contextOf, type Model, type Served, type Server } from "../domain/server.ts"
 import { type BackendType, kindNamed } from "./all.ts"
-import { isMain, isNative, type Speaker, type Speaking } from "./speech.ts"
+import { type Beyond, beyondOf, isMain, isNative, type Speaker, type Speaking } from "./speech.ts"
 
 /** The definition of a backend. */
 export interface Backend extends Server {
@@ -34,6 +34,14 @@ export const isSpokenNatively = (
   operation: string
 ): boolean =>
   isMain(speakingOf(backend), dialect, operation) || isNative(speakerOf(backend, served), { dialect, operation })
+
+/** What is beyond a backend that is asked for an operation in its client's own dialect. */
+export const beyondBackend = (
+  backend: Backend,
+  served: Served | undefined,
+  dialect: string,
+  operation: string
+): Beyond | undefined => beyondOf(speakerOf(backend, served), { dialect, operation })
 
 /** Whether a server may have to load a model that is asked for: its kind does, or it tells of each whether it is in memory. */
 export const mayLoad = (type: BackendType, { loaded }: Pick<Model, "loaded">): boolean =>

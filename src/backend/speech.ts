@@ -27,9 +27,19 @@ interface Conditions {
   readonly shownBy?: ShownBy
 }
 
+/** Requests that a server does not do though it has their dialect: they are translated. */
+export interface Beyond {
+  /** What they ask for. */
+  readonly what: string
+  /** How that is known. */
+  readonly source: string
+  /** Texts of which each of them has one; one that has it by chance is translated, too, and as right so. */
+  readonly marks: ReadonlyArray<string>
+}
+
 /** How a dialect, or one operation, is spoken. */
 export type Speech =
-  | ({ readonly level: "trusted" } & Conditions)
+  | ({ readonly level: "trusted"; readonly beyond?: Beyond } & Conditions)
   | ({
       readonly level: "distrusted"
       /** What goes wrong. */
@@ -155,6 +165,18 @@ export const isNative = (speaker: Speaker, spoken: Spoken): boolean => {
   return level === "trusted" || (level === "distrusted" && (native === "always" || isNamed(native, spoken.dialect)))
 }
 
+/** What is beyond one that is asked in its client's own dialect; undefined where nothing is, or settings have it so asked. */
+export const beyondOf = (speaker: Speaker, spoken: Spoken): Beyond | undefined => {
+  const { native = "trusted", speaking } = speaker
+  if (native === "always" || isMain(speaking, spoken.dialect, spoken.operation)) return undefined
+  if (isNamed(native, spoken.dialect)) return undefined
+  const speech = speechOf(speaker, spoken)
+  return speech.level === "trusted" ? speech.beyond : undefined
+}
+
+/** What a request is translated for that is beyond a server, in words. */
+export const beyondWords = ({ what }: Beyond): string => `translated for ${what}`
+
 /** The dialects that it may be asked in for clients of others, its main one first. */
 export const askedIn = (speaker: Omit<Speaker, "native">): ReadonlyArray<DialectId> => {
   const { main } = speaker.speaking
@@ -186,6 +208,9 @@ export const spokenRows = (speaker: Speaker): ReadonlyArray<SpokenRow> => {
     // What was not asked, since nothing depends on it, is told of as it may be.
     const speech = found.level === "absent" ? entry : found
     if (speech.level === "distrusted") return [{ name, native, reason: speech.why, source: speech.source }]
+    if (native && speech.level === "trusted" && speech.beyond !== undefined) {
+      return [{ name, native, reason: beyondWords(speech.beyond), source: speech.beyond.source }]
+    }
     const reason = native || name === main ? "" : "it has not shown that it is there, or that it is new enough"
     return [{ name, native, reason, source: "" }]
   }

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import { healthAndModels, openAiLike } from "./openai-like.ts"
 import { vllmLifecycle } from "./vllm-lifecycle.ts"
 import type { Kind, Prober } from "./Kind.ts"
-import { absent, speaking, trusted, type Speaking } from "./speech.ts"
+import { absent, type Beyond, speaking, trusted, type Speaking } from "./speech.ts"
 import type { Talk } from "./talk.ts"
 import { afterMetrics, loadsById, readMetrics, type SeenEngines, withMetrics } from "./vllm-metrics.ts"
 
@@ -54,11 +54,31 @@ const prober: Effect.Effect<Prober> = Effect.map(Ref.make(nothing), (memory) => 
   wasAway: Ref.set(memory, nothing)
 }))
 
+// What Codex sends with each request, and what it brings back.
+const notInResponses: Beyond = {
+  what: "tools of free text, in namespaces or brought along, searches for tools, and sealed reasoning",
+  source:
+    "400 for grammars and encrypted_content on 0.32.0; vllm-project/vllm#49493; its sources tell the model of functions alone",
+  marks: [
+    '"custom"',
+    '"namespace"',
+    '"additional_tools"',
+    '"tool_search"',
+    '"local_shell"',
+    '"custom_tool_call"',
+    '"tool_search_call"',
+    '"local_shell_call"',
+    '"encrypted_content":"',
+    '"encrypted_content": "'
+  ]
+}
+
 const speaks: Speaking = speaking(
   "openai",
   {
     responses: {
       ...trusted,
+      beyond: notInResponses,
       since: "0.32",
       shownBy: { method: "GET", path: "/v1/responses" },
       before: {

@@ -43,6 +43,10 @@ const marksOf = (marks: ReadonlyArray<string>): ReadonlyArray<Uint8Array> => {
   return made
 }
 
+/** Whether one of some texts is in a body; the texts are kept as bytes, and so one list of them. */
+export const hasMark = (body: Uint8Array, marks: ReadonlyArray<string>): boolean =>
+  marksOf(marks).some((mark) => indexOf.call(body, mark) >= 0)
+
 const parsed = (body: Uint8Array): Fields => {
   try {
     const json: unknown = JSON.parse(decoder.decode(body))
@@ -76,8 +80,7 @@ const ownOf = (candidate: Candidate, needs: RoutingNeeds): Pick<Fuller, "context
 const heardIn = (candidate: Candidate, { body, dialect }: FullerRequest): Fields | undefined => {
   const { fuller, speaks } = kindNamed(candidate.state.backend.type)
   if (fuller === undefined || dialect !== speaks.main) return undefined
-  const isThere = marksOf(fuller.marks).some((mark) => indexOf.call(body, mark) >= 0)
-  return isThere ? fuller.hears(parsed(body)) : undefined
+  return hasMark(body, fuller.marks) ? fuller.hears(parsed(body)) : undefined
 }
 
 const isSetting = (value: unknown): value is Fields => typeof value === "object" && value !== null

@@ -4,9 +4,9 @@
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
-import { isOriginal, isSpokenNatively, sortsTools, speakerOf } from "../backend/backend.ts"
+import { beyondBackend, isOriginal, isSpokenNatively, sortsTools, speakerOf } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
-import { askedIn } from "../backend/speech.ts"
+import { askedIn, type Beyond } from "../backend/speech.ts"
 import type { DialectList } from "../dialect/all.ts"
 import type { AnswerContext, AnswerDecoder, ChatField, ClientCodec, DecodedChat } from "../dialect/chat.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
@@ -23,7 +23,7 @@ import type { Plan } from "../router/plan.ts"
 import type { BackendState, Candidate } from "../registry/snapshot.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import { EmbedTranslator } from "./embed-translation.ts"
-import { fullerFor, type FullerRequest, wantsFuller } from "./fuller.ts"
+import { fullerFor, type FullerRequest, hasMark, wantsFuller } from "./fuller.ts"
 import type { RequestRecord, Translated } from "./record.ts"
 import { streamOf, translatedFlow, translatedHead } from "./translated-flow.ts"
 
@@ -42,6 +42,22 @@ export interface Translation extends Translated {
 /** Whether a backend is asked in the dialect that its client speaks. */
 export const isAskedNatively = ({ backend, served }: BackendState, { dialect, operation }: DialectRoute): boolean =>
   isSpokenNatively(backend, served, dialect.id, operation.name)
+
+// A body may be looked at for several candidates, and several times for each.
+const looked = new WeakMap<Beyond, WeakMap<Uint8Array, boolean>>()
+
+/** Whether a backend is asked in its client's dialect, and this is none of the requests of which it does not do all there. */
+const doesNatively = ({ backend, served }: BackendState, route: DialectRoute, body: Uint8Array): boolean => {
+  const { dialect, operation } = route
+  if (!isSpokenNatively(backend, served, dialect.id, operation.name)) return false
+  const beyond = beyondBackend(backend, served, dialect.id, operation.name)
+  if (beyond === undefined) return true
+  const known = looked.get(beyond) ?? new WeakMap<Uint8Array, boolean>()
+  looked.set(beyond, known)
+  const isBeyond = known.get(body) ?? hasMark(body, beyond.marks)
+  known.set(body, isBeyond)
+  return !isBeyond
+}
 
 /** Translates one request. */
 class Translator {
@@ -85,7 +101,7 @@ class Translator {
     const { model: served, state } = candidate
     const { backend } = state
     const { max_output_tokens: mostTokens, thinks } = served
-    if (isAskedNatively(state, this.route) && !wantsFuller(candidate, this.request)) return undefined
+    if (doesNatively(state, this.route, this.request.body) && !wantsFuller(candidate, this.request)) return undefined
     const fuller = fullerFor(candidate, this.request, { ...decoded.chat })
     const kind = kindNamed(backend.type)
     const askable = fuller === undefined ? askedIn(speakerOf(backend, state.served)) : [fuller.dialect]
@@ -192,7 +208,7 @@ class NativeOnly {
 export type AnyTranslator = EmbedTranslator | NativeOnly | Translator
 
 const isAsIs = (candidate: Candidate, { needs, route }: RequestRecord, body: Uint8Array): boolean => {
-  if (!isAskedNatively(candidate.state, route)) return false
+  if (!doesNatively(candidate.state, route, body)) return false
   const { client, embeds } = route.operation
   const isTold = client === undefined && embeds?.client === undefined
   return isTold || needs === undefined || !wantsFuller(candidate, { dialect: route.dialect.id, body, needs })

@@ -107,6 +107,38 @@ describe("a backend that speaks Responses itself", () => {
     expect(total(samples, "nexus_requests_total", { endpoint: "responses", outcome: "completed" })).toBe(1)
   })
 
+  test("is asked for a chat where a request has what a vLLM does not do in Responses, unless settings have it otherwise", async () => {
+    const good = response("completed", { output: [{ type: "message", content: [] }], usage })
+    const whole = { choices: [{ index: 0, message: { content: "hi" }, finish_reason: "stop" }] }
+    const script: Script = ({ target }) => [json(target === path ? good : whole)]
+    await using here = await worldOf([{ script }])
+    await using always = await worldOf([{ script, settings: { native: "always" } }])
+    const patch = { type: "custom", name: "apply_patch", format: { type: "grammar", syntax: "lark", definition: "a" } }
+    const shell = { type: "function", name: "shell", parameters: { type: "object", properties: {} } }
+    const user = { role: "user", content: "go" }
+    const sealed = { type: "reasoning", summary: [], encrypted_content: "gAAA" }
+    const requests = [
+      { tools: [shell, patch] },
+      { tools: [{ type: "namespace", name: "mail", description: "", tools: [shell] }] },
+      { input: [user, { type: "additional_tools", role: "developer", tools: [shell] }] },
+      { input: [user, sealed, { role: "assistant", content: "hi" }, user] }
+    ]
+    for (const request of requests) {
+      const answer = await ask(here.port, "POST", path, asking(request))
+      expect([answer.status, answer.header("x-nexus-dialect")]).toEqual([200, "responses->openai"])
+      expect(here.upstreams[0]!.lastCall().target).toBe("/v1/chat/completions")
+      const native = await ask(always.port, "POST", path, asking(request))
+      expect(native.header("x-nexus-dialect")).toBeUndefined()
+    }
+    const plain = await ask(
+      here.port,
+      "POST",
+      path,
+      asking({ tools: [shell], include: ["reasoning.encrypted_content"] })
+    )
+    expect(plain.json()).toEqual(good)
+  })
+
   test("gives whole answers as they are, and one that failed is none", async () => {
     const good = response("completed", { output: [{ type: "message", content: [] }], usage })
     const failed = response("failed", { error: { code: "server_error", message: "no room" } })
@@ -162,7 +194,8 @@ describe("a backend that speaks Responses itself", () => {
   })
 
   test("is not given what Nexus has sealed for itself, and all else as it came", async () => {
-    await using here = await worldOf([{ script: () => [json(response("completed"))] }])
+    const script: Script = () => [json(response("completed"))]
+    await using here = await worldOf([{ script, settings: { native: "always" } }])
     const item = (content: string) => `{"type":"reasoning","summary":[],"encrypted_content":"${content}"}`
     const body = (items: ReadonlyArray<string>) => `{"model":"m", "input":[ ${items.join(", ")} ],"n":1.0}`
     const said = `{"role":"user","content":"about \\"nexus1.x\\""}`
