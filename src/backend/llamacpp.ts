@@ -18,7 +18,7 @@ import {
   withTold
 } from "./lenient.ts"
 import { llamacppLifecycle } from "./llamacpp-lifecycle.ts"
-import { type ListEntry, openAiLike, readEntries } from "./openai-like.ts"
+import { type ListEntry, openAiLike, readEntries, withoutSecondRerank } from "./openai-like.ts"
 import type { Kind, Prober } from "./Kind.ts"
 import { readSlots, slotsKeep } from "./llamacpp-slots.ts"
 import { samplesIn } from "./metrics-text.ts"
@@ -252,6 +252,7 @@ export const llamacpp: Kind = {
   jsonByGrammar: true,
   speaks,
   lifecycle: llamacppLifecycle,
+  url: withoutSecondRerank,
   prober,
   isLoading,
   advice: {

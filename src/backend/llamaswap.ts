@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { withTold } from "./lenient.ts"
-import { openAiLike, openAiModels, statelessProber } from "./openai-like.ts"
+import { openAiLike, openAiModels, statelessProber, withoutSecondRerank } from "./openai-like.ts"
 import { llamaswapLifecycle, readRunning } from "./llamaswap-lifecycle.ts"
 import { speaking, untried } from "./speech.ts"
 import type { Kind } from "./Kind.ts"
@@ -34,6 +34,7 @@ export const llamaswap: Kind = {
   },
   passesFor: ["llamacpp"],
   speaks: speaking("openai", { responses: untried(servers), anthropic: untried(servers) }),
+  url: withoutSecondRerank,
   prober: statelessProber(models),
   lifecycle: llamaswapLifecycle,
   advice: { start: "llama-swap --config config.yaml" }

@@ -139,3 +139,7 @@ export const openAiLike = {
   prober: statelessProber(openAiModels),
   advice: {}
 } satisfies Omit<Kind, "label">
+
+/** The URLs of a server that has the rerank of Cohere's second version at the path of its first alone. */
+export const withoutSecondRerank: Kind["url"] = (server, path, apiPath) =>
+  openAiLike.url(server, path === "/v2/rerank" ? "/v1/rerank" : path, apiPath)

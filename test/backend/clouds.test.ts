@@ -16,6 +16,18 @@ const addressOf = (type: BackendType, url: string, path = "/v1/chat/completions"
 const azure = "https://eu.openai.azure.com"
 
 describe("the address of a request", () => {
+  test("for a ranking as Cohere's newer clients ask for it is that of the older ones where a server has no other", () => {
+    const addresses = (["llamacpp", "llamaswap", "vllm"] as const).map((type) =>
+      ["/v1/rerank", "/v2/rerank"].map((path) => addressOf(type, "http://127.0.0.1:8080/v1", path))
+    )
+    const [v1, v2] = ["http://127.0.0.1:8080/v1/rerank", "http://127.0.0.1:8080/v2/rerank"]
+    expect(addresses).toEqual([
+      [v1, v1],
+      [v1, v1],
+      [v1, v2]
+    ] as Array<Array<string>>)
+  })
+
   test.each<[type: BackendType, url: string, address: string]>([
     ["azure", azure, `${azure}/openai/v1/chat/completions`],
     ["azure", `${azure}/openai/v1/`, `${azure}/openai/v1/chat/completions`],
