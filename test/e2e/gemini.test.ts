@@ -230,6 +230,8 @@ describe("clients of other dialects over a Gemini server", () => {
       content: [
         { type: "thinking", thinking: "Hm." },
         { type: "text", text: "Two calls." },
+        // What the call is signed with.
+        { type: "thinking", thinking: "" },
         { type: "tool_use", name: "read", input: { at: "north" } },
         { type: "tool_use", name: "list", input: {} }
       ],
