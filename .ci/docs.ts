@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { backendTypes, kindNamed, plainType } from "../src/backend/all.ts"
-import { beyondWords, type Speech } from "../src/backend/speech.ts"
+import { translatedFor, type Speech } from "../src/backend/speech.ts"
 import { legacyMarkdown } from "../src/config/legacy.ts"
 import { configMarkdown, schemaAt } from "../src/config/reference.ts"
 import { variablesFor } from "../src/config/sources.ts"
@@ -83,7 +83,7 @@ const askedWords = (speech: Speech): ReadonlyArray<ReadonlyArray<string>> => {
       ? [cell(speech.why), cell(speech.source)]
       : beyond === undefined
         ? ["", ""]
-        : [cell(beyondWords(beyond)), cell(beyond.source)]
+        : [cell(translatedFor(beyond)), cell(beyond.source)]
   return [
     [when === "" ? asked : `${asked} (${when})`].concat(told),
     ...(before === undefined ? [] : askedWords(before))

@@ -175,7 +175,7 @@ export const beyondOf = (speaker: Speaker, spoken: Spoken): Beyond | undefined =
 }
 
 /** What a request is translated for that is beyond a server, in words. */
-export const beyondWords = ({ what }: Beyond): string => `translated for ${what}`
+export const translatedFor = ({ what }: Beyond): string => `translated for ${what}`
 
 /** The dialects that it may be asked in for clients of others, its main one first. */
 export const askedIn = (speaker: Omit<Speaker, "native">): ReadonlyArray<DialectId> => {
@@ -209,7 +209,7 @@ export const spokenRows = (speaker: Speaker): ReadonlyArray<SpokenRow> => {
     const speech = found.level === "absent" ? entry : found
     if (speech.level === "distrusted") return [{ name, native, reason: speech.why, source: speech.source }]
     if (native && speech.level === "trusted" && speech.beyond !== undefined) {
-      return [{ name, native, reason: beyondWords(speech.beyond), source: speech.beyond.source }]
+      return [{ name, native, reason: translatedFor(speech.beyond), source: speech.beyond.source }]
     }
     const reason = native || name === main ? "" : "it has not shown that it is there, or that it is new enough"
     return [{ name, native, reason, source: "" }]
