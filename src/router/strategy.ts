@@ -65,7 +65,9 @@ const goesFirst = (a: Candidate, b: Candidate, root: number, isNative: IsNative 
 }
 
 // Nobody notices less, and no two equal servers are nearer to each other for long. Alike are those who are within that of
-// everybody, and they have an order of their own that no times are in: else whoever is preferred more might lose by it.
+// everybody, and they have an order of their own that no times are in: else whoever is preferred more might lose by it. Where a prompt is
+// one that is kept, the time tells whether who has less to do goes before others of its priority: it may be idle because those who come
+// back to it are away.
 const alike = { times: 1.05, ofBase: 0.25 } as const
 
 /** What times are alike to this one that are longer. */
@@ -150,6 +152,11 @@ export const smartest = (
     if (rank > 0 || next === undefined || holder === undefined) continue
     const mine = loads[at] ?? 0
     const its = loads[chosen] ?? 0
+    const later = (pool.ends[at] ?? 0) - (pool.ends[chosen] ?? 0)
+    if (rank === 0 && mine !== its && later !== 0 && root !== 0) {
+      if (later < 0) chosen = at
+      continue
+    }
     if (rank < 0 || mine < its || (mine === its && goesFirst(next, holder, root, isNative))) chosen = at
   }
   const candidate = candidates[chosen]

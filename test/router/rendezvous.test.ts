@@ -104,6 +104,14 @@ describe("a conversation that no server is known to hold", () => {
     }
   })
 
+  test("goes to one that is a little sooner though it has more to do, and one of too few words to be kept does not", () => {
+    const snapshot = processOf([0, 0], [0, 1])
+    for (const [at, { live }] of [...snapshot.backends.values()].entries())
+      standingOf(live, "a").speeds.reads(3000, at === 0 ? 306 : 300)
+    expect(placeOf(chainOf("What is new?"), snapshot, 0, 3000)).toBe("b1")
+    expect(placeOf(chainOf("Hi", "Short."), snapshot, 0, 3000)).toBe("b0")
+  })
+
   test("of too few words to be kept goes to who was asked longest ago", () => {
     const snapshot = processOf([5, 3, 9])
     expect(placeOf(chainOf("Hi", "Short."), snapshot, 0)).toBe("b1")
