@@ -66,12 +66,14 @@ const isAway = async ({ url }: Pick<Gateway, "url">): Promise<boolean> => {
   return cluster.store.status === "away"
 }
 
-/** Waits until a gateway knows of another one. */
-const bothKnown = ({ url }: Pick<Gateway, "url">): Promise<void> =>
-  eventually(async () => {
-    const { cluster } = (await (await fetch(`${url}/health`)).json()) as { cluster: { replicas: Array<unknown> } }
-    return cluster.replicas.length === 2
-  }, "both are there")
+/** Waits until two gateways know of each other: the share of one that knows of no other is all there is. */
+const bothKnown = async (...gateways: ReadonlyArray<Pick<Gateway, "url">>): Promise<void> => {
+  for (const { url } of gateways)
+    await eventually(async () => {
+      const { cluster } = (await (await fetch(`${url}/health`)).json()) as { cluster: { replicas: Array<unknown> } }
+      return cluster.replicas.length === 2
+    }, "both are there")
+}
 
 const dollar = 1e9
 
@@ -168,7 +170,7 @@ describe.skipIf(storePath === undefined)("budgets of replicas", () => {
     await using upstream = await startUpstream({ models: ["m"], script: () => [json(completion("m", "hi"))] })
     await using a = await startGateway(settings(store, upstream, named("a1")))
     await using b = await startGateway(settings(store, upstream, named("b1")))
-    await bothKnown(a)
+    await bothKnown(a, b)
     const statuses = await Promise.all(Array.from({ length: 40 }, (_, nth) => ask(nth % 2 === 0 ? a : b)))
     // Some may have been refused for what others had only reserved.
     for (let nth = 0; nth < 5; nth += 1) statuses.push(await ask(a), await ask(b))
@@ -186,7 +188,7 @@ describe.skipIf(storePath === undefined)("budgets of replicas", () => {
     await using upstream = await startUpstream({ models: ["m"], script: () => [json(completion("m", "hi"))] })
     await using a = await startGateway(settings(store, upstream, named("a5", "month", 100)))
     await using b = await startGateway(settings(store, upstream, named("b5", "month", 100)))
-    await bothKnown(a)
+    await bothKnown(a, b)
     expect(await ask(b)).toBe(200)
     let passed = 1
     for (let nth = 0; nth < 120; nth += 1) if ((await ask(a)) === 200) passed += 1
@@ -223,7 +225,7 @@ describe.skipIf(storePath === undefined)("budgets of replicas", () => {
     await using upstream = await startUpstream({ models: ["m"], script: () => [json(completion("m", "hi"))] })
     await using a = await startGateway(settings(store, upstream, named("a3")))
     await using b = await startGateway(settings(store, upstream, named("b3")))
-    await bothKnown(a)
+    await bothKnown(a, b)
     for (const gateway of [a, b]) expect(await ask(gateway)).toBe(200)
     await eventually(
       async () => (await budgetOf(a)).spent_nanos === 2 * dollar && (await budgetOf(b)).spent_nanos === 2 * dollar,
