@@ -17,6 +17,8 @@ export class TokenBucket {
   /** Below 0 where more was taken than had been reserved. */
   private level: number
   private at: number
+  /** The largest limit that what is owed was taken of; 0 where that is the one of now. */
+  private owedOf = 0
 
   constructor(limit: number, now: number) {
     this.level = limit
@@ -24,8 +26,17 @@ export class TokenBucket {
   }
 
   private fill(limit: number, now: number): void {
-    this.level = Math.min(limit, this.level + ((now - this.at) * limit) / minuteMs)
+    const passed = now - this.at
+    const owing = this.owedOf > limit && this.level < 0 ? Math.min(passed, (-this.level * minuteMs) / this.owedOf) : 0
+    this.level = Math.min(limit, this.level + (owing * this.owedOf + (passed - owing) * limit) / minuteMs)
     this.at = now
+    if (this.level >= 0) this.owedOf = 0
+  }
+
+  /** How long it takes until so much more is there: what is owed of a larger limit comes back as fast as it would have. */
+  private comesIn(limit: number, missing: number): number {
+    const owed = this.owedOf > limit ? Math.max(0, Math.min(missing, -this.level)) : 0
+    return (owed === 0 ? 0 : (owed * minuteMs) / this.owedOf) + ((missing - owed) * minuteMs) / limit
   }
 
   /** How long it takes until so much can be taken; 0 where it can be now. What is more than all of it needs all of it. */
@@ -33,7 +44,7 @@ export class TokenBucket {
     this.fill(limit, now)
     const missing = Math.min(amount, limit) - this.level
     // What is missing by rounding is there.
-    return missing <= 1e-6 ? 0 : (missing * minuteMs) / limit
+    return missing <= 1e-6 ? 0 : this.comesIn(limit, missing)
   }
 
   /** Takes so much, or gives it back where it is less than nothing. */
@@ -45,7 +56,8 @@ export class TokenBucket {
   /** What is left of it. */
   left(limit: number, now: number): AmountLeft {
     this.fill(limit, now)
-    return amountLeft(limit, this.level)
+    const left = amountLeft(limit, this.level)
+    return this.owedOf === 0 ? left : { ...left, resetMs: this.comesIn(limit, limit - this.level) }
   }
 
   /** How much is missing of all of it. */
@@ -60,12 +72,14 @@ export class TokenBucket {
     if (before === undefined) return this.set(limit / shares, now)
     this.fill(before / shares, now)
     this.level += (limit - before) / shares
+    if (limit < before) this.owedOf = Math.max(this.owedOf, before / shares)
   }
 
   /** Takes over what somebody else knows of it. */
   set(level: number, now: number): void {
     this.level = level
     this.at = now
+    this.owedOf = 0
   }
 
   /** Whether nothing is known by it that a new one would not know. */

@@ -184,6 +184,25 @@ describe("limits", () => {
     }
   })
 
+  test("that are lowered a lot keep nobody waiting for longer than what was taken would have, whichever is asked under between", () => {
+    const of = (requestsPerMinute: number) => [rule({ requestsPerMinute })]
+    for (const processes of [1, 2]) {
+      const counts = new LimitCounts(processes)
+      const [large, small] = [6000 * processes, 6 * processes]
+      for (let time = 0; time < 3000; time += 1) entered(counts, of(large))
+      expect(counts.enter(of(small), 0, 0, 0)).toMatchObject({ retryAfterSeconds: 40 })
+      expect(counts.enter(of(small), 0, 39_000, 0)).toBeInstanceOf(RateLimited)
+      const { left } = entered(counts, of(small), 0, 40_000)
+      expect(left.requests?.left).toBe(0)
+      expect(left.requests?.resetMs).toBeWithin(59_000, 60_001)
+      // Whoever has keys under either limit gets no more by asking with both.
+      const other = new LimitCounts(processes)
+      for (let time = 0; time < 6000; time += 1) entered(other, of(large))
+      expect(other.enter(of(small), 0, 0, 0)).toBeInstanceOf(RateLimited)
+      expect(other.enter(of(large), 0, 0, 0)).toBeInstanceOf(RateLimited)
+    }
+  })
+
   test("are told as they are now, however they were when somebody last came under them", () => {
     const use = (name: string, allowed: number, scope: LimitUse["scope"] = "key"): LimitUse => ({
       scope,
