@@ -41,7 +41,10 @@ export const beyondBackend = (
   served: Served | undefined,
   dialect: string,
   operation: string
-): Beyond | undefined => beyondOf(speakerOf(backend, served), { dialect, operation })
+): Beyond | undefined =>
+  isMain(speakingOf(backend), dialect, operation)
+    ? undefined
+    : beyondOf(speakerOf(backend, served), { dialect, operation })
 
 /** Whether a server may have to load a model that is asked for: its kind does, or it tells of each whether it is in memory. */
 export const mayLoad = (type: BackendType, { loaded }: Pick<Model, "loaded">): boolean =>

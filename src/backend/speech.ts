@@ -167,9 +167,8 @@ export const isNative = (speaker: Speaker, spoken: Spoken): boolean => {
 
 /** What is beyond one that is asked in its client's own dialect; undefined where nothing is, or settings have it so asked. */
 export const beyondOf = (speaker: Speaker, spoken: Spoken): Beyond | undefined => {
-  const { native = "trusted", speaking } = speaker
-  if (native === "always" || isMain(speaking, spoken.dialect, spoken.operation)) return undefined
-  if (isNamed(native, spoken.dialect)) return undefined
+  const { native = "trusted" } = speaker
+  if (native === "always" || isNamed(native, spoken.dialect)) return undefined
   const speech = speechOf(speaker, spoken)
   return speech.level === "trusted" ? speech.beyond : undefined
 }
@@ -208,9 +207,8 @@ export const spokenRows = (speaker: Speaker): ReadonlyArray<SpokenRow> => {
     // What was not asked, since nothing depends on it, is told of as it may be.
     const speech = found.level === "absent" ? entry : found
     if (speech.level === "distrusted") return [{ name, native, reason: speech.why, source: speech.source }]
-    if (native && speech.level === "trusted" && speech.beyond !== undefined) {
-      return [{ name, native, reason: translatedFor(speech.beyond), source: speech.beyond.source }]
-    }
+    const beyond = native ? beyondOf(speaker, spoken) : undefined
+    if (beyond !== undefined) return [{ name, native, reason: translatedFor(beyond), source: beyond.source }]
     const reason = native || name === main ? "" : "it has not shown that it is there, or that it is new enough"
     return [{ name, native, reason, source: "" }]
   }

@@ -47,10 +47,9 @@ export const isAskedNatively = ({ backend, served }: BackendState, { dialect, op
 const looked = new WeakMap<Beyond, WeakMap<Uint8Array, boolean>>()
 
 /** Whether a backend is asked in its client's dialect, and this is none of the requests of which it does not do all there. */
-const doesNatively = ({ backend, served }: BackendState, route: DialectRoute, body: Uint8Array): boolean => {
-  const { dialect, operation } = route
-  if (!isSpokenNatively(backend, served, dialect.id, operation.name)) return false
-  const beyond = beyondBackend(backend, served, dialect.id, operation.name)
+const doesNatively = (state: BackendState, route: DialectRoute, body: Uint8Array): boolean => {
+  if (!isAskedNatively(state, route)) return false
+  const beyond = beyondBackend(state.backend, state.served, route.dialect.id, route.operation.name)
   if (beyond === undefined) return true
   const known = looked.get(beyond) ?? new WeakMap<Uint8Array, boolean>()
   looked.set(beyond, known)

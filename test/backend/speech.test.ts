@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { backendTypes, kindNamed } from "../../src/backend/all.ts"
+import { beyondBackend } from "../../src/backend/backend.ts"
 import {
   askedIn,
   dialectIds,
@@ -11,9 +12,11 @@ import {
   showsIt,
   type Speaker,
   type Speech,
-  speechOf
+  speechOf,
+  spokenRows
 } from "../../src/backend/speech.ts"
 import { Dialects } from "../../src/dialect/all.ts"
+import { backend } from "../registry/backends.ts"
 
 const conditions = (speech: Speech): ReadonlyArray<Speech> =>
   speech.level === "absent" || speech.before === undefined ? [speech] : [speech, ...conditions(speech.before)]
@@ -115,6 +118,31 @@ describe("whether a backend is asked in its client's own dialect", () => {
         expect(isNative(with_(drawn, named), asked)).toBe(trusted || (always && named.includes(asked.dialect)))
       })
     )
+  })
+
+  test("what is beyond it there is told of, unless the setting has it asked for that as well", () => {
+    const served = { version: "0.33.0", paths: { "/v1/responses": true } }
+    const rowOf = (native: Speaker["native"]) =>
+      spokenRows({ speaking: kindNamed("vllm").speaks, native, original: false, served }).find(
+        ({ name }) => name === "responses"
+      )
+    expect(rowOf(undefined)?.reason).toContain("translated for")
+    for (const native of ["always", ["responses"]] as const) {
+      expect(rowOf(native)).toEqual({ name: "responses", native: true, reason: "", source: "" })
+    }
+  })
+
+  test("nothing is beyond a backend in its main dialect, and that is known without a look at its address", () => {
+    let looks = 0
+    const cloud = Object.defineProperty(backend("b", { type: "openai" }), "url", {
+      get: () => {
+        looks += 1
+        return "https://api.openai.com"
+      }
+    })
+    const asked = (dialect: string, operation: string) => beyondBackend(cloud, undefined, dialect, operation)
+    expect([asked("openai", "chat"), looks]).toEqual([undefined, 0])
+    expect([asked("responses", "responses"), looks > 0]).toEqual([undefined, true])
   })
 
   test("what a server is asked about itself decides something, and is asked once", () => {
