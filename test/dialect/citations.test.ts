@@ -96,7 +96,7 @@ describe("what an answer goes back to", () => {
   test("is told to a client of Messages behind its text, in the form that has an address", () => {
     const citations = [
       { url: sky.url, title: "Sky", cited_text: "rains" },
-      { url: sea.url, title: null, cited_text: "" }
+      { url: sea.url, title: sea.url, cited_text: "" }
     ].map((each) => Object.assign({ type: "web_search_result_location", encrypted_index: "nexus.unsigned" }, each))
     const cited = said.map((event) =>
       event.type === "citation" && event.end === 8 ? { ...event, cited: "rains" } : event
@@ -111,6 +111,31 @@ describe("what an answer goes back to", () => {
       const told = deltas.flatMap((delta) => (delta?.type === "citations_delta" ? [delta.citation] : []))
       expect(told).toEqual(citations)
     }
+  })
+
+  test("stays with its text where a call has come between, or is named where that can be told no more", () => {
+    const call: ReadonlyArray<ChatEvent> = [
+      { type: "call", call: 0, id: "c", name: "f" },
+      { type: "arguments", call: 0, text: "{}" }
+    ]
+    const events = [...said.slice(0, 2), ...call, ...said.slice(2)]
+    const told = answer(responses, asked.responses, events)
+    const annotations = [sky, sea].map((each) => Object.assign({ type: "url_citation" }, each))
+    const last = JSON.parse(told.stream.trim().split("data: ").at(-1)!).response
+    for (const { output } of [told.json, last]) {
+      expect(output.map(({ type }: { readonly type: string }) => type)).toEqual(["message", "function_call"])
+      expect(output[0].content).toMatchObject([{ text: "It rains.", annotations }])
+    }
+    expect(told.stream.match(/event: response\.output_text\.annotation\.added/g)).toHaveLength(2)
+    const { json, stream } = answer(anthropic, asked.messages, events)
+    expect(json.content[0].citations).toHaveLength(2)
+    expect(stream).toContain(": x-nexus-dropped: citation\n\n")
+    expect(answer(anthropic, asked.messages, said).stream).not.toContain("x-nexus-dropped")
+  })
+
+  test("is no list at all to a client of Messages where there is nothing", () => {
+    const { json } = answer(anthropic, asked.messages, [said[1]!, ...said.slice(4)])
+    expect(json.content).toEqual([{ type: "text", text: "It rains." }])
   })
 
   test("does not reach Anthropic where Nexus has written it", () => {

@@ -302,6 +302,21 @@ describe("what an answer goes back to, where that stands beside it as with Perpl
     expect(citations(streamed([{ content: "Rain" }, { content: "[1]." }], "stop", beside))).toEqual([...cited])
   })
 
+  test("is told behind the text, all of which goes back to it, though the first piece tells it", () => {
+    const events = streamed([{ content: "Rain" }, { content: "[1]." }], "stop", beside)
+    const types = events.map(({ type }) => type)
+    expect(types.indexOf("citation")).toBeGreaterThan(types.lastIndexOf("text"))
+    expect(types.at(-1)).toBe("done")
+  })
+
+  test("is told where the text says it, though a piece before has told it beside", () => {
+    const annotations = [{ type: "url_citation", url_citation: { url: "https://sky.invalid/", title: "Sky" } }]
+    expect(citations(streamed([{ content: "Rain" }, { annotations }], "stop", beside))).toEqual([
+      { type: "citation", url: "https://sky.invalid/", title: "Sky" },
+      cited[1]!
+    ])
+  })
+
   test("is not told again where the text says it", () => {
     const annotations = [{ type: "url_citation", url_citation: { url: "https://sky.invalid/", title: "Sky" } }]
     expect(citations(whole({ content: "Rain[1].", annotations }, "stop", beside))).toEqual([

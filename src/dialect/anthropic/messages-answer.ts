@@ -70,11 +70,14 @@ const isWholeJson = (text: string): boolean => {
   }
 }
 
-/** What a text goes back to, in the form that has a place for an address; who reads it elsewhere cannot open its index. */
+/**
+ * What a text goes back to, in the form that has a place for an address; who reads it elsewhere cannot open its index.
+ * Some clients break off at a title that is null.
+ */
 const citationOf = ({ cited = "", title, url }: ChatEvent & { readonly type: "citation" }) => ({
   type: "web_search_result_location" as const,
   url,
-  title: title === "" ? null : title,
+  title: title === "" ? url : title,
   cited_text: cited,
   encrypted_index: unsigned
 })
@@ -308,6 +311,8 @@ class StreamWriting {
     }
     this.over = true
     if (this.images > 0) this.text += ": x-nexus-dropped: image\n\n"
+    // There is no going back to a text that is over.
+    if (this.cited.length > 0) this.text += ": x-nexus-dropped: citation\n\n"
     const stop = stopOf(this.stop, { called: this.calls > 0, refused: this.refused })
     this.write({
       type: "message_delta",
@@ -409,8 +414,8 @@ const encodeMessagesAnswer = (
   for (const block of blocks) {
     const { citations, kind, signature } = block
     const args = block.args.text
-    if (kind === "text")
-      content.push({ type: "text", text: args, citations: citations.length === 0 ? null : citations })
+    // As null they are no answer to some clients.
+    if (kind === "text") content.push({ type: "text", text: args, ...(citations.length === 0 ? {} : { citations }) })
     else if (kind === "thinking") content.push({ type: "thinking", thinking: args, signature })
     else {
       const input = inputOf(args, stop?.reason === "length")
@@ -421,7 +426,7 @@ const encodeMessagesAnswer = (
   const called = blocks.some(({ kind }) => kind === "call")
   const message = {
     ...messageHead(context),
-    content: content.length === 0 ? [{ type: "text", text: "", citations: null }] : content,
+    content: content.length === 0 ? [{ type: "text", text: "" }] : content,
     container: null,
     diagnostics: null,
     stop_details: null,

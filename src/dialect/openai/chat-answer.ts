@@ -39,20 +39,22 @@ const thoughtIn = (delta: Json): string =>
 
 const dataUrl = /^data:(image\/[^;,]+)(?:;[^,]*)?;base64,/i
 
+const listIn = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+
 // As OpenRouter tells of them, beside the text or among its parts.
 const imagesIn = ({ content, images }: Json): ReadonlyArray<ChatEvent> =>
-  [images, content]
-    .flatMap((list) => (Array.isArray(list) ? list : []))
-    .flatMap((part: unknown): ReadonlyArray<ChatEvent> => {
-      const image = Predicate.isObject(part) ? part["image_url"] : undefined
-      const url = said(Predicate.isObject(image) ? image["url"] : image)
-      const [head, mediaType] = dataUrl.exec(url) ?? []
-      if (head === undefined || mediaType === undefined) return url === "" ? [] : [{ type: "image", url }]
-      return [{ type: "image", mediaType: mediaType.toLowerCase(), data: url.slice(head.length) }]
-    })
+  [...listIn(images), ...listIn(content)].flatMap((part: unknown): ReadonlyArray<ChatEvent> => {
+    const image = Predicate.isObject(part) ? part["image_url"] : undefined
+    const url = said(Predicate.isObject(image) ? image["url"] : image)
+    const [head, mediaType] = dataUrl.exec(url) ?? []
+    if (head === undefined || mediaType === undefined) return url === "" ? [] : [{ type: "image", url }]
+    return [{ type: "image", mediaType: mediaType.toLowerCase(), data: url.slice(head.length) }]
+  })
 
-const citationsIn = (annotations: unknown): ReadonlyArray<ChatEvent & { readonly type: "citation" }> =>
-  (Array.isArray(annotations) ? annotations : []).flatMap((each: unknown) => {
+type Citation = ChatEvent & { readonly type: "citation" }
+
+const citationsIn = (annotations: unknown): ReadonlyArray<Citation> =>
+  listIn(annotations).flatMap((each: unknown) => {
     const cited = Predicate.isObject(each) ? each["url_citation"] : undefined
     if (!Predicate.isObject(cited) || said(cited["url"]) === "") return []
     const { end_index: end, start_index: start } = cited
@@ -134,7 +136,7 @@ class AnswerReading {
   private readonly calls: Array<OpenCall> = []
   private events: Array<ChatEvent> = []
   private stopped = false
-  private sources: Set<string> | undefined
+  private sources: Map<string, Citation | undefined> | undefined
 
   /** Everything that has been read since it was last taken. */
   take(): ReadonlyArray<ChatEvent> {
@@ -150,18 +152,18 @@ class AnswerReading {
     this.used(json)
   }
 
-  /** Takes what the answer goes back to where that stands beside it, as with Perplexity and xAI: each piece tells it again. */
+  /**
+   * Takes what the answer goes back to where that stands beside it, as with Perplexity and xAI: each piece tells it again,
+   * and it is all of the text that does, which has yet to come.
+   */
   sourced({ citations, search_results: results }: Json): void {
     if (!Array.isArray(citations) && !Array.isArray(results)) return
-    for (const each of [results, citations].flatMap((list): ReadonlyArray<unknown> =>
-      Array.isArray(list) ? list : []
-    )) {
+    for (const each of [...listIn(results), ...listIn(citations)]) {
       const { snippet, title, url } = Predicate.isObject(each) ? each : { snippet: "", title: "", url: each }
-      this.sources ??= new Set()
+      this.sources ??= new Map()
       if (said(url) === "" || this.sources.has(said(url))) continue
-      this.sources.add(said(url))
       const cited = said(snippet) === "" ? {} : { cited: said(snippet) }
-      this.events.push({ type: "citation", url: said(url), title: said(title), ...cited })
+      this.sources.set(said(url), { type: "citation", url: said(url), title: said(title), ...cited })
     }
   }
 
@@ -197,7 +199,7 @@ class AnswerReading {
     if (text !== "") this.events.push({ type: "text", text, ...logprobsIn(likely) })
     for (const each of imagesIn(delta)) this.events.push(each)
     for (const each of citationsIn(delta["annotations"])) {
-      ;(this.sources ??= new Set()).add(each.url)
+      ;(this.sources ??= new Map()).set(each.url, undefined)
       this.events.push(each)
     }
     const refusal = said(delta["refusal"])
@@ -231,6 +233,7 @@ class AnswerReading {
 
   ends(): void {
     if (this.calls.some(({ name }) => name === undefined)) return this.fails("The backend made a call without a name")
+    for (const each of this.sources?.values() ?? []) if (each !== undefined) this.events.push(each)
     if (this.stopped) this.events.push({ type: "done" })
     else this.fails("The backend ended the stream before it finished")
   }

@@ -90,7 +90,7 @@ class ResponseWriting {
       case "image":
         return this.show(event)
       case "citation":
-        return this.message().cite(event)
+        return this.cited().cite(event)
       case "reasoning":
         return this.thought().append(event.text)
       case "signature":
@@ -150,6 +150,12 @@ class ResponseWriting {
     this.items.push(item)
     this.spoken = item
     return item
+  }
+
+  // A text may be known to go back to something when it is over.
+  private cited(): MessageItem {
+    if (this.spoken instanceof MessageItem) return this.spoken
+    return this.items.findLast((item) => item instanceof MessageItem) ?? this.message()
   }
 
   private thought(): ReasoningItem {
