@@ -1,7 +1,7 @@
 /**
  * What a server is likely to hold of the prompts it was given, as far as its answers bear it out.
  */
-import { bytesOf, type PromptChain } from "./prompt-chain.ts"
+import { bytesOf, type MeasuredChain, type PromptChain } from "./prompt-chain.ts"
 
 // A block that has been computed there; those used last come first.
 interface Block {
@@ -75,7 +75,7 @@ export class PromptCache {
   }
 
   /** Notes that a prompt has been computed; `perByte` is tokens for each byte of its chain. */
-  holds(chain: Pick<PromptChain, "ends" | "hashes" | "head">, perByte: number): void {
+  holds(chain: MeasuredChain & Pick<PromptChain, "hashes">, perByte: number): void {
     const { hashes } = chain
     this.uses += 1
     // From its end, so that the end is forgotten first.

@@ -119,9 +119,12 @@ export const promptChain = (body: Uint8Array, session = 0): PromptChain => {
   return { hashes, ends, bytes: body.length, head, root }
 }
 
-/** How many bytes of a body servers have read that have so many blocks of its chain. */
-export const bytesOf = ({ ends, head = 0 }: Pick<PromptChain, "ends" | "head">, blocks: number): number =>
-  blocks === 0 ? 0 : head + (ends[blocks - 1] ?? 0)
+/** What of a chain tells how much of a body its blocks are; without the size of the body where another process told of it. */
+export type MeasuredChain = Pick<PromptChain, "ends" | "head"> & Partial<Pick<PromptChain, "bytes">>
+
+/** How many bytes of a body servers have read that have so many blocks of its chain: no more than it has, though tools behind are in both. */
+export const bytesOf = ({ bytes = Infinity, ends, head = 0 }: MeasuredChain, blocks: number): number =>
+  blocks === 0 ? 0 : Math.min(bytes, head + (ends[blocks - 1] ?? 0))
 
 /** Where the blocks of a chain end that has so many, in bytes from its start. */
 export const endsOf = (count: number): ReadonlyArray<number> => {

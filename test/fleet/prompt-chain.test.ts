@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
 import { bytesOf, Conversations, promptChain } from "../../src/fleet/prompt-chain.ts"
+import { Standing } from "../../src/fleet/standing.ts"
 
 const encoder = new TextEncoder()
 
@@ -71,6 +72,21 @@ describe("the chain of a prompt", () => {
     }
     const without = promptChain(encoder.encode(JSON.stringify({ messages })))
     expect(bytesOf(without, 4)).toBe(1024)
+  })
+
+  test("counts no more as read than there is, when the same is asked again with its tools behind", () => {
+    fc.assert(
+      fc.property(turns, fc.integer({ min: 1, max: 20 }), fc.boolean(), (messages, count, isBehind) => {
+        const tools = Array.from({ length: count }, (_, at) => ({ name: `tool_${at}`, description: "x".repeat(900) }))
+        const body = encoder.encode(JSON.stringify(isBehind ? { messages, tools } : { tools, messages }))
+        const chain = promptChain(body)
+        expect(bytesOf(chain, chain.hashes.length)).toBeLessThanOrEqual(body.length)
+        const standing = new Standing()
+        const work = { prompt: 1000, output: 10, chain }
+        standing.ends(standing.begins(work, 0), 100, { tokens: undefined, written: 0, whole: false })
+        expect(standing.cachedOf(work)).toBeLessThan(1000.001)
+      })
+    )
   })
 
   test("differs from the block on in which a byte differs", () => {
