@@ -38,6 +38,9 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await card.getByText("healthy", { exact: true }).waitFor()
     await at.upstream[Symbol.asyncDispose]()
     await card.getByText("unhealthy", { exact: true }).waitFor()
+    const isRed =
+      "getComputedStyle(document.querySelector('article .state')).color === getComputedStyle(document.querySelector('article')).borderTopColor"
+    expect(await tab.page.evaluate<boolean>(isRed)).toBe(true)
     expect(tab.faults).toEqual([])
   })
 
