@@ -23,8 +23,11 @@ const manyErrors = 0.1
 const lateMs = 300
 const lateTimes = 3
 
-const middleOf = (values: ReadonlyArray<number>): number | undefined =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
+// The middle one of all but this one, which is among them; they are in their order.
+const middleBeside = (value: number, sorted: ReadonlyArray<number>): number | undefined => {
+  const middle = Math.floor((sorted.length - 1) / 2)
+  return sorted[middle < sorted.indexOf(value) ? middle : middle + 1]
+}
 
 const firstOf = ({ figures }: Remarked): number | undefined => figures?.first_token_ms?.p50
 
@@ -39,12 +42,21 @@ export const remarksOf = (all: ReadonlyArray<Remarked>): ReadonlyMap<string, Rea
       else withIt.push(known)
     }
   }
+  // Those with the same models stand beside the same ones.
+  const beside = new Map<string, ReadonlyArray<number>>()
+  const timesBeside = (ids: ReadonlyArray<string>): ReadonlyArray<number> => {
+    const key = JSON.stringify(ids)
+    const known = beside.get(key)
+    if (known !== undefined) return known
+    const each = [...new Set(ids.flatMap((id) => byModel.get(id) ?? []))]
+    const times = each.flatMap((one) => firstOf(one) ?? []).toSorted((a, b) => a - b)
+    beside.set(key, times)
+    return times
+  }
   const lateness = (known: Remarked): string | undefined => {
     const first = firstOf(known) ?? 0
     if (first < lateMs) return undefined
-    const others = new Set(known.backend.models.flatMap(({ id }) => byModel.get(id) ?? []))
-    others.delete(known)
-    const usual = middleOf([...others].flatMap((other) => firstOf(other) ?? []))
+    const usual = middleBeside(first, timesBeside(known.backend.models.map(({ id }) => id)))
     if (usual === undefined || first < lateTimes * usual) return undefined
     return `slow: its first token takes ${span(first)}, that of others with its models ${span(usual)}`
   }

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test"
+import * as fc from "fast-check"
 import { remarksOf } from "../../src/ui/backend-remarks.ts"
 
 const known = (name: string, models: ReadonlyArray<string>, p50: number | undefined, error_rate = 0) => ({
@@ -32,5 +33,18 @@ test("nobody is said to be slow who is not asked, whose others are not, or who n
 test("a backend whose calls fail is said to fail, though it counts as healthy", () => {
   expect(remarksOf([known("a", ["m"], 10, 0.372), known("b", ["m"], 10, 0.05)])).toEqual(
     new Map([["a", ["37.2 % of its calls failed in the last minute"]]])
+  )
+})
+
+test("a backend is slow that takes three times as long as the middle one of the others, however many there are", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 100, max: 4000 }), { minLength: 2, maxLength: 12 }), (times) => {
+      const remarks = remarksOf(times.map((ms, at) => known(`s${at}`, ["m", "n"], ms)))
+      for (const [at, ms] of times.entries()) {
+        const others = times.toSpliced(at, 1).toSorted((a, b) => a - b)
+        const middle = others[Math.floor(others.length / 2)] ?? Infinity
+        expect(remarks.has(`s${at}`)).toBe(ms >= 300 && ms >= 3 * middle)
+      }
+    })
   )
 })
