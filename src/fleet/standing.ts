@@ -372,10 +372,12 @@ export class Standing {
     let sum = 0
     let idle = count
     for (const { firstAt, work } of running) {
-      if (work.chain === undefined || !turns.has(work.chain.root)) continue
-      idle -= 1
+      // Of those whose answers are not over by then it only matters how many they are.
+      if (idle <= 0 && overdue * writing >= to) break
       const left = firstAt === 0 ? from + writing : Math.max(overdue * writing, firstAt + writing - now)
-      sum += awaited(to - left, pauseMs) - awaited(from - left, pauseMs)
+      if (work.chain === undefined || (left >= to && idle <= 0) || !turns.has(work.chain.root)) continue
+      idle -= 1
+      if (left < to) sum += awaited(to - left, pauseMs) - awaited(from - left, pauseMs)
     }
     return idle <= 0 ? sum : sum + idle * (awaited(to, pauseMs) - awaited(from, pauseMs))
   }
