@@ -266,7 +266,8 @@ export class Standing {
     const { pinned } = running
     if (pinned !== undefined && this.pins !== undefined) this.leaves(this.pins, pinned, now, seen)
     const { chain, output, prompt } = running.work
-    if (chain !== undefined) this.turns.ends(chain, now)
+    // After one that failed the same turn comes again.
+    if (chain !== undefined && seen !== undefined) this.turns.ends(chain, now)
     if (seen === undefined) {
       // It has been read, whoever left since.
       const isRead = running.firstAt !== 0 && pinned === undefined

@@ -19,6 +19,16 @@ describe("the turns of conversations at a server", () => {
     )
   })
 
+  test("that failed and come again show no pause", () => {
+    const standing = new Standing()
+    const work = (nth: number) => ({ prompt: 10, output: 10, chain: chainOf(1, nth) })
+    const seen = { tokens: undefined, written: 0, whole: false }
+    standing.ends(standing.begins(work(1), 0), 100, seen)
+    standing.ends(standing.begins(work(2), 2100), 2200, undefined)
+    standing.ends(standing.begins(work(3), 2201), 2300, seen)
+    expect(standing.turns.pauseMs).toBe(2000)
+  })
+
   test("are forgotten with the requests that came since", () => {
     const turns = new RecentTurns()
     turns.begins(chainOf(1, 1), 500, 0)
