@@ -54,8 +54,9 @@ describe("two hundred requests at a time", () => {
       const client = await dial(gateway.port)
       await client.send(requestBytes("POST", path, body(i % 2 === 0, i)))
       if (i % 3 === 0) client.hangUp()
-      // One that is cut may be reset before it has read what came before.
-      else await client.answer().catch(() => undefined)
+      else if (i % 2 === 1) await client.answer()
+      // A stream that is cut may be reset before its client has read what came before; nothing else may go wrong.
+      else await client.answer().catch((error: unknown) => expect(String(error)).toContain("ended (reset)"))
       client.hangUp()
     })
     await gateway.quiet()

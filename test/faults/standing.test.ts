@@ -72,6 +72,7 @@ describe("a backend that says when to come back", () => {
         ...informed,
         backends: [backendFor("busy", busy, { priority: 1 }), backendFor("fine", fine, { priority: 2 })]
       })
+      const began = performance.now()
       for (let i = 0; i < 5; i += 1) expect((await post(gateway)).header("x-nexus-backend")).toBe("fine")
       expect(busy.calls()).toHaveLength(1)
       expect(gateway.backend("busy").circuits.map((each) => [each.state, each.failures])).toEqual(
@@ -79,7 +80,10 @@ describe("a backend that says when to come back", () => {
       )
       const { health } = await told(gateway, "busy")
       expect(health).toMatchObject({ status: "healthy" })
-      expect((health as { readonly cooling_ms?: number }).cooling_ms).toBeGreaterThan(5000) // reason: the schema of /health
+      const { cooling_ms: cooling = 0 } = health as { readonly cooling_ms?: number } // reason: the schema of /health
+      expect(cooling).toBeLessThanOrEqual(30_000)
+      // A millisecond for either clock.
+      expect(cooling).toBeGreaterThanOrEqual(30_000 - (performance.now() - began) - 2)
       expect(said(log, "backend asked to be left alone")).toMatchObject([
         { backend: "busy", model: "m", for_ms: 30_000 }
       ])
