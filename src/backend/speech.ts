@@ -33,8 +33,10 @@ export interface Beyond {
   readonly what: string
   /** How that is known. */
   readonly source: string
-  /** Texts of which each of them has one; one that has it by chance is translated, too, and as right so. */
+  /** Texts of which each of them has one. */
   readonly marks: ReadonlyArray<string>
+  /** Whether the body of one that has such a text, which may be there by chance, asks for any of it. */
+  readonly isIn: (body: Readonly<Record<PropertyKey, unknown>>) => boolean
 }
 
 /** How a dialect, or one operation, is spoken. */

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import { healthAndModels, openAiLike } from "./openai-like.ts"
@@ -54,9 +55,30 @@ const prober: Effect.Effect<Prober> = Effect.map(Ref.make(nothing), (memory) => 
   wasAway: Ref.set(memory, nothing)
 }))
 
+type Fields = Readonly<Record<PropertyKey, unknown>>
+
+// Tools that it does not tell its models of, and items of theirs.
+const toolsBeyond: ReadonlySet<unknown> = new Set([
+  "custom",
+  "namespace",
+  "tool_search",
+  "local_shell",
+  "shell",
+  "apply_patch"
+])
+const itemsBeyond: ReadonlySet<unknown> = new Set(["additional_tools", "custom_tool_call", "tool_search_call"])
+const callsBeyond = /^(?:local_shell|shell|apply_patch)_call$/
+
+const objectsIn = (list: unknown): ReadonlyArray<Fields> => (Array.isArray(list) ? list.filter(Predicate.isObject) : [])
+
+const isText = (value: unknown): boolean => typeof value === "string" && value !== ""
+
+const isBeyond = ({ encrypted_content: sealed, namespace, type }: Fields): boolean =>
+  itemsBeyond.has(type) || callsBeyond.test(String(type)) || isText(namespace) || isText(sealed)
+
 // What Codex sends with each request, and what it brings back.
 const notInResponses: Beyond = {
-  what: "tools of free text, in namespaces or brought along, searches for tools, and sealed reasoning",
+  what: "tools of free text, in namespaces or brought along, shells, patches, searches for tools, and sealed reasoning",
   source:
     "400 for grammars and encrypted_content on 0.32.0; vllm-project/vllm#49493; its sources tell the model of functions alone",
   marks: [
@@ -65,12 +87,18 @@ const notInResponses: Beyond = {
     '"additional_tools"',
     '"tool_search"',
     '"local_shell"',
+    '"shell"',
+    '"apply_patch"',
     '"custom_tool_call"',
     '"tool_search_call"',
     '"local_shell_call"',
+    '"shell_call"',
+    '"apply_patch_call"',
     '"encrypted_content":"',
     '"encrypted_content": "'
-  ]
+  ],
+  isIn: ({ input, tools }) =>
+    objectsIn(tools).some(({ type }) => toolsBeyond.has(type)) || objectsIn(input).some(isBeyond)
 }
 
 const speaks: Speaking = speaking(

@@ -34,3 +34,21 @@ export const exactJson = (text: string, plain: unknown): unknown => {
     return plain
   }
 }
+
+type Fields = Record<string, unknown>
+
+const isFields = (value: unknown): value is Fields => typeof value === "object" && value !== null
+
+const withExact = (plain: unknown, exact: unknown, name: string): unknown => {
+  if (!isFields(plain) || !isFields(exact) || JSON.isRawJSON(exact)) return plain
+  for (const [key, value] of Object.entries(plain)) {
+    plain[key] = key === name && isFields(value) ? exact[key] : withExact(value, exact[key], name)
+  }
+  return plain
+}
+
+/** The same, with numbers as they came in the members of this name alone: those beside them are to be counted with. */
+export const exactMembers = (text: string, plain: unknown, name: string): unknown => {
+  const exact = exactJson(text, plain)
+  return exact === plain ? plain : withExact(plain, exact, name)
+}

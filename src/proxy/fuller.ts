@@ -47,7 +47,8 @@ const marksOf = (marks: ReadonlyArray<string>): ReadonlyArray<Uint8Array> => {
 export const hasMark = (body: Uint8Array, marks: ReadonlyArray<string>): boolean =>
   marksOf(marks).some((mark) => indexOf.call(body, mark) >= 0)
 
-const parsed = (body: Uint8Array): Fields => {
+/** The fields of a body; none where it is no JSON object. */
+export const fieldsOfBody = (body: Uint8Array): Readonly<Record<string, unknown>> => {
   try {
     const json: unknown = JSON.parse(decoder.decode(body))
     return typeof json === "object" && json !== null ? { ...json } : {}
@@ -80,7 +81,7 @@ const ownOf = (candidate: Candidate, needs: RoutingNeeds): Pick<Fuller, "context
 const heardIn = (candidate: Candidate, { body, dialect }: FullerRequest): Fields | undefined => {
   const { fuller, speaks } = kindNamed(candidate.state.backend.type)
   if (fuller === undefined || dialect !== speaks.main) return undefined
-  return hasMark(body, fuller.marks) ? fuller.hears(parsed(body)) : undefined
+  return hasMark(body, fuller.marks) ? fuller.hears(fieldsOfBody(body)) : undefined
 }
 
 const isSetting = (value: unknown): value is Fields => typeof value === "object" && value !== null

@@ -23,7 +23,7 @@ import type { Plan } from "../router/plan.ts"
 import type { BackendState, Candidate } from "../registry/snapshot.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import { EmbedTranslator } from "./embed-translation.ts"
-import { fullerFor, type FullerRequest, hasMark, wantsFuller } from "./fuller.ts"
+import { fieldsOfBody, fullerFor, type FullerRequest, hasMark, wantsFuller } from "./fuller.ts"
 import type { RequestRecord, Translated } from "./record.ts"
 import { streamOf, translatedFlow, translatedHead } from "./translated-flow.ts"
 
@@ -46,14 +46,17 @@ export const isAskedNatively = ({ backend, served }: BackendState, { dialect, op
 // A body may be looked at for several candidates, and several times for each.
 const looked = new WeakMap<Beyond, WeakMap<Uint8Array, boolean>>()
 
+const jsonOf = (body: Uint8Array, built: BodyReading | undefined): Readonly<Record<PropertyKey, unknown>> =>
+  built !== undefined && Result.isSuccess(built) ? built.success.json : fieldsOfBody(body)
+
 /** Whether a backend is asked in its client's dialect, and this is none of the requests of which it does not do all there. */
-const doesNatively = (state: BackendState, route: DialectRoute, body: Uint8Array): boolean => {
+const doesNatively = (state: BackendState, route: DialectRoute, body: Uint8Array, built?: BodyReading): boolean => {
   if (!isAskedNatively(state, route)) return false
   const beyond = beyondBackend(state.backend, state.served, route.dialect.id, route.operation.name)
   if (beyond === undefined) return true
   const known = looked.get(beyond) ?? new WeakMap<Uint8Array, boolean>()
   looked.set(beyond, known)
-  const isBeyond = known.get(body) ?? hasMark(body, beyond.marks)
+  const isBeyond = known.get(body) ?? (hasMark(body, beyond.marks) && beyond.isIn(jsonOf(body, built)))
   known.set(body, isBeyond)
   return !isBeyond
 }
@@ -206,16 +209,25 @@ class NativeOnly {
 /** Who translates one request, or sees to it that nobody has to. */
 export type AnyTranslator = EmbedTranslator | NativeOnly | Translator
 
-const isAsIs = (candidate: Candidate, { needs, route }: RequestRecord, body: Uint8Array): boolean => {
-  if (!doesNatively(candidate.state, route, body)) return false
+const isAsIs = (
+  candidate: Candidate,
+  { needs, route }: RequestRecord,
+  body: Uint8Array,
+  built?: BodyReading
+): boolean => {
+  if (!doesNatively(candidate.state, route, body, built)) return false
   const { client, embeds } = route.operation
   const isTold = client === undefined && embeds?.client === undefined
   return isTold || needs === undefined || !wantsFuller(candidate, { dialect: route.dialect.id, body, needs })
 }
 
 /** Whether all of a plan are asked in the client's own words. */
-export const isAskedAsIs = (record: RequestRecord, body: Uint8Array, { targets }: Pick<Plan, "targets">): boolean =>
-  targets.every(({ candidates }) => candidates.every((candidate) => isAsIs(candidate, record, body)))
+export const isAskedAsIs = (
+  record: RequestRecord,
+  body: Uint8Array,
+  { targets }: Pick<Plan, "targets">,
+  built?: BodyReading
+): boolean => targets.every(({ candidates }) => candidates.every((candidate) => isAsIs(candidate, record, body, built)))
 
 /** What translates a request for those of a plan who do not speak its dialect; undefined where all of them do. */
 export const translatorFor = (
@@ -227,7 +239,7 @@ export const translatorFor = (
 ): Result.Result<AnyTranslator | undefined, BadRequest | NotImplemented> => {
   const { model, route } = record
   const { client, embeds, name } = route.operation
-  if (record.needs === undefined || isAskedAsIs(record, body, plan)) return Result.succeed(undefined)
+  if (record.needs === undefined || isAskedAsIs(record, body, plan, built)) return Result.succeed(undefined)
   const request: FullerRequest = { dialect: route.dialect.id, body, needs: record.needs }
   const isNative = (state: BackendState): boolean => isAskedNatively(state, route)
   // Those who speak it can still be asked.

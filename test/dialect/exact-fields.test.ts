@@ -2,10 +2,11 @@ import { expect, test } from "bun:test"
 import { Result } from "effect"
 import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
 import type { ClientCodec } from "../../src/dialect/chat.ts"
+import type { Operation } from "../../src/dialect/Dialect.ts"
 import { gemini } from "../../src/dialect/gemini/gemini.ts"
 import { ollama } from "../../src/dialect/ollama/ollama.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
-import { anyServer } from "../kit/codecs.ts"
+import { anyServer, answersFrom } from "../kit/codecs.ts"
 
 const clientOf = (dialect: { readonly operations: ReadonlyArray<{ readonly client?: ClientCodec }> }): ClientCodec => {
   const client = dialect.operations.find((each) => each.client !== undefined)?.client
@@ -55,4 +56,28 @@ test("the older bound on tokens counts where the newer one is null", () => {
 
 test("a bound of -1 on tokens is none, as LM Studio and llama.cpp have it", () => {
   expect(JSON.parse(asked(clientOf(openai), `{"model":"m",${said},"max_tokens":-1}`))).not.toHaveProperty("max_tokens")
+})
+
+test("tokens that are told of as 12.0 count beside the arguments of a call, whose numbers stay as they came", () => {
+  const id = '{"id":9007199254740993,"n":1.0}'
+  const call = `{"index":0.0,"id":"c","type":"function","function":{"name":"f","arguments":${id}}}`
+  const choice = `{"index":0,"finish_reason":"tool_calls","message":{"content":null,"tool_calls":[${call}]}}`
+  const part = `{"functionCall":{"name":"f","args":${id}}}`
+  const candidate = `{"index":0.0,"finishReason":"STOP","content":{"role":"model","parts":[${part}]}}`
+  const block = `{"type":"tool_use","id":"c","name":"f","input":${id}}`
+  const bodies = [
+    [openai, `{"choices":[${choice}],"usage":{"prompt_tokens":12.0,"completion_tokens":3.0}}`],
+    [gemini, `{"candidates":[${candidate}],"usageMetadata":{"promptTokenCount":12.0,"candidatesTokenCount":3.0}}`],
+    [
+      anthropic,
+      `{"type":"message","role":"assistant","content":[${block}],"stop_reason":"tool_use","usage":{"input_tokens":12.0,"output_tokens":3.0}}`
+    ]
+  ] as const
+  for (const [dialect, body] of bodies) {
+    const operations: ReadonlyArray<Operation> = dialect.operations
+    const server = operations.find((each) => each.server !== undefined)!.server!
+    const events = Result.getOrThrow(answersFrom(server).whole(new TextEncoder().encode(body)))
+    expect(events).toContainEqual({ type: "arguments", call: 0, text: id })
+    expect(events).toContainEqual({ type: "usage", usage: expect.objectContaining({ prompt: 12, completion: 3 }) })
+  }
 })

@@ -195,7 +195,7 @@ describe("the tools of a request", () => {
           format: { type: "grammar", syntax: "lark", definition: "x" }
         },
         { type: "web_search" },
-        { type: "local_shell" }
+        { type: "shell", environment: { type: "container_auto" } }
       ]
     })
     const names = namesIn(body) ?? []

@@ -4,7 +4,7 @@
 import { expect, test } from "bun:test"
 import type OpenAI from "openai"
 import { CallItem, MessageItem, ReasoningItem } from "../../src/dialect/responses/responses-items.ts"
-import { searchForm } from "../../src/dialect/responses/responses-tools.ts"
+import { knownForm, searchForm } from "../../src/dialect/responses/responses-tools.ts"
 import { echoOf, EventWriter, responseHead, responseUsage } from "../../src/dialect/responses/responses-events.ts"
 
 const place = { id: "x_1", output_index: 0 }
@@ -28,15 +28,28 @@ test("items of a response are those of the openai package, open and closed", () 
       | OpenAI.Responses.ResponseFunctionToolCall
       | OpenAI.Responses.ResponseCustomToolCall
       | OpenAI.Responses.ResponseToolSearchCall
-    > = [{ kind: "function", name: "f", namespace: "n" } as const, searchForm].map((form) =>
-      new CallItem(new EventWriter(), place, "call_1", form).json(status)
-    )
+      | OpenAI.Responses.ResponseOutputItem.LocalShellCall
+      | OpenAI.Responses.ResponseFunctionShellToolCall
+      | OpenAI.Responses.ResponseApplyPatchToolCall
+    > = [
+      { kind: "function", name: "f", namespace: "n" } as const,
+      searchForm,
+      ...(["local_shell", "shell", "apply_patch"] as const).map(knownForm)
+    ].map((form) => new CallItem(new EventWriter(), place, "call_1", form).json(status))
     const items: ReadonlyArray<OpenAI.Responses.ResponseOutputItem> = [
       message,
       reasoning,
       ...calls.map((call) => Object.assign(call, { id: place.id }))
     ]
-    expect(items.map(({ type }) => type)).toEqual(["message", "reasoning", "function_call", "tool_search_call"])
+    expect(items.map(({ type }) => type)).toEqual([
+      "message",
+      "reasoning",
+      "function_call",
+      "tool_search_call",
+      "local_shell_call",
+      "shell_call",
+      "apply_patch_call"
+    ])
   }
 })
 

@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test"
+import { Result } from "effect"
 import fc from "fast-check"
 import type { AnswerContext, ChatEvent } from "../../src/dialect/chat.ts"
 import { gemini } from "../../src/dialect/gemini/gemini.ts"
+import { eventsByChoice } from "../../src/dialect/several-answers.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import { transduce, through } from "../../src/dialect/Transducer.ts"
 import { answersFrom, answersTo } from "../kit/codecs.ts"
@@ -100,4 +102,30 @@ test("several answers of which one has not ended are not whole, to the watch nor
 test("what a server says beyond the answers that were asked for is not told", () => {
   const events = transduce(ofGoogle.stream, [asGoogles([[7, "more"]], [0, 7])])
   expect(heard(events)).toEqual({ texts: ["", "", ""], end: "done" })
+})
+
+test("what several answers of a chat go back to is told with each of them that has not told it, whole and streamed", () => {
+  const [first, second] = ["https://a.example", "https://b.example"] as const
+  const beside = { citations: [first, second], search_results: [{ title: "A", url: first, snippet: "rain" }] }
+  const cited = { type: "url_citation", url_citation: { url: second, title: "B", start_index: 0, end_index: 1 } }
+  const said = (at: number) => (at === 1 ? { content: "x", annotations: [cited] } : { content: "x" })
+  const chunks = [
+    { ...beside, choices: [0, 1, 2].map((index) => ({ index, delta: said(index) })) },
+    { ...beside, choices: [0, 1, 2].map((index) => ({ index, delta: {}, finish_reason: "stop" })) }
+  ]
+  const whole = {
+    ...beside,
+    choices: [0, 1, 2].map((index) => ({ index, message: said(index), finish_reason: "stop" }))
+  }
+  const streamed = transduce(ofOpenAi.stream, [encoder.encode(`${chunks.map(eventOf).join("")}data: [DONE]\n\n`)])
+  for (const events of [streamed, Result.getOrThrow(ofOpenAi.whole(encoder.encode(JSON.stringify(whole))))]) {
+    const told = [...eventsByChoice(events).values()].map((each) =>
+      each.flatMap((event) => (event.type === "citation" ? [[event.url, event.title, event.cited]] : []))
+    )
+    const all = [
+      [first, "A", "rain"],
+      [second, "", undefined]
+    ]
+    expect(told).toEqual([all, [[second, "B", undefined], all[0]!], all])
+  }
 })

@@ -120,6 +120,7 @@ describe("a backend that speaks Responses itself", () => {
     const requests = [
       { tools: [shell, patch] },
       { tools: [{ type: "namespace", name: "mail", description: "", tools: [shell] }] },
+      { tools: [{ type: "shell" }] },
       { input: [user, { type: "additional_tools", role: "developer", tools: [shell] }] },
       { input: [user, sealed, { role: "assistant", content: "hi" }, user] }
     ]
@@ -130,11 +131,14 @@ describe("a backend that speaks Responses itself", () => {
       const native = await ask(always.port, "POST", path, asking(request))
       expect(native.header("x-nexus-dialect")).toBeUndefined()
     }
+    // Words of it that stand elsewhere are none of it.
+    const words = { namespace: { type: "string", enum: ["custom", "shell"] }, patch: { type: "string" } }
+    const named = { ...shell, name: "local_shell", parameters: { type: "object", properties: words } }
     const plain = await ask(
       here.port,
       "POST",
       path,
-      asking({ tools: [shell], include: ["reasoning.encrypted_content"] })
+      asking({ tools: [shell, named], include: ["reasoning.encrypted_content"] })
     )
     expect(plain.json()).toEqual(good)
   })

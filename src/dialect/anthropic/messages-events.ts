@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import { readErrorText } from "../../domain/error-text.ts"
 import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
-import { exactJson } from "../exact-json.ts"
+import { exactMembers } from "../exact-json.ts"
 import { brokenEvent, isBrokenObject, parsedJson } from "../read-json.ts"
 import type { Transducer } from "../Transducer.ts"
 import { wordIn } from "../word-table.ts"
@@ -19,7 +19,7 @@ const failed = "The backend failed in the middle of its answer"
 
 const objectIn = (text: string, exact = true): Json | undefined => {
   const plain = parsedJson(text)
-  const json = exact ? exactJson(text, plain) : plain
+  const json = exact ? exactMembers(text, plain, "input") : plain
   return Predicate.isObject(json) ? json : undefined
 }
 

@@ -94,7 +94,7 @@ class Reading {
         if (text !== "") addText(this.items, { type: "text", text })
       }
     } else if (part["inlineData"] !== undefined || part["fileData"] !== undefined) {
-      // There is no other dialect in which a model has shown something.
+      // No server is told again what a model has shown.
       this.notes.drops(place)
     }
     return false

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import { readErrorText } from "../../domain/error-text.ts"
 import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
-import { exactJson } from "../exact-json.ts"
+import { exactMembers } from "../exact-json.ts"
 import { SeveralReading } from "../several-answers.ts"
 import type { Transducer } from "../Transducer.ts"
 import { blockOf, candidatesOf, errorIn, finishOf, geminiUsage } from "./gemini-read.ts"
@@ -191,7 +191,7 @@ class Reading extends SeveralReading<CandidateReading> {
 // Only the arguments of a call are written again as JSON.
 const exactly = (source: string): unknown => {
   const plain = parsedJson(source)
-  return plain !== undefined && source.includes('"functionCall"') ? exactJson(source, plain) : plain
+  return plain !== undefined && source.includes('"functionCall"') ? exactMembers(source, plain, "args") : plain
 }
 
 const streamDecoder = (candidates: number): Transducer<Uint8Array, ChatEvent> => ({

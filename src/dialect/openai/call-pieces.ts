@@ -3,7 +3,7 @@
  * index and no id, or one id.
  */
 import * as Predicate from "effect/Predicate"
-import { exactJson } from "../exact-json.ts"
+import { exactMembers } from "../exact-json.ts"
 import { isObjectText, parsedJson } from "../read-json.ts"
 
 type Fields = Readonly<Record<PropertyKey, unknown>>
@@ -13,7 +13,7 @@ const objectOfArguments = /"arguments"\s*:\s*\{/
 /** An answer, or a piece of one: arguments that are an object in place of its text have the numbers that it came with. */
 export const parsedAnswer = (text: string): unknown => {
   const json = parsedJson(text)
-  return text.includes('"arguments"') && objectOfArguments.test(text) ? exactJson(text, json) : json
+  return text.includes('"arguments"') && objectOfArguments.test(text) ? exactMembers(text, json, "arguments") : json
 }
 
 /** The arguments that a piece brings along; some write the object itself in place of its text. */

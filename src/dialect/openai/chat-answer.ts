@@ -132,11 +132,42 @@ const signatureIn = ({ extra_content: extra }: Json): string => {
 const choicesIn = ({ choices }: Json): ReadonlyArray<Json> =>
   Array.isArray(choices) ? choices.filter(Predicate.isObject) : []
 
+const noAddress: ReadonlySet<string> = new Set()
+
+/**
+ * What answers go back to where that stands beside them, as with Perplexity and xAI: each piece tells it again, and it is
+ * all of a text that does, which has yet to come.
+ */
+class Sources {
+  private readonly all = new Map<string, Citation>()
+
+  /** Takes what a chunk tells of. */
+  reads({ citations, search_results: results }: Json): void {
+    if (!Array.isArray(citations) && !Array.isArray(results)) return
+    for (const each of [...listIn(results), ...listIn(citations)]) {
+      const { snippet, title, url } = Predicate.isObject(each) ? each : { snippet: "", title: "", url: each }
+      if (said(url) === "" || this.all.has(said(url))) continue
+      const cited = said(snippet) === "" ? {} : { cited: said(snippet) }
+      this.all.set(said(url), { type: "citation", url: said(url), title: said(title), ...cited })
+    }
+  }
+
+  /** All but those of these addresses. */
+  without(told: ReadonlySet<string>): ReadonlyArray<Citation> {
+    return [...this.all.values()].filter(({ url }) => !told.has(url))
+  }
+}
+
 class AnswerReading {
   private readonly calls: Array<OpenCall> = []
+  private readonly sources: Sources
   private events: Array<ChatEvent> = []
   private stopped = false
-  private sources: Map<string, Citation | undefined> | undefined
+  private cited: Set<string> | undefined
+
+  constructor(sources = new Sources()) {
+    this.sources = sources
+  }
 
   /** Everything that has been read since it was last taken. */
   take(): ReadonlyArray<ChatEvent> {
@@ -152,19 +183,9 @@ class AnswerReading {
     this.used(json)
   }
 
-  /**
-   * Takes what the answer goes back to where that stands beside it, as with Perplexity and xAI: each piece tells it again,
-   * and it is all of the text that does, which has yet to come.
-   */
-  sourced({ citations, search_results: results }: Json): void {
-    if (!Array.isArray(citations) && !Array.isArray(results)) return
-    for (const each of [...listIn(results), ...listIn(citations)]) {
-      const { snippet, title, url } = Predicate.isObject(each) ? each : { snippet: "", title: "", url: each }
-      this.sources ??= new Map()
-      if (said(url) === "" || this.sources.has(said(url))) continue
-      const cited = said(snippet) === "" ? {} : { cited: said(snippet) }
-      this.sources.set(said(url), { type: "citation", url: said(url), title: said(title), ...cited })
-    }
+  /** Takes what the answer goes back to where that stands beside it. */
+  sourced(json: Json): void {
+    this.sources.reads(json)
   }
 
   /** Takes what a chunk says of this answer. */
@@ -199,7 +220,7 @@ class AnswerReading {
     if (text !== "") this.events.push({ type: "text", text, ...logprobsIn(likely) })
     for (const each of imagesIn(delta)) this.events.push(each)
     for (const each of citationsIn(delta["annotations"])) {
-      ;(this.sources ??= new Map()).set(each.url, undefined)
+      ;(this.cited ??= new Set()).add(each.url)
       this.events.push(each)
     }
     const refusal = said(delta["refusal"])
@@ -233,7 +254,7 @@ class AnswerReading {
 
   ends(): void {
     if (this.calls.some(({ name }) => name === undefined)) return this.fails("The backend made a call without a name")
-    for (const each of this.sources?.values() ?? []) if (each !== undefined) this.events.push(each)
+    for (const each of this.sources.without(this.cited ?? noAddress)) this.events.push(each)
     if (this.stopped) this.events.push({ type: "done" })
     else this.fails("The backend ended the stream before it finished")
   }
@@ -292,18 +313,24 @@ class AnswerReading {
 
 /** Answers that come in one, as so many are asked for. */
 class ChoicesReading extends SeveralReading<AnswerReading> {
+  private readonly sources: Sources
+
   constructor(most: number) {
-    super(most, () => new AnswerReading())
+    const sources = new Sources()
+    super(most, () => new AnswerReading(sources))
+    this.sources = sources
   }
 
   reads(json: Json): void {
     for (const choice of choicesIn(json)) this.of(countIn(choice["index"]), (reading) => reading.chooses(choice))
+    this.sources.reads(json)
     this.used(json)
   }
 
   /** Takes answers that came whole. */
   tellsAll(json: Json): void {
     for (const choice of choicesIn(json)) this.of(countIn(choice["index"]), (reading) => reading.chosen(choice))
+    this.sources.reads(json)
     this.used(json)
   }
 

@@ -39,7 +39,14 @@ const idForm: CallIdForm = { fits: /^[A-Za-z0-9_.:-]{1,64}$/, prefix: "call_" }
 
 const incomplete: Readonly<Record<string, string>> = { length: "max_output_tokens", filter: "content_filter" }
 
-const prefixes = { custom: "ctc", function: "fc", tool_search: "tsc" } as const
+const prefixes = {
+  custom: "ctc",
+  function: "fc",
+  tool_search: "tsc",
+  apply_patch: "apc",
+  local_shell: "lsh",
+  shell: "sh"
+} as const
 
 /** What is known of when an answer began: by the clock on the wall, and by one that runs evenly. */
 interface Began {

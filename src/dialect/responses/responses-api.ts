@@ -22,7 +22,7 @@ const prompt = {
   instructions: maybe(Schema.String, "What goes before all items"),
   tools: maybe(
     Schema.Array(Schema.Unknown),
-    "function, custom and namespace ask for a model that calls tools; those that OpenAI runs are left out"
+    "function, custom, namespace and those that the client runs (shell, local_shell, apply_patch) ask for a model that calls tools; those that OpenAI runs are left out"
   )
 }
 

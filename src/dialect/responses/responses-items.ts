@@ -5,6 +5,7 @@ import type { ChatEvent } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { GrowingText } from "../growing-text.ts"
 import { parsedJson } from "../read-json.ts"
+import { type ItemStatus, saidByArgs } from "./client-tools.ts"
 import { sealed } from "./reasoning-seal.ts"
 import type { EventWriter } from "./responses-events.ts"
 import { textOfArgs, type ToolForm } from "./responses-tools.ts"
@@ -14,9 +15,6 @@ export interface ItemPlace {
   readonly id: string
   readonly output_index: number
 }
-
-/** How it stands with an item. */
-export type ItemStatus = "completed" | "in_progress" | "incomplete"
 
 /** What a text goes back to, and where it does. */
 interface UrlCitation {
@@ -275,6 +273,9 @@ export class CallItem extends ResponseItem {
       const told = isOpen ? {} : (exactJson(args, parsedJson(args)) ?? args)
       const execution = "client" as const
       return { type: "tool_search_call" as const, id: place.id, status, call_id: callId, execution, arguments: told }
+    }
+    if (form.kind !== "custom" && form.kind !== "function") {
+      return { id: place.id, call_id: callId, ...saidByArgs(form.kind, isOpen ? "{}" : args, status) }
     }
     const head = { id: place.id, status, call_id: callId, name: form.name }
     const space = form.namespace === undefined ? {} : { namespace: form.namespace }

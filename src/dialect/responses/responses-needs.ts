@@ -7,6 +7,7 @@ import { BadRequest } from "../../domain/errors.ts"
 import { type ChatSight, PromptSight } from "../chat-needs.ts"
 import { jsonKind, modelFault, streamFault } from "../json-body.ts"
 import type { JsonObject } from "../request-notes.ts"
+import { clientToolOf } from "./client-tools.ts"
 import { isClientSearch, toldTools } from "./responses-tools.ts"
 import { estimatePrompt, noWeight, type TokenEstimate, type TokenWeight, weighJson } from "../token-estimate.ts"
 
@@ -15,7 +16,7 @@ const walk = (content: unknown, sight: PromptSight): void => {
   for (const part of content) {
     if (!Predicate.isObject(part)) continue
     if (part["type"] === "input_image") sight.image()
-    else for (const text of [part["text"], part["refusal"]]) sight.text(text)
+    else for (const text of [part["text"], part["refusal"], part["stdout"], part["stderr"]]) sight.text(text)
   }
 }
 
@@ -27,6 +28,8 @@ const conversation = ({ input, instructions }: JsonObject, weight?: TokenWeight)
     if (!Predicate.isObject(item)) continue
     for (const content of [item["content"], item["summary"], item["output"]]) walk(content, sight)
     for (const text of [item["arguments"], item["input"], item["name"]]) sight.text(text)
+    for (const said of [item["action"], item["operation"]])
+      if (Predicate.isObject(said)) sight.text(JSON.stringify(said))
   }
   return sight
 }
@@ -76,7 +79,7 @@ const inputFault = (json: JsonObject): BadRequest | undefined => {
 const called: ReadonlySet<unknown> = new Set(["function", "custom", "namespace"])
 
 const isCalled = (tool: unknown): boolean =>
-  Predicate.isObject(tool) && (called.has(tool["type"]) || isClientSearch(tool))
+  Predicate.isObject(tool) && (called.has(tool["type"]) || isClientSearch(tool) || clientToolOf(tool) !== undefined)
 
 const hasTools = (json: JsonObject): boolean => toldTools(json).some(([tool]) => isCalled(tool))
 

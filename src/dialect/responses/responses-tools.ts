@@ -7,10 +7,11 @@ import * as Predicate from "effect/Predicate"
 import type { Chat, ChatTool, ChatToolChoice } from "../chat.ts"
 import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { wordIn } from "../word-table.ts"
+import { type ClientToolKind, clientToolOf, clientTools } from "./client-tools.ts"
 
 /** A tool as its client knows it. */
 export interface ToolForm {
-  readonly kind: "custom" | "function" | "tool_search"
+  readonly kind: ClientToolKind | "custom" | "function" | "tool_search"
   readonly name: string
   readonly namespace?: string
 }
@@ -25,6 +26,9 @@ const shortened = (name: string, key: string): string =>
 
 /** A search for more tools that the client runs; it has no name of its own. */
 export const searchForm: ToolForm = { kind: "tool_search", name: "tool_search" }
+
+/** A tool that its type says all of. */
+export const knownForm = (kind: ClientToolKind): ToolForm => ({ kind, name: kind })
 
 /** Whether a tool is such a search, or an item is of one: OpenAI runs all others itself. */
 export const isClientSearch = ({ execution, type }: JsonObject): boolean =>
@@ -149,6 +153,7 @@ class ToolReading {
       }
       default:
         if (isClientSearch(tool)) return this.takeSearch(tool)
+        if (space === undefined && clientToolOf(tool) !== undefined) return this.takeKnown(tool)
         textOf(tool["type"], `${place}.type`)
         return this.notes.drops(place)
     }
@@ -158,6 +163,19 @@ class ToolReading {
     this.notes.only(tool, ["type", "execution", "description", "parameters"], "tools")
     const schema = tool["parameters"] ?? { type: "object", properties: {} }
     this.add(searchForm, { description: joined([sentence(tool["description"])], ""), schema, strict: undefined })
+  }
+
+  // What OpenAI's models know of it the others are told.
+  private takeKnown(tool: JsonObject): void {
+    const kind = clientToolOf(tool)
+    if (kind === undefined) return
+    this.notes.only(tool, ["type", "environment", "name", "description"], "tools")
+    const { about, schema } = clientTools[kind]
+    this.add(knownForm(kind), {
+      description: joined([about, sentence(tool["description"])], "\n\n"),
+      schema,
+      strict: undefined
+    })
   }
 
   private takeFunction(
@@ -209,7 +227,7 @@ class ToolReading {
 
 const isChosen = (form: ToolForm, choice: JsonObject): boolean =>
   form.kind === choice["type"] &&
-  (form.name === choice["name"] || form === searchForm) &&
+  (form.name === choice["name"] || (form.kind !== "function" && form.kind !== "custom")) &&
   (choice["namespace"] === undefined || choice["namespace"] === form.namespace)
 
 const named = (choice: JsonObject, tools: ReadonlyArray<ReadTool>): ReadTool | undefined =>

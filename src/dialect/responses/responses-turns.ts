@@ -7,7 +7,16 @@ import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
 import { type JsonObject, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
 import { Turns } from "../turns.ts"
 import { unsealed } from "./reasoning-seal.ts"
-import { argsOfText, foundNames, isClientSearch, searchForm, type ToolForm, type ToolNames } from "./responses-tools.ts"
+import { clientToolIn, clientTools } from "./client-tools.ts"
+import {
+  argsOfText,
+  foundNames,
+  isClientSearch,
+  knownForm,
+  searchForm,
+  type ToolForm,
+  type ToolNames
+} from "./responses-tools.ts"
 
 const dataUrl = /^data:([^;,]*)(?:;[^;,]+)*;base64,/i
 
@@ -110,6 +119,7 @@ class ItemReading {
   readonly head: Array<string> = []
   private readonly names: ToolNames
   private readonly notes: Notes
+  private readonly callOfItem = new Map<string, unknown>()
   private begun = false
   private callSignature: string | undefined
 
@@ -156,21 +166,45 @@ class ItemReading {
         if (!isClientSearch(item)) return this.notes.drops(place)
         this.notes.only(item, ["type", "id", "status", "call_id", "execution", "tools"], type)
         return this.turns.user([])
+      case "local_shell_call_output":
+      case "shell_call_output":
+      case "apply_patch_call_output":
+        this.notes.only(item, ["type", "id", "status", "call_id", "output", "max_output_length"], type)
+        return this.turns.user([])
       case "item_reference":
         return refuseAt(place, "refers to an item that Nexus has not kept; send the item itself (with store: false)")
       default:
-        if (!done.has(type)) return unknownType(type, place)
-        return this.notes.drops(place)
+        return this.other(item, place, type)
     }
+  }
+
+  private other(item: JsonObject, place: string, type: unknown): void {
+    const kind = clientToolIn(type, "_call")
+    if (kind === undefined) return done.has(type) ? this.notes.drops(place) : unknownType(type, place)
+    this.notes.only(item, ["type", "id", "status", "call_id", "action", "operation", "environment"], kind)
+    return this.call(item, place, knownForm(kind), JSON.stringify(clientTools[kind].args(item)))
+  }
+
+  /** Keeps which call an item is: some clients tell by the item alone what came of it. */
+  keep({ call_id: call, id, type }: JsonObject): void {
+    if (clientToolIn(type, "_call") !== undefined && typeof id === "string") this.callOfItem.set(id, call)
   }
 
   /** Takes what came of a call, wherever it stands. */
   output(item: JsonObject, place: string): void {
     const { output, type } = item
+    if (clientToolIn(type, "_call_output") !== undefined) return this.ran(item, place)
     if (type === "tool_search_output" && isClientSearch(item)) return this.found(item, place)
     if (!outputs.has(type)) return
     const said = output === undefined || output === null ? [] : partsOf(output, `${place}.output`, this.notes)
     this.turns.result(textOf(item["call_id"], `${place}.call_id`), said, place)
+  }
+
+  private ran({ call_id: call, id, output, status }: JsonObject, place: string): void {
+    const own = call ?? (typeof id === "string" ? (this.callOfItem.get(id) ?? id) : id)
+    const text = output === undefined || output === null ? shownWord(status ?? "completed") : asText(output)
+    const failed = status === "failed"
+    this.turns.result(textOf(own, `${place}.call_id`), [{ type: "text", text }], place, { failed })
   }
 
   // The tools themselves are told of with all others.
@@ -251,6 +285,7 @@ export const readItems = (
   const items = written.map((item: unknown, at) =>
     Predicate.isObject(item) ? item : refuseAt(`input[${at}]`, "must be an object")
   )
+  for (const item of items) reading.keep(item)
   for (const [at, item] of items.entries()) reading.output(item, `input[${at}]`)
   for (const [at, item] of items.entries()) reading.take(item, `input[${at}]`)
   const system = [said, ...reading.head].filter((text) => text.trim() !== "").join("\n\n")
