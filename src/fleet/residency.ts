@@ -80,11 +80,12 @@ export class Residency {
     return isCold
   }
 
-  /** A model that had to be loaded has begun to answer, so much later than one that was in memory would have. */
-  hasLoaded(model: string, ms: number, now: number): void {
+  /** A model that had to be loaded has begun to answer, so much later than one that was in memory would have; undefined where that is not known. */
+  hasLoaded(model: string, ms: number | undefined, now: number): void {
     const known = this.loads.get(model)
     const pushed = this.pushed.get(model)
     this.pushed.delete(model)
+    if (ms === undefined) return
     // It had been in memory all the time, together with those there.
     if (known !== undefined && ms < known / 4) {
       this.together = Math.max(this.together + 1, this.loaded.size)

@@ -53,8 +53,9 @@ export interface Running {
   firstAt: number
   /** The most answers that were under way at once since it came, until its own began. */
   most: number
-  /** Whether its model has to be loaded first. */
+  /** Whether its model has to be loaded first, and whether it waits for that, whoever came first. */
   isLoading: boolean
+  afterLoad: boolean
   /** Which reading of a prompt it was, of those that show how fast it reads; 0 where it shows nothing of that. */
   reading: number
   /** Whether what was to be read before it could not be told well. */

@@ -170,6 +170,7 @@ export class Standing {
       firstAt: 0,
       most,
       isLoading: false,
+      afterLoad: false,
       reading: 0,
       blind: this.speeds.readMs === undefined,
       readMs: 0
@@ -187,6 +188,12 @@ export class Standing {
     return this.pins.begins(chain, chain === undefined ? 0 : this.perByte(work, chain), pinning, now)
   }
 
+  /** Notes whether its model has to be loaded first; whoever comes while another one waits for that waits for it as well. */
+  loads(running: Running, isLoading: boolean): void {
+    running.afterLoad = isLoading || this.running.some((each) => each.isLoading && each.firstAt === 0)
+    running.isLoading = isLoading
+  }
+
   private unpinned(): undefined {
     // Nobody says any more what is in which slot.
     this.pins?.stops()
@@ -194,7 +201,7 @@ export class Standing {
   }
 
   /** The answer has begun; gives by how much later than was to be expected of a model that is in memory. */
-  answers(running: Running, now: number, cold: boolean, others = 0): number {
+  answers(running: Running, now: number, others = 0): number {
     const place = this.running.indexOf(running)
     if (place >= 0 && running.firstAt === 0) this.unread -= running.own
     running.readMs = now - Math.max(running.at, this.answeredAt)
@@ -212,7 +219,8 @@ export class Standing {
     const took = now - running.at
     const expected = this.expectedFirst(running)
     const beyond = Math.max(0, took - (expected ?? 0))
-    if (cold) return beyond
+    // How long a load takes says nothing of how fast it reads.
+    if (running.afterLoad) return beyond
     // It began when another had ended: until then there was no slot for it, and those whose answers were under way had all.
     const isLate =
       expected !== undefined &&
@@ -285,14 +293,14 @@ export class Standing {
     const count = tokens !== undefined && tokens.completion > 0 ? tokens.completion : written
     if (count > 0) this.answerTokens = smooth(this.answerTokens, count)
     const took = now - running.at
-    if (whole) {
+    if (whole && !running.afterLoad) {
       // Those that came before it have been begun.
       this.slots.begins(place + 1, others)
       const cached = this.tellsCached && tokens !== undefined ? tokens.cached : running.cached
       const read = running.ahead + this.promptTokens(running.work) - cached
       if (output === 0) this.speeds.reads(read, took)
       else this.speeds.answersWhole(read, Math.max(1, count), took)
-    } else if (count > 4) {
+    } else if (!whole && count > 4) {
       if (this.tellsCached && tokens !== undefined && tokens.prompt > 0) {
         const { at, firstAt, reading } = running
         this.speeds.corrects(reading, readBy(running, tokens.prompt - tokens.cached), firstAt - at)
@@ -303,6 +311,17 @@ export class Standing {
     const perByte = this.perByte(running.work, chain)
     if (this.tellsCached && tokens !== undefined) this.cache.corrects(chain, perByte, running.cached, tokens.cached)
     this.cache.holds(chain, perByte)
+  }
+
+  /** By how much later a whole answer came than was to be expected of a model that is in memory; undefined where that is not known. */
+  wholeBeyond(running: Running, { tokens }: Seen, now: number): number | undefined {
+    const took = now - running.at
+    const first = this.expectedFirst(running)
+    if (running.work.output === 0) return first === undefined ? undefined : Math.max(0, took - first)
+    const writeMs = this.speeds.writeMs(this.running.length)
+    const count = tokens !== undefined && tokens.completion > 0 ? tokens.completion : this.answerTokens
+    if (writeMs === undefined || count === undefined) return undefined
+    return Math.max(0, took - (first ?? 0) - count * writeMs)
   }
 
   private leaves(pins: SlotPins, pinned: Pinned, now: number, seen: Seen | undefined): void {

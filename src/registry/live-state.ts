@@ -298,7 +298,7 @@ export class Ticket {
     this.standing = standing
     this.running = standing.begins(work, now, live.siblings.inFlight, pinning && { ...pinning, alone })
     this.cold = onDemand && live.residency.asks(model, now)
-    this.running.isLoading = this.cold
+    if (onDemand) standing.loads(this.running, this.cold)
     const circuit = live.circuits.get(model)
     if (circuit !== undefined) live.circuits.set(model, beginTrial(circuit, now))
   }
@@ -313,7 +313,7 @@ export class Ticket {
     measure(this.live, now - this.started, now)
     this.live.aliveAt = now
     if (whole) return
-    const beyond = this.standing.answers(this.running, now, this.cold, this.live.siblings.answering)
+    const beyond = this.standing.answers(this.running, now, this.live.siblings.answering)
     if (this.cold) this.live.residency.hasLoaded(this.model, beyond, now)
     if (this.live.computes !== nobody) this.hasComputed()
     this.freed()
@@ -382,6 +382,8 @@ export class Ticket {
     if (live.marked && !this.wasRefused && live.rests.get(model)?.full === true) this.wakes()
     live.turns?.()
     this.freed()
+    if (this.cold && evidence === "good" && this.seen?.whole === true)
+      live.residency.hasLoaded(model, this.standing.wholeBeyond(this.running, this.seen, now), now)
     this.standing.ends(this.running, now, this.seen, live.siblings.inFlight)
     const circuit = live.circuits.get(model)
     if (evidence === "good") {

@@ -42,7 +42,7 @@ class Server {
     const cached = 100 * (missing < 0 ? chain.hashes.length : missing)
     for (const hash of chain.hashes) this.held.add(hash)
     const tokens = { prompt: chain.bytes, cached, completion: 10 }
-    if (!whole) this.standing.answers(running, (this.now += 10), false)
+    if (!whole) this.standing.answers(running, (this.now += 10))
     this.standing.ends(running, (this.now += 10), { tokens, written: 0, whole })
     return running.cached > cached
   }

@@ -99,7 +99,7 @@ describe("a prompt that begins as another one does", () => {
     expect(standing.cachedOf(workOf(11))).toBe(0)
     const running = standing.begins(workOf(10), 0)
     expect(standing.cachedOf(workOf(11))).toBe(750)
-    standing.answers(running, 100, false)
+    standing.answers(running, 100)
     expect(standing.cachedOf(workOf(11))).toBe(750)
     standing.ends(running, 200, undefined)
     expect(standing.cachedOf(workOf(11))).toBe(750)
@@ -117,7 +117,7 @@ describe("a prompt that begins as another one does", () => {
     standing.sharesCache = false
     const running = standing.begins(workOf(10), 0)
     expect(standing.cachedOf(workOf(11))).toBe(0)
-    standing.answers(running, 100, false)
+    standing.answers(running, 100)
     expect(standing.cachedOf(workOf(11))).toBe(0)
     standing.ends(running, 200, undefined)
     expect(standing.cachedOf(workOf(11))).toBe(750)
@@ -132,7 +132,7 @@ test("a server that tells what it found cached is not taken for faster than it i
       for (const cached of found) {
         const running = standing.begins({ prompt: 1000, output: 10, chain: undefined }, now)
         now += (1000 - cached) * 0.5
-        standing.answers(running, now, false)
+        standing.answers(running, now)
         now += 100
         standing.ends(running, now, { tokens: { prompt: 1000, cached, completion: 10 }, written: 10, whole: false })
       }
@@ -154,8 +154,8 @@ test("a server of which nothing is known is taken for no faster than it is by wh
       let end = 8000 * 0.5
       const first = standing.begins({ prompt: 8000, output: 10, chain: undefined }, 0)
       const begun = all.map(([prompt], at) => standing.begins({ prompt, output: 10, chain: undefined }, times[at] ?? 0))
-      standing.answers(first, end, false)
-      for (const [at, running] of begun.entries()) standing.answers(running, (end += (all[at]?.[0] ?? 0) * 0.5), false)
+      standing.answers(first, end)
+      for (const [at, running] of begun.entries()) standing.answers(running, (end += (all[at]?.[0] ?? 0) * 0.5))
       expect(standing.speeds.readMs).toBeCloseTo(0.5, 6)
     })
   )
@@ -184,10 +184,10 @@ describe("a prompt that is read keeps waiting", () => {
   test("nobody whose answer is written for longer than that", () => {
     const standing = new Standing()
     const known = turn(standing, 1, 0)
-    standing.answers(known, 1000, false)
+    standing.answers(known, 1000)
     standing.ends(known, 5000, seen)
     const waitsWhenIdle = standing.keepsWaiting(1, 0, 3000, pauseMs, 6000)
-    standing.answers(turn(standing, 1, 6000), 7000, false)
+    standing.answers(turn(standing, 1, 6000), 7000)
     expect(standing.keepsWaiting(1, 0, 3000, pauseMs, 7000)).toBe(0)
     // Half of it is written by then.
     const later = standing.keepsWaiting(1, 0, 3000, pauseMs, 9000)

@@ -24,7 +24,7 @@ const served = (slots: number, answers: number, varied: (index: number) => numbe
       const { index, running } = next
       working += 1
       later(now + 20, (at) => {
-        standing.answers(running, at, false)
+        standing.answers(running, at)
         later(at + 400 * varied(index), (end) => {
           working -= 1
           ended.push(running)
@@ -210,7 +210,7 @@ describe("the slots of a server", () => {
   test("are looked for while answers in one piece are under way, which show nothing before their end", () => {
     const standing = new Standing()
     const streamed = standing.begins({ prompt: 10, output: 20, chain: undefined }, 0)
-    standing.answers(streamed, 5, false)
+    standing.answers(streamed, 5)
     standing.ends(streamed, 25, { tokens: undefined, written: 20, whole: false })
     const whole = Array.from({ length: 4 }, () =>
       standing.begins({ prompt: 10, output: 2000, chain: undefined, whole: true }, 100)
@@ -246,7 +246,7 @@ describe("the slots of a server", () => {
   test("are not looked for while the beginning of a stream is waited for in vain", () => {
     const standing = new Standing()
     const streamed = standing.begins({ prompt: 10, output: 20, chain: undefined }, 0)
-    standing.answers(streamed, 5, false)
+    standing.answers(streamed, 5)
     standing.begins({ prompt: 10, output: 2000, chain: undefined, whole: false }, 100)
     const before = standing.slots.places(false)
     standing.widens(1000, false)
@@ -292,8 +292,8 @@ describe("a server that refuses what it has no slot for", () => {
     standing.refuses(two, 101, 0)
     standing.ends(two, 101, undefined)
     expect(standing.slots.seen).toBe(1)
-    standing.answers(one, 110, false)
-    standing.answers(standing.begins(work, 200), 210, false)
+    standing.answers(one, 110)
+    standing.answers(standing.begins(work, 200), 210)
     expect(standing.slots.seen).toBeUndefined()
     expect(standing.slots.places(false)).toBe(3)
   })

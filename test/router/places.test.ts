@@ -57,12 +57,12 @@ describe("the places of a server", () => {
     const standing = standingOf(candidate.state.live, "a")
     const greedy = { key: "greedy", shares: true }
     expect(admitted(candidate, [greedy, greedy, greedy, greedy, greedy]).length).toBe(4)
-    for (const [at, running] of standing.running.entries()) standing.answers(running, at + 1, false)
+    for (const [at, running] of standing.running.entries()) standing.answers(running, at + 1)
     expect(slotExclusion(candidate, greedy)).toMatchObject({ _tag: "Full" })
     for (const key of ["ann", "bob", "cy"]) {
       expect(admitted(candidate, [{ key, shares: true }]).length).toBe(1)
       const last = standing.running.at(-1)
-      if (last !== undefined) standing.answers(last, 10, false)
+      if (last !== undefined) standing.answers(last, 10)
     }
     // Where no other key asks it has what it can have.
     expect(placesAt(candidate, standing, { key: "greedy", shares: false })).toBeGreaterThan(7)
