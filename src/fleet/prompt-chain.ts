@@ -34,6 +34,7 @@ const grid: ReadonlyArray<readonly [to: number, block: number]> = [
 const openings = ['"messages"', '"contents"', '"input"', '"prompt"'].map((text) => Buffer.from(text))
 
 const tools = Buffer.from('"tools"')
+const nameField = Buffer.from('"name"')
 const user = Buffer.from('"user"')
 
 const cacheKey = Buffer.from('"prompt_cache_key"')
@@ -64,7 +65,7 @@ const endOfObject = (body: Uint8Array, from: number): number => {
 // Between the role of a message and its end there is more than that where its words follow, in bytes.
 const leastWords = 12
 
-const { indexOf } = Buffer.prototype
+const { indexOf, lastIndexOf } = Buffer.prototype
 
 const find = (body: Uint8Array, text: Uint8Array, from = 0): number => indexOf.call(body, text, from)
 
@@ -78,6 +79,17 @@ const openingIn = (body: Uint8Array): number => {
 
 const hashOf = (body: Uint8Array, at: number, to: number, seed: number): number =>
   crc32(body.subarray(at, Math.min(at + headBytes, to)), seed)
+
+// Tools by their names, in whichever order they stand: what is added up is the same in each.
+const namesOf = (body: Uint8Array): number => {
+  let sum = 0
+  for (let at = find(body, nameField); at >= 0; at = find(body, nameField, at + nameField.length)) {
+    const from = body.indexOf(quote, at + nameField.length)
+    const to = from < 0 ? -1 : body.indexOf(quote, from + 1)
+    sum = (sum + crc32(body.subarray(at, to < 0 ? body.length : to))) >>> 0
+  }
+  return sum
+}
 
 // The first words of a user, without what later turns put after them; before its role where that stands last.
 const wordsOf = (body: Uint8Array, start: number, seed: number): number => {
@@ -94,17 +106,24 @@ const rootOf = (body: Uint8Array, start: number, hash: number): number => {
   return key < 0 ? wordsOf(body, start, hash) : crc32(body.subarray(key, key + keyBytes))
 }
 
+// Those that stand before the conversation end there: what comes after its beginning is another thing in each turn.
+const toolsHash = (body: Uint8Array, start: number, offered: number, sorts: boolean): number => {
+  if (offered < 0) return 0
+  if (!sorts) return hashOf(body, offered, offered < start ? start : body.length, 0)
+  // Behind it they come last, whatever else is called so.
+  return namesOf(offered < start ? body.subarray(offered, start) : body.subarray(lastIndexOf.call(body, tools)))
+}
+
 /**
  * The chain of a request's body, as it came; two turns of a conversation share the blocks of the earlier one. `session`
- * stands for the conversation where its client tells it; 0 otherwise.
+ * stands for the conversation where its client tells it; 0 otherwise. `sorts` is whether servers are told its tools in an order of their own.
  */
-export const promptChain = (body: Uint8Array, session = 0): PromptChain => {
+export const promptChain = (body: Uint8Array, session = 0, sorts = false): PromptChain => {
   const start = openingIn(body)
   const hashes: Array<number> = []
   const ends: Array<number> = []
   const offered = find(body, tools)
-  // Those that stand before the conversation end there: what comes after its beginning is another thing in each turn.
-  let hash = offered < 0 ? 0 : hashOf(body, offered, offered < start ? start : body.length, 0)
+  let hash = toolsHash(body, start, offered, sorts)
   const root = session === 0 ? rootOf(body, start, hash) : session
   let at = start
   for (const [to, block] of grid) {

@@ -168,7 +168,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     queueMs: () => limitsNow().queueMs,
     seeks: (record) => seekerOf(record, limitsNow()),
     leaves: (record, now) => queue.leaves(priorityOf(record), record.key, now),
-    chainOf: (record, body) => conversations.sees(promptChain(body, sessionOf(record, limitsNow()))),
+    chainOf: (record, body, sorts) => conversations.sees(promptChain(body, sessionOf(record, limitsNow()), sorts)),
     freed: () => queue.changed(),
     sessions: new Set(),
     hedging: new Hedging(),

@@ -12,6 +12,7 @@ import type { RoutingNeeds } from "../domain/request.ts"
 import type { ZoneLimits } from "../domain/zones.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
 import type { BackendState } from "../registry/snapshot.ts"
+import type { PromptMaker } from "../router/candidate-columns.ts"
 import type { Plan } from "../router/plan.ts"
 import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
 import { Attempts } from "./attempts.ts"
@@ -220,9 +221,9 @@ const counted = (
 }
 
 // Made where there is a choice, and once.
-const promptOf = ({ chainOf }: Forwarding, { record }: RequestRun, body: Uint8Array): (() => PromptChain) => {
+const promptOf = ({ chainOf }: Forwarding, { record }: RequestRun, body: Uint8Array): PromptMaker => {
   let chain: PromptChain | undefined
-  return () => (chain ??= chainOf(record, body))
+  return (sorts) => (chain ??= chainOf(record, body, sorts))
 }
 
 const neededBy = (

@@ -65,8 +65,8 @@ export interface Forwarding {
   readonly seeks: (record: RequestRecord) => Pick<SlotSeeker, "key" | "priority" | "session">
   /** How many slots of each server it leaves free. */
   readonly leaves: (record: RequestRecord, now: number) => number
-  /** Its prompt as a chain; taken in as one of its conversation. */
-  readonly chainOf: (record: RequestRecord, body: Uint8Array) => NonNullable<Work["chain"]>
+  /** Its prompt as a chain, whose tools servers are told in an order of their own or not; taken in as one of its conversation. */
+  readonly chainOf: (record: RequestRecord, body: Uint8Array, sorts: boolean) => NonNullable<Work["chain"]>
   /** Called when a slot may have become free. */
   readonly freed: () => void
   /** Sees to it that the client of a stream does not wait in silence. */

@@ -18,7 +18,6 @@ import {
   ZoneNotAllowed
 } from "../domain/errors.ts"
 import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
-import type { PromptChain } from "../fleet/prompt-chain.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import type { RoutingSettings, Rule, Ruling, RuleSide } from "../domain/routing.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
@@ -34,6 +33,7 @@ import {
   reasonWords,
   neverListed
 } from "./filter.ts"
+import type { PromptMaker } from "./candidate-columns.ts"
 import { aliasChain } from "./alias-chains.ts"
 import { lookUpName } from "./names.ts"
 import { type DecisionBasis, Plan } from "./plan.ts"
@@ -180,7 +180,7 @@ export class Router extends Context.Service<
       snapshot: Snapshot,
       now: number,
       ruling?: Ruling,
-      prompt?: () => PromptChain
+      prompt?: PromptMaker
     ) => Result.Result<Plan, RoutingRefusal>
     /** The plan that {@link route} would make, or refuse, without taking a turn. */
     readonly consider: (needs: RoutingNeeds, snapshot: Snapshot, now: number, ruling?: Ruling) => Considered
@@ -254,7 +254,7 @@ export class Router extends Context.Service<
           now: number,
           take: boolean,
           ruling: Ruling | undefined,
-          prompt?: () => PromptChain
+          prompt?: PromptMaker
         ): Plan => {
           const settings = ruledSettings(settingsNow(), ruling?.rule)
           const targets = targetsFor(needs, ruling, settings, snapshot)
@@ -270,7 +270,7 @@ export class Router extends Context.Service<
           snapshot: Snapshot,
           now: number,
           ruling?: Ruling,
-          prompt?: () => PromptChain
+          prompt?: PromptMaker
         ): Result.Result<Plan, RoutingRefusal> => {
           const plan = planFor(needs, snapshot, now, true, ruling, prompt)
           return plan.empty ? Result.fail(refusalOf(plan, snapshot, now, random)) : Result.succeed(plan)

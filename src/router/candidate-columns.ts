@@ -3,9 +3,10 @@
  * and the figures a choice goes by are taken down once for it, so that a choice among a thousand visits each of them once.
  */
 import { contextOf } from "../domain/server.ts"
-import { isUnmeasured, namedSlots, slotFieldOf } from "../backend/backend.ts"
+import { isUnmeasured, namedSlots, slotFieldOf, sortsTools } from "../backend/backend.ts"
 import type { Ability } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
+import type { PromptChain } from "../fleet/prompt-chain.ts"
 import type { Standing } from "../fleet/standing.ts"
 import { isLatencyStale, isLatencyYoung, standingOf, type LiveState } from "../registry/live-state.ts"
 import { type Candidate, inRotation } from "../registry/snapshot.ts"
@@ -99,14 +100,21 @@ export const poolOf = (candidates: ReadonlyArray<Candidate>): Pool => {
   return pool
 }
 
-/** Whether it matters what has been read of a prompt: for a choice among servers or, where those are named, among their slots. */
-export const promptMatters = (
+/** Makes the chain of a prompt; it is told whether servers are told its tools in an order of their own. */
+export type PromptMaker = (sorts: boolean) => PromptChain | undefined
+
+/** The chain of a prompt where it matters what has been read of it: for a choice among servers or, where those are named, among their slots. */
+export const chainFor = (
   targets: ReadonlyArray<{ readonly candidates: ReadonlyArray<Candidate> }>,
-  { affinity, pinsSlots }: Pick<RoutingSettings, "affinity" | "pinsSlots">
-): boolean => {
-  if (!affinity) return false
+  { affinity, pinsSlots }: Pick<RoutingSettings, "affinity" | "pinsSlots">,
+  isNative: ((candidate: Candidate) => boolean) | undefined,
+  prompt: PromptMaker
+): PromptChain | undefined => {
+  if (!affinity) return undefined
   const isNamed = ({ model, state }: Candidate): boolean => namedSlots(state.backend, model) > 0
-  return targets.some(({ candidates }) => candidates.length > 1 || (pinsSlots && candidates.some(isNamed)))
+  if (!targets.some(({ candidates }) => candidates.length > 1 || (pinsSlots && candidates.some(isNamed)))) return undefined
+  const isSorted = (each: Candidate): boolean => isNative?.(each) === false && sortsTools(each.state.backend)
+  return prompt(targets.every(({ candidates }) => candidates.every(isSorted)))
 }
 
 /** Nobody. */

@@ -20,8 +20,7 @@ import {
   slotExclusion
 } from "./filter.ts"
 import { upstreamName, type NameTarget } from "./names.ts"
-import { ablePool, promptMatters, emptyPool, type Pool, poolOf, refreshPool } from "./candidate-columns.ts"
-import type { PromptChain } from "../fleet/prompt-chain.ts"
+import { ablePool, chainFor, emptyPool, type Pool, poolOf, type PromptMaker, refreshPool } from "./candidate-columns.ts"
 import type { Mutable } from "effect/Types"
 import type { Work } from "../fleet/running.ts"
 import type { Recalled, Standing } from "../fleet/standing.ts"
@@ -72,7 +71,7 @@ export class Plan implements DecisionBasis {
   private readonly by: Chance
   private readonly asked: Array<Attempt> = []
   private readonly lost: Array<BackendState> = []
-  private prompt: (() => PromptChain | undefined) | undefined
+  private prompt: PromptMaker | undefined
   private made: Work | undefined
   // By the place of the target.
   private readonly bests: Array<BestSpeeds | undefined> = []
@@ -90,7 +89,7 @@ export class Plan implements DecisionBasis {
     now: number,
     ruling?: Ruling,
     targets = targetsFor(needs, ruling, settings, snapshot),
-    prompt?: () => PromptChain | undefined
+    prompt?: PromptMaker
   ) {
     this.ruling = ruling
     this.requested = needs.model
@@ -109,7 +108,7 @@ export class Plan implements DecisionBasis {
     if (this.made !== undefined) return this.made
     const { key, leaves, outputTokens, promptTokens, stream } = this.needs
     const output = this.needs.abilities.includes("embeddings") ? 0 : outputTokens === 0 ? usualOutput : outputTokens
-    const chain = promptMatters(this.targets, this.settings) ? this.prompt?.() : undefined
+    const chain = this.prompt && chainFor(this.targets, this.settings, this.isNative, this.prompt)
     return (this.made = { prompt: promptTokens, output, chain, whole: !stream, leaves, key })
   }
 

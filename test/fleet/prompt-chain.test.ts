@@ -74,6 +74,29 @@ describe("the chain of a prompt", () => {
     expect(bytesOf(without, 4)).toBe(1024)
   })
 
+  test("is the same however a client shuffles its tools, where servers are told these in an order of their own", () => {
+    const tool = fc.record({ name: fc.stringMatching(/^[a-z_]{1,20}$/), description: fc.string({ maxLength: 80 }) })
+    const shuffled = fc
+      .uniqueArray(tool, { minLength: 2, maxLength: 9, selector: ({ name }) => name })
+      .chain((all) => fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })))
+    fc.assert(
+      fc.property(shuffled, turns, fc.boolean(), ([one, other], messages, isBehind) => {
+        const chainOf = (tools: typeof one) => {
+          const parts = isBehind ? { messages, tools } : { tools, messages }
+          return promptChain(encoder.encode(JSON.stringify({ model: "llama", ...parts })), 0, true)
+        }
+        const start = promptChain(bodyOf(messages)).ends.length
+        expect(chainOf(other).root).toBe(chainOf(one).root)
+        // What stands behind the conversation is in the last blocks.
+        const until = isBehind ? start - 1 : undefined
+        expect(chainOf(other).hashes.slice(0, until)).toEqual(chainOf(one).hashes.slice(0, until))
+        const [first, ...rest] = one
+        const others = [{ name: `${first?.name ?? ""}_x`, description: "" }, ...rest]
+        expect(chainOf(others).root).not.toBe(chainOf(one).root)
+      })
+    )
+  })
+
   test("counts no more as read than there is, when the same is asked again with its tools behind", () => {
     fc.assert(
       fc.property(turns, fc.integer({ min: 1, max: 20 }), fc.boolean(), (messages, count, isBehind) => {
