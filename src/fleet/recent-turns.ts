@@ -7,9 +7,6 @@ import type { PromptChain } from "./prompt-chain.ts"
 // A conversation was there of late that has been among so many last requests of all servers.
 const lately = 256
 
-// Of more than that, it is no matter how many there are.
-const most = 8
-
 // Conversations that are remembered of one server at most: others may tell of any number.
 const mostKept = 1000
 
@@ -72,12 +69,18 @@ export class RecentTurns {
     return this.last.size
   }
 
+  /** How many others than this one have been there of late. */
+  others({ nth = 0, root }: PromptChain): number {
+    const count = this.countBy(nth)
+    return this.has(root) ? count - 1 : count
+  }
+
   /** Whether a conversation has been there. */
   has(root: number): boolean {
     return this.last.has(root)
   }
 
-  /** How many conversations were there of late when so many requests have been seen; no more than matters. */
+  /** How many conversations were there of late when so many requests have been seen. */
   countBy(nth: number): number {
     // What others tell of from now on is as late as this, though this process had it do nothing for long.
     this.newest = Math.max(this.newest, nth)
@@ -85,6 +88,6 @@ export class RecentTurns {
       if (last.nth >= nth - lately) break
       this.last.delete(root)
     }
-    return Math.min(most, this.last.size)
+    return this.last.size
   }
 }

@@ -160,9 +160,9 @@ export class SlotPins {
         likestBlocks = blocks
       }
     }
+    // The server may have it in a slot of which nobody knows, and something else where it was.
+    if (continues && unsure && this.slots[own]?.sure !== true) return nowhere
     if (own >= 0) return this.placeAt(own, true, chain, perByte, now)
-    // The server may have it in a slot of which nobody knows.
-    if (continues && unsure) return nowhere
     if (empty >= 0) return this.placeAt(empty, false, chain, perByte, now)
     const first = likest < 0 ? undefined : this.placeAt(likest, false, chain, perByte, now)
     if (first === undefined || first.cached <= likeEnough * perByte * chain.bytes) return nowhere

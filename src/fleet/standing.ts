@@ -402,6 +402,14 @@ export class Standing {
     return idle <= 0 ? sum : sum + idle * (awaited(to, pauseMs) - awaited(from, pauseMs))
   }
 
+  /** How long a turn is likely to wait for one of `slots` beside so many conversations whose turns come `pauseMs` after the answers. */
+  waitBeside(count: number, slots: number, pauseMs: number): number {
+    if (count < slots || this.answerTokens === undefined) return 0
+    const writing = this.answerTokens * (this.speeds.writeMs(Math.min(count, slots)) ?? 0)
+    const busy = (count * writing) / Math.max(1, writing + pauseMs)
+    return (Math.max(0, busy - slots + 1) / slots) * writing
+  }
+
   /** How long from now until everything here is done. */
   idleIn(now: number): number {
     let most = 0
@@ -412,7 +420,8 @@ export class Standing {
   private leftOf({ ahead, at, cached, firstAt, work }: Running, now: number): number {
     const { readMs = 0 } = this.speeds
     const reading = (ahead + this.promptTokens(work) - cached) * readMs + (this.speeds.baseMs ?? 0)
-    const writing = work.output * (this.speeds.writeMs(this.running.length) ?? 0)
+    // How many tokens an answer may have says little of how many it has.
+    const writing = Math.min(work.output, this.answerTokens ?? Infinity) * (this.speeds.writeMs(this.running.length) ?? 0)
     const left = firstAt === 0 ? at + reading + writing - now : firstAt + writing - now
     return Math.max(left, overdue * (firstAt === 0 ? reading + writing : writing))
   }

@@ -188,8 +188,14 @@ export const expectEnd = (
   const cached = Math.min(prompt, place?.cached ?? standing.cachedOf(work))
   const { cache } = standing
   const overflow = Math.min(prompt - cached, Math.max(0, cache.tokens + prompt - cached - cache.capacity)) * missed
-  // What a server with a conversation for each slot does not hold takes the place of about as much.
-  const pushedOut = place?.lost ?? (slotFieldOf(backend.type) !== undefined ? prompt - cached : overflow)
+  // Where each slot has a conversation, what is not held takes the place of about as much; while one has none, of nothing.
+  const pushedOut =
+    place?.lost ??
+    (slotFieldOf(backend.type) === undefined
+      ? overflow
+      : work.chain === undefined || standing.turns.others(work.chain) >= (candidate.model.slots ?? 1)
+        ? prompt - cached
+        : 0)
   // Those of other processes hold places as well.
   const wait = places === Infinity ? 0 : standing.freeIn(places - live.siblings.inFlight, moment.ahead(standing), now)
   end.wait = Math.max(
@@ -199,7 +205,7 @@ export const expectEnd = (
   )
   end.load = loadMs(candidate, now)
   end.read = (standing.toRead(now) + prompt - cached + pushedOut) * readMs + baseMs + (past ? 0 : standing.lateBy(now))
-  end.hindrance = hindranceOf(standing, work.chain, prompt - cached, readMs, best, now)
+  end.hindrance = hindranceOf(candidate, standing, work.chain, prompt - cached, readMs, best, now)
   // How long an answer is depends on what is asked, and not on who is.
   end.write = Math.min(work.output, best.answer) * writeMs
   end.cached = cached
@@ -256,9 +262,10 @@ const common = 100
 // go on at all. Both keep those waiting whose next turns come meanwhile: that counts as often as there is of it, and as much again. On
 // simulated agents (bench/fleet --virtual, A and G) the slowest twentieth of the first tokens came in half the time by the first, sooner by
 // a seventh by the second, and by a fifth on G by the third; more of either brought nothing more.
-const burdens = { anew: 2, turns: 2, waiting: 2 } as const
+const burdens = { anew: 2, turns: 6, waiting: 2 } as const
 
 const hindranceOf = (
+  { model }: Candidate,
   standing: Standing,
   chain: PromptChain | undefined,
   unread: number,
@@ -267,14 +274,16 @@ const hindranceOf = (
   now: number
 ): number => {
   if (chain === undefined) return 0
-  const { continuing = 0, nth = 0 } = chain
-  const count = standing.turns.countBy(nth)
+  const { continuing = 0 } = chain
+  const count = standing.turns.others(chain)
   if (count === 0) return continues ? burdens.anew * unread * readMs : 0
   const from = standing.toRead(now) * readMs
   const own = unread * readMs
   const waiting = burdens.waiting * continuing * standing.keepsWaiting(count, from, from + own, pauseMs ?? own, now)
-  const again = continues ? burdens.anew * own : burdens.turns * continuing * count * (turnTokens ?? unread) * readMs
-  return waiting + again
+  if (continues) return waiting + burdens.anew * own
+  const slots = model.slots ?? standing.slots.seen ?? Infinity
+  const each = count * (turnTokens ?? unread) * readMs + standing.waitBeside(count, slots, pauseMs ?? 0)
+  return waiting + burdens.turns * continuing * each
 }
 
 /** An expected end as one number, in milliseconds, with the parts as the weights have them. */

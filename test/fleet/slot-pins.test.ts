@@ -178,6 +178,13 @@ describe("the slots of a server whose slots keep what they hold", () => {
     expect(server.begins({ ...turnOf(2, 4), known: true }, { continues: true }).named).toBeUndefined()
   })
 
+  test("a conversation is not sent back to a slot that another one may have taken since", () => {
+    const server = new Server(true)
+    server.turn(1, 1)
+    server.ends(server.begins({ ...turnOf(1, 2), known: true }, { continues: true, names: false }))
+    expect(server.begins({ ...turnOf(1, 3), known: true }, { continues: true }).named).toBeUndefined()
+  })
+
   test("a server that has forgotten all is noticed at once, and its slots are named as before", () => {
     const server = new Server(true)
     for (const turn of [1, 2, 3]) for (const each of [1, 2, 3]) server.turn(each, turn)

@@ -1,0 +1,42 @@
+import { describe, expect, test } from "bun:test"
+import { cachedShare } from "../../bench/fleet/sums.ts"
+import { runVirtual } from "../../bench/fleet/virtual.ts"
+import { agentsOnLlama } from "../../bench/fleet/workloads/agents.ts"
+import { Standing } from "../../src/fleet/standing.ts"
+
+test("agents on llama-servers with fewer slots than conversations find nearly all of their prompts cached", async () => {
+  const fleet = agentsOnLlama.fleet.map((spec) => ({ ...spec, slots: 2 }))
+  // In virtual time, and by chance that is fixed: it comes out the same on every machine.
+  for (const seed of [1, 2])
+    expect(cachedShare.of(await runVirtual({ ...agentsOnLlama, fleet }, 20, seed))).toBeGreaterThan(92)
+}, 120_000)
+
+describe("how long a turn waits for a slot beside other conversations", () => {
+  // Answers have 100 tokens, which take a second.
+  const standing = new Standing()
+  for (let nth = 0; nth < 9; nth += 1) {
+    const at = 10_000 * nth
+    const running = standing.begins({ prompt: 10, output: 1000, chain: undefined }, at)
+    standing.answers(running, at + 10)
+    const tokens = { prompt: 10, cached: 0, completion: 100 }
+    standing.ends(running, at + 1010, { tokens, written: 100, whole: false })
+  }
+
+  test("is nothing while there are slots for all", () => {
+    for (const count of [0, 1, 2, 3]) expect(standing.waitBeside(count, 4, 0)).toBe(0)
+  })
+
+  test("grows with the number of conversations, and shrinks with their pauses", () => {
+    const byCount = [4, 6, 8, 12].map((count) => standing.waitBeside(count, 4, 500))
+    expect(byCount).toEqual(byCount.toSorted((a, b) => a - b))
+    const byPause = [0, 100, 1000, 100_000].map((pause) => standing.waitBeside(8, 4, pause))
+    expect(byPause).toEqual(byPause.toSorted((a, b) => b - a))
+    expect(byPause.at(0)).toBeGreaterThan(0)
+    expect(byPause.at(-1)).toBe(0)
+  })
+
+  test("for one that is taken is until an answer as long as those before ends, and not as long as it may be", () => {
+    standing.begins({ prompt: 10, output: 1000, chain: undefined }, 200_000)
+    expect(standing.freeIn(1, 0, 200_000)).toBeWithin(900, 1200)
+  })
+})
