@@ -19,6 +19,9 @@ const mostBlocks = 32_768
 // What is missing of what was expected, before it is taken for forgotten: a share, and tokens.
 const forgotten = { share: 0.75, tokens: 128 } as const
 
+// By how much more it holds that was found to be full and has forgotten less than was thought.
+const growth = 1.1
+
 // What was expected to be cached, in tokens, and the share of it below which nothing of it was.
 const inVain = { tokens: 256, share: 0.1 } as const
 
@@ -96,7 +99,9 @@ export class PromptCache {
   corrects(chain: PromptChain, perByte: number, expected: number, cached: number): void {
     this.doubts(chain, perByte, expected, cached)
     if (cached >= expected * forgotten.share || cached >= expected - forgotten.tokens) {
-      if (cached > expected + forgotten.tokens && this.capacity !== Infinity) this.capacity *= 1.1
+      // The answer before it is found as well, which nobody counted on: it takes more to show that less was forgotten.
+      const isMuch = expected < cached * forgotten.share && cached > expected + forgotten.tokens
+      if (isMuch && this.held * growth >= this.capacity) this.capacity *= growth
       return
     }
     const { hashes } = chain

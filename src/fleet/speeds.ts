@@ -134,6 +134,11 @@ export class Speeds {
     return readMs <= 0 ? { readMs: undefined, writeMs: wholeWMs / wholeWW } : { readMs, writeMs: Math.max(0, writeMs) }
   }
 
+  /** By how many answers it is borne out how fast it writes, those long ago counting for less. */
+  get written(): number {
+    return this.weight
+  }
+
   /** Milliseconds for a token of one of so many answers; undefined while none was measured. */
   writeMs(atOnce: number): number | undefined {
     const { sumMs, sumN, sumNMs, sumNN, weight } = this

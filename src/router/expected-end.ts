@@ -18,6 +18,8 @@ export interface BestSpeeds {
   readonly readMs: number
   readonly baseMs: number
   readonly writeMs: number
+  /** What a token takes them to write on average, in milliseconds. */
+  readonly usualWriteMs: number
   /** Tokens that their answers have had, on average; Infinity where there was none. */
   readonly answer: number
   /** Whether one of them has had a turn of the conversation. */
@@ -56,6 +58,8 @@ export const bestSpeeds = (
   let readMs = Infinity
   let baseMs = Infinity
   let writeMs = Infinity
+  let writes = 0
+  let writing = 0
   let answers = 0
   let answering = 0
   let pauses = 0
@@ -81,13 +85,19 @@ export const bestSpeeds = (
     }
     readMs = least(speeds.readMs, readMs)
     baseMs = least(baseOf(live, standing), baseMs)
-    writeMs = least(speeds.writeMs(running.length + 1), writeMs)
+    const ownMs = speeds.writeMs(running.length + 1)
+    if (ownMs !== undefined) {
+      writeMs = Math.min(ownMs, writeMs)
+      writes += ownMs
+      writing += 1
+    }
     continues ||= chain !== undefined && turns.has(chain.root)
   }
   return {
     readMs: orNone(readMs),
     baseMs: orNone(baseMs),
     writeMs: orNone(writeMs),
+    usualWriteMs: writing === 0 ? 0 : writes / writing,
     answer: answering === 0 ? Infinity : answers / answering,
     continues,
     pauseMs: paused === 0 ? undefined : pauses / paused,
@@ -165,6 +175,16 @@ export const placesAt = ({ model, state }: Candidate, standing: Standing, claim:
 const without = ({ leaving, running }: Standing, places: number, leaves: number): number =>
   leaves === 0 ? places : Math.min(places, running.length - leaving + Math.max(1, places - leaves))
 
+// So many answers say as much of how fast a server writes as all others like it do: what a few took may be by chance.
+const convincing = 4
+
+const writeMsOf = ({ speeds }: Standing, atOnce: number, { usualWriteMs, writeMs }: BestSpeeds): number => {
+  const own = speeds.writeMs(atOnce)
+  if (own === undefined) return writeMs
+  const trust = speeds.written / (speeds.written + convincing)
+  return trust * own + (1 - trust) * usualWriteMs
+}
+
 /** Works out, into `end`, when the answer is to be expected whole at one of them. */
 export const expectEnd = (
   end: ExpectedEnd,
@@ -182,7 +202,7 @@ export const expectEnd = (
   const readMs = (past ? undefined : speeds.readMs) ?? best.readMs
   const baseMs = (past ? undefined : baseOf(live, standing)) ?? (speeds.readMs === undefined ? best.baseMs : 0)
   const atOnce = Math.min(places, standing.running.length + 1)
-  const writeMs = (past ? undefined : speeds.writeMs(atOnce)) ?? best.writeMs
+  const writeMs = past ? best.writeMs : writeMsOf(standing, atOnce, best)
   const prompt = standing.promptTokens(work)
   const place = standing.placeOf(work, now)
   const cached = Math.min(prompt, place?.cached ?? standing.cachedOf(work))
