@@ -421,7 +421,8 @@ export class Standing {
     const { readMs = 0 } = this.speeds
     const reading = (ahead + this.promptTokens(work) - cached) * readMs + (this.speeds.baseMs ?? 0)
     // How many tokens an answer may have says little of how many it has.
-    const writing = Math.min(work.output, this.answerTokens ?? Infinity) * (this.speeds.writeMs(this.running.length) ?? 0)
+    const writing =
+      Math.min(work.output, this.answerTokens ?? Infinity) * (this.speeds.writeMs(this.running.length) ?? 0)
     const left = firstAt === 0 ? at + reading + writing - now : firstAt + writing - now
     return Math.max(left, overdue * (firstAt === 0 ? reading + writing : writing))
   }

@@ -112,7 +112,8 @@ export const chainFor = (
 ): PromptChain | undefined => {
   if (!affinity) return undefined
   const isNamed = ({ model, state }: Candidate): boolean => namedSlots(state.backend, model) > 0
-  if (!targets.some(({ candidates }) => candidates.length > 1 || (pinsSlots && candidates.some(isNamed)))) return undefined
+  if (!targets.some(({ candidates }) => candidates.length > 1 || (pinsSlots && candidates.some(isNamed))))
+    return undefined
   const isSorted = (each: Candidate): boolean => isNative?.(each) === false && sortsTools(each.state.backend)
   return prompt(targets.every(({ candidates }) => candidates.every(isSorted)))
 }

@@ -128,6 +128,21 @@ describe("what a server is likely to have cached", () => {
     )
   })
 
+  test("is thought to be no more because answers are found as well, and more where it is full and most was thought forgotten", () => {
+    const cache = new PromptCache(3000)
+    for (let turn = 10; turn <= 20; turn += 1) {
+      // The answer of the turn before is 300 tokens.
+      cache.corrects(chainOf(1, turn), 1, (turn - 1) * 100, (turn - 1) * 100 + 300)
+      cache.holds(chainOf(1, turn), 1)
+    }
+    expect(cache.capacity).toBe(3000)
+    cache.corrects(chainOf(2, 20), 1, 300, 2000)
+    expect(cache.capacity).toBe(3000)
+    for (const each of [2, 3]) cache.holds(chainOf(each, 20), 1)
+    cache.corrects(chainOf(1, 20), 1, 300, 2000)
+    expect(cache.capacity).toBeGreaterThan(3000)
+  })
+
   test("is as much as the server says, until an answer contradicts it", () => {
     const cache = new PromptCache()
     cache.told(3000)
