@@ -279,9 +279,9 @@ const common = 100
 
 // What a server has to read keeps all waiting that it works on, and takes room in its cache. So what it reads anew of a conversation
 // counts so many times more, and for a new one, which comes back, a turn of each that was there of late does, as far as conversations
-// go on at all. Both keep those waiting whose next turns come meanwhile: that counts as often as there is of it, and as much again. On
-// simulated agents (bench/fleet --virtual, A and G) the slowest twentieth of the first tokens came in half the time by the first, sooner by
-// a seventh by the second, and by a fifth on G by the third; more of either brought nothing more.
+// go on at all: it is to stay where it begins. Both keep those waiting whose next turns come meanwhile: that counts as often as there is
+// of it, and as much again. On simulated agents (bench/fleet --virtual, A and G) the slowest twentieth of the first tokens came in half
+// the time by the first, sooner by a seventh by the second, and by a fifth on G by the third.
 const burdens = { anew: 2, turns: 6, waiting: 2 } as const
 
 const hindranceOf = (
