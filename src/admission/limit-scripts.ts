@@ -64,28 +64,45 @@ const keysOf = (key: KeyOf, rules: ReadonlyArray<LimitRule>): ReadonlyArray<stri
 const twoKeysEach = (_: KeyOf, all: ReadonlyArray<{ readonly rules: ReadonlyArray<LimitRule> }>): number =>
   all.reduce((sum, { rules }) => sum + 2 * rules.length, 0)
 
-// Filled evenly, and never above its rim; `save` keeps it until it would be full again.
+// Filled evenly, and never above its rim; `save` keeps it until it would be full again. A bucket remembers the limit that it was
+// counted under: of another one as much has been taken, and what is owed of a larger one comes back as fast as it would have.
 const buckets = `
 local t = redis.call("TIME")
 local now = t[1] * 1000 + t[2] / 1000
-local function filled(key, rpm, tpm)
-  local b = redis.call("HMGET", key, "r", "t", "at")
-  local passed = math.max(0, now - (tonumber(b[3]) or now))
-  local r = math.min(rpm, (tonumber(b[1]) or rpm) + passed * rpm / 60000)
-  local k = math.min(tpm, (tonumber(b[2]) or tpm) + passed * tpm / 60000)
-  if rpm < 0 then r = 0 end
-  if tpm < 0 then k = 0 end
-  return r, k
+local function level(limit, l, before, owed, passed)
+  if limit < 0 then return 0, 0 end
+  if not l then return limit, 0 end
+  before = before or limit
+  local owing = 0
+  if owed > before and l < 0 then owing = math.min(passed, -l * 60000 / owed) end
+  l = math.min(before, l + (owing * owed + (passed - owing) * before) / 60000) + limit - before
+  if limit < before then owed = math.max(owed, before) end
+  return l, l < 0 and owed or 0
 end
-local function save(key, rpm, tpm, r, k)
+local function filled(key, rpm, tpm)
+  local b = redis.call("HMGET", key, "at", "r", "R", "ro", "t", "T", "to")
+  for i = 1, 7 do b[i] = tonumber(b[i]) end
+  local passed = math.max(0, now - (b[1] or now))
+  local r, ro = level(rpm, b[2], b[3], b[4] or 0, passed)
+  local k, ko = level(tpm, b[5], b[6], b[7] or 0, passed)
+  return r, k, ro, ko
+end
+local function comesIn(limit, missing, l, owed)
+  local o = owed > limit and math.max(0, math.min(missing, -l)) or 0
+  return (o > 0 and o * 60000 / owed or 0) + (missing - o) * 60000 / limit
+end
+local function save(key, rpm, tpm, r, k, ro, ko)
   local missing = 0
-  if rpm > 0 then missing = math.max(missing, (rpm - r) / rpm) end
-  if tpm > 0 then missing = math.max(missing, (tpm - k) / tpm) end
   local set = {"HSET", key, "at", string.format("%.3f", now)}
-  if rpm > 0 then set[#set + 1] = "r"; set[#set + 1] = string.format("%.6f", r) end
-  if tpm > 0 then set[#set + 1] = "t"; set[#set + 1] = string.format("%.6f", k) end
+  local function put(name, limit, l, owed)
+    if limit <= 0 then return end
+    missing = math.max(missing, comesIn(limit, limit - l, l, owed))
+    for _, each in ipairs({name, string.format("%.6f", l), string.upper(name), limit, name .. "o", owed}) do set[#set + 1] = each end
+  end
+  put("r", rpm, r, ro)
+  put("t", tpm, k, ko)
   redis.call(unpack(set))
-  redis.call("PEXPIRE", key, math.ceil(missing * 60000) + 60000)
+  redis.call("PEXPIRE", key, math.ceil(missing) + 60000)
 end
 `
 
@@ -121,7 +138,7 @@ while a < #ARGV do
   for i = 1, rules do
     local limit, held, at = KEYS[k0 + 2 * i - 1], KEYS[k0 + 2 * i], a + ${figuresEach} * (i - 1)
     local rpm, tpm, most = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-    local r, k = filled(limit, rpm, tpm)
+    local r, k, ro, ko = filled(limit, rpm, tpm)
     local busy = 0
     if most > 0 then
       redis.call("ZREMRANGEBYSCORE", held, "-inf", now)
@@ -129,16 +146,17 @@ while a < #ARGV do
     end
     local waitR, waitT, full = 0, 0, 0
     if one == 1 then
-      if rpm > 0 and r < 1 - 1e-6 then waitR = (1 - r) * 60000 / rpm end
-      if tpm > 0 and math.min(tokens, tpm) - k > 1e-6 then waitT = (math.min(tokens, tpm) - k) * 60000 / tpm end
+      if rpm > 0 and r < 1 - 1e-6 then waitR = comesIn(rpm, 1 - r, r, ro) end
+      local lacking = math.min(tokens, tpm) - k
+      if tpm > 0 and lacking > 1e-6 then waitT = comesIn(tpm, lacking, k, ko) end
       if most > 0 and busy >= most then full = 1 end
       if waitR > 0 or waitT > 0 or full == 1 then isIn = 0 end
     end
-    all[i] = {limit, held, at, rpm, tpm, most, r, k, waitR, waitT, full, busy}
+    all[i] = {limit, held, at, rpm, tpm, most, r, k, ro, ko, waitR, waitT, full, busy}
   end
   out[#out + 1] = isIn
   for i = 1, rules do
-    local limit, held, at, rpm, tpm, most, r, k, waitR, waitT, full, busy = unpack(all[i])
+    local limit, held, at, rpm, tpm, most, r, k, ro, ko, waitR, waitT, full, busy = unpack(all[i])
     local moreR, moreT, moreP = 0, 0, 0
     if isIn == 1 then
       r, k = r - one, k - one * tokens
@@ -152,7 +170,7 @@ while a < #ARGV do
         end
       end
       r, k = r - moreR, k - moreT
-      if one == 1 or moreR > 0 or moreT > 0 then save(limit, rpm, tpm, r, k) end
+      if one == 1 or moreR > 0 or moreT > 0 then save(limit, rpm, tpm, r, k, ro, ko) end
       if most > 0 then
         if one == 1 then redis.call("ZADD", held, now + ${leaseMs}, id) end
         for p = 1, moreP do redis.call("ZADD", held, now + ${leaseMs}, id .. "." .. p) end
@@ -234,8 +252,8 @@ while a < #ARGV do
   if requests ~= 0 or tokens ~= 0 then
     for i = 1, rules do
       local rpm, tpm = tonumber(ARGV[a + 2 * i - 1]), tonumber(ARGV[a + 2 * i])
-      local r, k = filled(KEYS[k0 + 2 * i - 1], rpm, tpm)
-      save(KEYS[k0 + 2 * i - 1], rpm, tpm, math.min(rpm, r - requests), math.min(tpm, k - tokens))
+      local r, k, ro, ko = filled(KEYS[k0 + 2 * i - 1], rpm, tpm)
+      save(KEYS[k0 + 2 * i - 1], rpm, tpm, math.min(rpm, r - requests), math.min(tpm, k - tokens), ro, ko)
     end
   end
   k0, a = k0 + 2 * rules, a + 2 * rules

@@ -205,6 +205,42 @@ describe.skipIf(storePath === undefined)("limits of replicas", () => {
     expect(await a.taken(limits)).toEqual([])
   })
 
+  test("that are raised let more in at once, at both, and lowered count what was taken", async () => {
+    await using store = await startStore()
+    await using a = await startReplica(store)
+    await using b = await startReplica(store)
+    const [before, after] = [{ requestsPerMinute: 10, tokensPerMinute: 1000 }, { requestsPerMinute: 30, tokensPerMinute: 3000 }]
+    for (let nth = 0; nth < 10; nth += 1) end(await a.enter(before, 100), 100)
+    const refused = await b.enter(before, 100)
+    expect(refused).toMatchObject({ _tag: "RateLimited", retryAfterSeconds: 6 })
+    const raised = await b.enter(after, 100)
+    if (raised instanceof RateLimited) throw raised
+    expect(raised.left.requests).toMatchObject({ limit: 30 })
+    expect(raised.left.requests?.left).toBeWithin(19, 21)
+    expect(raised.left.tokens?.left).toBeWithin(1900, 2000)
+    end(raised, 100)
+    // Who has not read the new settings yet goes by the old ones, and takes nothing of what is more.
+    expect(isIn(await a.enter(before, 100))).toBe(false)
+    for (let nth = 0; nth < 18; nth += 1) end(await b.enter(after, 100), 100)
+    expect(isIn(await a.enter(before, 100))).toBe(false)
+    const still = await b.enter(after, 100)
+    if (still instanceof RateLimited) throw still
+    expect(still.left.requests?.left).toBeLessThan(3)
+    end(still, 100)
+  }, 60_000)
+
+  test("that are lowered a lot keep nobody waiting for longer than what was taken would have", async () => {
+    await using store = await startStore()
+    await using a = await startReplica(store)
+    const [before, after] = [{ requestsPerMinute: 600 }, { requestsPerMinute: 6 }]
+    for (let nth = 0; nth < 600; nth += 1) await a.enter(before)
+    const refused = await a.enter(after)
+    // A minute for what was taken of the larger one, and ten seconds for one more.
+    expect(refused).toMatchObject({ _tag: "RateLimited" })
+    expect(refused instanceof RateLimited ? refused.retryAfterSeconds : 0).toBeWithin(55, 71)
+    expect(await a.taken(after)).toHaveLength(1)
+  }, 60_000)
+
   test("on requests at a time hold for both, and a place is free again when its request has ended", async () => {
     await using store = await startStore()
     await using a = await startReplica(store)
