@@ -27,7 +27,7 @@ export const wallClock = Effect.map(Clock.Clock, (clock) => () => clock.currentT
 /** Whether somebody else is asked first; a refusal can be run as an effect too, and is none of these. */
 export const isDeciding = (
   decision: LimitDecision | Effect.Effect<LimitDecision>
-): decision is Effect.Effect<LimitDecision> => !(decision instanceof RateLimited) && Effect.isEffect(decision)
+): decision is Effect.Effect<LimitDecision> => !("end" in decision) && !(decision instanceof RateLimited)
 
 /** The limits. */
 export class Limiter extends Context.Service<
@@ -110,6 +110,15 @@ interface Counted {
   underWay: number
 }
 
+// Whether they are counted under these very rules, and by one process.
+const isOf = (all: ReadonlyArray<Counted>, rules: ReadonlyArray<LimitRule>): boolean => {
+  for (let at = 0; at < all.length; at += 1) {
+    const { limits, rule } = all[at] ?? {}
+    if (rule !== rules[at] || limits !== rule?.limits) return false
+  }
+  return true
+}
+
 // Those that are counted before some are looked for of which nothing need be known.
 const sweptAt = 1000
 
@@ -126,9 +135,34 @@ export const leftAt = (at: number, requests: AmountLeft | undefined, tokens: Amo
   return tokens === undefined ? { at } : { at, tokens }
 }
 
+class Held implements LimitPass {
+  readonly left: LimitsLeft
+  private readonly all: ReadonlyArray<Counted>
+  private readonly tokens: number
+  private isOver = false
+
+  constructor(all: ReadonlyArray<Counted>, tokens: number, left: LimitsLeft) {
+    this.all = all
+    this.tokens = tokens
+    this.left = left
+  }
+
+  end(used: number, now: number): void {
+    if (this.isOver) return
+    this.isOver = true
+    for (const counts of this.all) {
+      const { tokensPerMinute } = counts.limits
+      if (tokensPerMinute !== undefined) counts.tokens.take(tokensPerMinute, used - this.tokens, now)
+      counts.underWay -= 1
+    }
+  }
+}
+
 /** The counts of a process; monotonic milliseconds, `wall` since 1970. */
 export class LimitCounts {
   private readonly counted = new Map<string, Counted>()
+  // Those of rules that come together again and again.
+  private together = new WeakMap<ReadonlyArray<LimitRule>, ReadonlyArray<Counted>>()
   private readonly processes: () => number
   private sweepAt = sweptAt
 
@@ -144,7 +178,7 @@ export class LimitCounts {
 
   enter(rules: ReadonlyArray<LimitRule>, tokens: number, now: number, wall: number): LimitDecision {
     this.sweep(now)
-    const all = rules.map((rule) => this.countsOf(rule, now))
+    const all = this.countsOfAll(rules, now)
     let refusal: RateLimited | undefined
     for (const counts of all) {
       const objection = this.objection(counts, tokens, now)
@@ -191,8 +225,7 @@ export class LimitCounts {
 
   /** Counts a request among those under way that somebody else has let in. */
   hold(rules: ReadonlyArray<LimitRule>, tokens: number, left: LimitsLeft, now: number): LimitPass {
-    const all = rules.map((rule) => this.countsOf(rule, now))
-    return this.holding(all, tokens, left)
+    return this.holding(this.countsOfAll(rules, now), tokens, left)
   }
 
   /** What was taken of those who are nearest to their limits; who has all that is his is left out. */
@@ -227,19 +260,7 @@ export class LimitCounts {
 
   private holding(all: ReadonlyArray<Counted>, tokens: number, left: LimitsLeft): LimitPass {
     for (const counts of all) counts.underWay += 1
-    let isOver = false
-    return {
-      left,
-      end: (used, at) => {
-        if (isOver) return
-        isOver = true
-        for (const counts of all) {
-          const { tokensPerMinute } = counts.limits
-          if (tokensPerMinute !== undefined) counts.tokens.take(tokensPerMinute, used - tokens, at)
-          counts.underWay -= 1
-        }
-      }
-    }
+    return new Held(all, tokens, left)
   }
 
   private shareOf({ maxConcurrent, requestsPerMinute, tokensPerMinute }: RateLimits): RateLimits {
@@ -249,6 +270,14 @@ export class LimitCounts {
       ...(tokensPerMinute === undefined ? {} : { tokensPerMinute: tokensPerMinute / processes }),
       ...(maxConcurrent === undefined ? {} : { maxConcurrent: Math.ceil(maxConcurrent / processes) })
     }
+  }
+
+  private countsOfAll(rules: ReadonlyArray<LimitRule>, now: number): ReadonlyArray<Counted> {
+    const known = this.together.get(rules)
+    if (known !== undefined && this.processes() === 1 && isOf(known, rules)) return known
+    const all = rules.map((rule) => this.countsOf(rule, now))
+    this.together.set(rules, all)
+    return all
   }
 
   private countsOf(rule: LimitRule, now: number): Counted {
@@ -316,6 +345,7 @@ export class LimitCounts {
         tokens.isFull(limits.tokensPerMinute ?? 0, now)
       if (isFresh) this.counted.delete(id)
     }
+    this.together = new WeakMap()
     this.sweepAt = Math.max(sweptAt, 2 * this.counted.size)
   }
 }

@@ -151,11 +151,16 @@ const grantsIn = function* (
 const plainBearer = "Bearer "
 
 /** What the key lets do that nearly all requests have where it belongs; undefined where more is to be looked at. */
-const usualGrant = ({ keys, tokens }: AdmissionRules, { headers }: Request, visitor: Visitor): Grant | undefined => {
+const usualGrant = (
+  ring: KeyRing,
+  { tokens }: AdmissionRules,
+  { headers }: Request,
+  visitor: Visitor
+): Grant | undefined => {
   const value = headers.get("authorization")
   if (value === null || !value.startsWith(plainBearer)) return undefined
   const given = value.slice(plainBearer.length)
-  const known = keys().find(given)
+  const known = ring.find(given)
   if (known === undefined) {
     const token = tokens?.known(given, visitor.now())
     return token !== undefined && isGrant(token) && areaRefusal(token, "models", false) === undefined
@@ -234,14 +239,15 @@ export const admit = (
 ): Admission => {
   const refusal = outerRefusal(rules, request, path)
   if (refusal !== undefined) return { refusal }
-  if (!rules.keys().needed) {
+  const ring = rules.keys()
+  if (!ring.needed) {
     return path.startsWith(adminPrefix) && !isLocal(visitor.peer())
       ? { refusal: new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" }) }
       : letIn
   }
   if (openPaths.has(path) || isUi(path) || isPreflight(rules, request)) return letIn
   const area = areaOf(path)
-  const usual = area === "models" ? usualGrant(rules, request, visitor) : undefined
+  const usual = area === "models" ? usualGrant(ring, rules, request, visitor) : undefined
   if (usual !== undefined) return { grant: usual }
   const isHere = area === "models" || isLocal(visitor.peer())
   let why: GatewayError | undefined

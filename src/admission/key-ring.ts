@@ -46,12 +46,17 @@ const faultsOf = ({ expires, networks, notBefore }: AuthKey, until: number | und
   }
 }
 
+// Keys that are known without their digest being made.
+const mostLately = 10_000
+
 const textOf = (digest: Uint8Array): string => Buffer.from(digest).toString("base64")
 
 /** Some keys; never changed, another takes its place. */
 export class KeyRing {
   private readonly byDigest = new Map<string, KnownKey>()
   private readonly byName = new Map<string, Grant>()
+  // Those that came of late, as they were given: nearly all requests come with one of them.
+  private readonly lately = new Map<string, KnownKey>()
 
   /** Whether everybody needs a key. */
   readonly needed: boolean
@@ -70,11 +75,17 @@ export class KeyRing {
   }
 
   /**
-   * The key that was given. Looked up by its digest, and not compared with each: how long that takes can tell of the digest of
-   * what was given alone, which whoever gave it knows, and nothing of a key.
+   * The key that was given. Looked up by a hash or its digest, and not compared with each: how long that takes can tell of the hash
+   * of what was given alone, which whoever gave it knows, and nothing of a key.
    */
   find(given: string): KnownKey | undefined {
-    return this.byDigest.get(hash("sha256", given, "base64"))
+    const before = this.lately.get(given)
+    if (before !== undefined) return before
+    const known = this.byDigest.get(hash("sha256", given, "base64"))
+    if (known === undefined) return undefined
+    if (this.lately.size >= mostLately) this.lately.clear()
+    this.lately.set(given, known)
+    return known
   }
 
   /** What the key of this name lets do. */

@@ -26,6 +26,8 @@ export class TokenBucket {
   }
 
   private fill(limit: number, now: number): void {
+    // What is looked at before it is taken has been filled.
+    if (now === this.at && this.owedOf === 0 && this.level <= limit) return
     const passed = now - this.at
     const owing = this.owedOf > limit && this.level < 0 ? Math.min(passed, (-this.level * minuteMs) / this.owedOf) : 0
     this.level = Math.min(limit, this.level + (owing * this.owedOf + (passed - owing) * limit) / minuteMs)

@@ -3,6 +3,7 @@
  * else reports.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -25,7 +26,8 @@ import { Traces } from "./Traces.ts"
 import type { RuleCounts, ShadowOutcome } from "../telemetry/rule-counts.ts"
 import { Prices } from "../usage/Prices.ts"
 import { Budgets } from "../usage/Budgets.ts"
-import { type UsageEntry, UsageLedger } from "../usage/UsageLedger.ts"
+import type { UsageRecord } from "../usage/usage-record.ts"
+import { UsageLedger } from "../usage/UsageLedger.ts"
 import { Meters } from "./Meters.ts"
 import { History } from "./History.ts"
 import type { RequestsUnderWay } from "./under-way.ts"
@@ -107,6 +109,7 @@ export class Accounting extends Context.Service<
     Accounting,
     Effect.gen(function* () {
       const log = yield* RequestLog
+      const clock = yield* Clock.Clock
       const recent = yield* History
       const { ledger } = yield* Meters
       const traces = yield* Traces
@@ -244,7 +247,7 @@ export class Accounting extends Context.Service<
         // Who takes them may be another one than when it came.
         traces.current()?.take(tracedOf(record, trace, end, request.peer(), now))
       }
-      const wrote = (entry: UsageEntry): void => {
+      const wrote = (entry: UsageRecord): void => {
         const lost = usage.record(entry)
         if (lost > 0) ledger.rules.add("usageLost", [], lost)
         if (entry.cost.nanos > 0) ledger.rules.add("cost", [entry.backend, entry.served], entry.cost.nanos / 1e9)
@@ -265,7 +268,7 @@ export class Accounting extends Context.Service<
         recent.note(request, end)
         noteCut(record, end)
         count(record, end, now)
-        if (usage.isOn) wrote(usageEntryOf(record, end, prices))
+        if (usage.isOn) wrote(usageEntryOf(record, end, prices, clock.currentTimeMillisUnsafe()))
         if (record.trace !== undefined) traced(request, record.trace, end, now)
         const share = log.accessShare()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
@@ -273,7 +276,8 @@ export class Accounting extends Context.Service<
         else if (log.debugEnabled()) log.write("debug", requestEnded, requestFields(factsOf(request, end, now)))
       }
       const shadowed: Accounting["Service"]["shadowed"] = (real, candidate, outcome, facts) => {
-        if (usage.isOn) void usage.record(shadowEntryOf(real, candidate, outcome, facts, prices))
+        if (!usage.isOn) return
+        void usage.record(shadowEntryOf(real, candidate, outcome, facts, prices, clock.currentTimeMillisUnsafe()))
       }
       const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
         log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })

@@ -240,7 +240,13 @@ const neededBy = (
   const { id: dialect } = route.dialect
   if (isPlain) return told.dialect === undefined ? { ...told, dialect } : told
   // Most keys say no more than whose they are.
-  if (free === 0 && scope === undefined && zones === undefined && key !== undefined) return { ...told, dialect, key }
+  if (free === 0 && scope === undefined && zones === undefined && key !== undefined) {
+    if (told.dialect !== dialect) return { ...told, dialect, key }
+    // Read for this request alone: a copy would take as long as all else that is done for a key.
+    const own: RoutingNeeds & { key?: string } = told
+    own.key = key
+    return own
+  }
   return {
     ...told,
     dialect,

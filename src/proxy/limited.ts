@@ -2,12 +2,12 @@
  * Requests under limits: let in before they are sent on, and counted by what they really took when they have ended.
  */
 import * as Effect from "effect/Effect"
-import { isDeciding, type Limiter, type LimitDecision } from "../admission/Limiter.ts"
+import { isDeciding, type Limiter, type LimitPass } from "../admission/Limiter.ts"
 import { type GatewayError, RateLimited } from "../domain/errors.ts"
 import type { Grant } from "../domain/grant.ts"
 import { type LimitRule, limitRules, type LimitSettings } from "../domain/rate-limits.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
-import { countTokens } from "../usage/usage-record.ts"
+import { countTokens, saidTokens } from "../usage/usage-record.ts"
 import type { GaveUp } from "./final-failure.ts"
 import type { RequestEnd, RequestRecord } from "./record.ts"
 import type { RequestRun } from "./request-run.ts"
@@ -55,6 +55,11 @@ export const tokensAsked = ({ route }: RequestRecord, { outputTokens, promptToke
   return generates || embeds !== undefined ? promptTokens + outputTokens : 0
 }
 
+const letIn = (run: RequestRun, pass: LimitPass): void => {
+  run.limitPass = pass
+  run.record.limits(pass.left)
+}
+
 /** Goes on with a request that its limits let in: of a model, as the gateway knows it, and with so many tokens. */
 export const withinLimits = (
   { limiter, rulesOf }: RequestLimiter,
@@ -66,24 +71,27 @@ export const withinLimits = (
   const rules = rulesOf(run.record.grant, model)
   // One that waited for a server to wake has been let in.
   if (rules.length === 0 || run.limitPass !== undefined) return goesOn()
-  const take = (decision: LimitDecision): LimitDecision => {
-    if (decision instanceof RateLimited) return decision
-    run.limitPass = decision
-    run.record.limits(decision.left)
-    return decision
-  }
-  const go = (decision: LimitDecision): Forwarded =>
-    decision instanceof RateLimited ? Effect.fail(decision) : goesOn()
   const decision = limiter.enter(rules, tokens)
-  if (!isDeciding(decision)) return go(take(decision))
+  if (decision instanceof RateLimited) return Effect.fail(decision)
+  if (!isDeciding(decision)) {
+    letIn(run, decision)
+    return goesOn()
+  }
+  const taken = Effect.map(decision, (made) => {
+    if (!(made instanceof RateLimited)) letIn(run, made)
+    return made
+  })
   // Whoever leaves meanwhile has what was taken for him all the same, so that it is given back at his end.
-  return Effect.flatMap(Effect.uninterruptible(Effect.map(decision, take)), go)
+  return Effect.flatMap(Effect.uninterruptible(taken), (made) =>
+    made instanceof RateLimited ? Effect.fail(made) : goesOn()
+  )
 }
 
 /** The tokens that a request took: those that were told, or as many as it is likely to have. */
 export const tokensTaken = (record: RequestRecord, { bytes }: RequestEnd): number => {
   const { begunUsage, committed, decided, passed, route, usage } = record
   const { embeds, generates } = route.operation
+  if (usage !== undefined) return saidTokens(usage)
   const { tokens } = countTokens({
     usage,
     begun: begunUsage,

@@ -5,8 +5,7 @@ import type { Outcome } from "../domain/request.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 import { otherLabel } from "../telemetry/meter-table.ts"
 import type { Prices } from "../usage/Prices.ts"
-import { type Cost, countTokens } from "../usage/usage-record.ts"
-import type { UsageEntry } from "../usage/UsageLedger.ts"
+import { type Cost, countTokens, type UsageRecord } from "../usage/usage-record.ts"
 import type { ShadowOutcome } from "../telemetry/rule-counts.ts"
 import type { RequestEnd, RequestRecord } from "./record.ts"
 import type { AnswerFacts } from "./shadow.ts"
@@ -22,12 +21,13 @@ const keptLabel = "(cache)"
 
 const nothingCost: Cost = { nanos: 0, by: "free" }
 
-/** The entry of a request. */
+/** The entry of a request that ended at a moment in milliseconds since 1970. */
 export const usageEntryOf = (
   record: RequestRecord,
   { backend, bytes, outcome, status }: RequestEnd,
-  prices: Prices["Service"]
-): UsageEntry => {
+  prices: Prices["Service"],
+  at: number
+): UsageRecord => {
   const { asked, begunUsage, committed, decided, passed, route, usage } = record
   const { operation } = route
   const durationMs = Math.round(performance.now() - record.started)
@@ -44,6 +44,7 @@ export const usageEntryOf = (
     bytes
   })
   return {
+    at,
     key: record.key ?? "",
     owner: record.grant?.owner ?? "",
     model: modelOf(record),
@@ -88,8 +89,9 @@ export const shadowEntryOf = (
   { model, state }: Candidate,
   outcome: ShadowOutcome,
   facts: AnswerFacts | undefined,
-  prices: Prices["Service"]
-): UsageEntry => {
+  prices: Prices["Service"],
+  at: number
+): UsageRecord => {
   const { dialect, operation } = real.route
   const { counted, tokens } = countTokens({
     usage: facts?.usage,
@@ -102,6 +104,7 @@ export const shadowEntryOf = (
     bytes: 0
   })
   return {
+    at,
     key: real.key ?? "",
     owner: real.grant?.owner ?? "",
     model: modelOf(real),

@@ -277,7 +277,7 @@ export class Gateway extends Context.Service<
             if (isOdd)
               return refused(asked, new BadRequest({ message: whyAmbiguous(path, publicOrigin(request)), param: null }))
             if (!serves(path, route)) return nothing(asked, isAdministration ? askedElsewhere : undefined)
-            const keyParameter = rules.keys().needed ? speakerOf(asked).keyParameter : undefined
+            const keyParameter = speakerOf(asked).keyParameter
             const seen = admit(rules, request, path, asked, keyParameter)
             if (seen.unchecked === undefined || rules.tokens === undefined) return settled(asked, path, seen)
             const admittedBy = (known: KnownToken) => admit(rules, request, path, asked, keyParameter, known)

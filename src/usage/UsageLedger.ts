@@ -38,9 +38,6 @@ export interface LedgerStanding {
 /** The ledger cannot be read now. */
 export class UsageUnreadable extends Data.TaggedError("UsageUnreadable")<{ readonly reason: string }> {}
 
-/** A record as it is handed in: the ledger says when that was. */
-export type UsageEntry = Omit<UsageRecord, "at">
-
 /** How long a record waits to be written with others, in milliseconds. */
 const flushMs = 100
 
@@ -65,7 +62,7 @@ export class UsageLedger extends Context.Service<
     /** Whether there is one. */
     readonly isOn: boolean
     /** Takes a request down: plain, and done at once; gives how many records were given up for it. */
-    readonly record: (entry: UsageEntry) => number
+    readonly record: (record: UsageRecord) => number
     readonly report: (query: ReportQuery) => Effect.Effect<UsageSums, UsageUnreadable>
     /** What was spent since a moment, hour by hour, all that has ended included; throws when it cannot be read. */
     readonly spending: (from: number) => ReadonlyArray<Spending>
@@ -116,7 +113,7 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
     return store
   }
 
-  const record = (entry: UsageEntry): number => {
+  const record = (taken: UsageRecord): number => {
     let lost = 0
     if (queue.length >= mostWaiting) {
       // Many at once, so that it is not done again for the next one.
@@ -124,7 +121,7 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
       queue.splice(0, lost)
       dropped += lost
     }
-    queue.push({ ...entry, at: clock.currentTimeMillisUnsafe() })
+    queue.push(taken)
     const begin = wake
     wake = undefined
     begin?.()

@@ -88,6 +88,9 @@ export const disjointCounts = ({ cached, cachedWrite, completion, prompt, reason
   }
 }
 
+/** How many a backend said that a request took. */
+export const saidTokens = ({ completion, prompt }: Usage): number => count(prompt) + count(completion)
+
 /** What is known of an answer whose tokens are counted. */
 export interface AnswerSeen {
   /** What its backend said at its end; undefined when it said nothing, or never came to it. */

@@ -96,27 +96,26 @@ const isSameSeries = (one: UsageSeries, other: UsageSeries): boolean =>
   one.owner === other.owner &&
   one.shadow === other.shadow
 
-const valuesOf = (record: UsageRecord, series: number, into: Array<Value>): void => {
-  const { tokens } = record
-  into.push(
-    record.at,
-    record.requestId,
-    series,
-    outcomes.indexOf(record.outcome),
-    record.status,
-    record.stream ? 1 : 0,
-    record.attempts,
-    tokens.fresh,
-    tokens.cacheRead,
-    tokens.cacheWrite,
-    tokens.output,
-    tokens.reasoning,
-    countSources.indexOf(record.counted),
-    record.cost.nanos,
-    priceSources.indexOf(record.cost.by),
-    record.durationMs,
-    record.firstByteMs ?? null
-  )
+// Puts the values of a row where they belong: one by one, since adding many at a time takes twice as long.
+const putRow = (into: Array<Value>, from: number, record: UsageRecord, series: number): void => {
+  const { cost, tokens } = record
+  into[from] = record.at
+  into[from + 1] = record.requestId
+  into[from + 2] = series
+  into[from + 3] = outcomes.indexOf(record.outcome)
+  into[from + 4] = record.status
+  into[from + 5] = record.stream ? 1 : 0
+  into[from + 6] = record.attempts
+  into[from + 7] = tokens.fresh
+  into[from + 8] = tokens.cacheRead
+  into[from + 9] = tokens.cacheWrite
+  into[from + 10] = tokens.output
+  into[from + 11] = tokens.reasoning
+  into[from + 12] = countSources.indexOf(record.counted)
+  into[from + 13] = cost.nanos
+  into[from + 14] = priceSources.indexOf(cost.by)
+  into[from + 15] = record.durationMs
+  into[from + 16] = record.firstByteMs ?? null
 }
 
 /** What somebody spent in an hour, which began at `at`. */
@@ -230,8 +229,9 @@ export class UsageStore {
 
   private write(batch: ReadonlyArray<UsageRecord>): void {
     const series: Array<number> = []
-    let values: Array<Value> = []
     const whole = batch.length - (batch.length % together)
+    const many = new Array<Value>(together * width).fill(0)
+    const one = new Array<Value>(width).fill(0)
     let last: UsageRecord | undefined
     let own = 0
     for (const [at, record] of batch.entries()) {
@@ -239,11 +239,14 @@ export class UsageStore {
       if (last === undefined || !isSameSeries(last, record)) own = this.seriesOf(record)
       last = record
       series.push(own)
-      valuesOf(record, own, values)
-      if (at < whole && (at + 1) % together !== 0) continue
-      const statement = at < whole ? this.addMany : this.addOne
-      statement.run(...values)
-      values = []
+      if (at >= whole) {
+        putRow(one, 0, record, own)
+        this.addOne.run(...one)
+        continue
+      }
+      const place = at % together
+      putRow(many, place * width, record, own)
+      if (place === together - 1) this.addMany.run(...many)
     }
     for (const { hour, series: of, sums } of sumBatch(batch, series)) this.addHour.run(hour, of, ...sums)
   }
