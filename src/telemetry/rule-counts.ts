@@ -34,20 +34,40 @@ export type RuleCount = readonly [figure: string, labels: ReadonlyArray<string>,
 /** Series that are kept at most: models and rules come and go. */
 const mostSeries = 2000
 
+interface Series {
+  readonly figure: string
+  readonly labels: ReadonlyArray<string>
+  value: number
+}
+
+const isOf = ({ labels }: Series, others: ReadonlyArray<string>): boolean => {
+  for (let at = 0; at < labels.length; at += 1) if (labels[at] !== others[at]) return false
+  return true
+}
+
 /** The figures of the rules of a process. */
 export class RuleCounts {
-  private readonly series = new Map<
-    string,
-    { readonly figure: string; readonly labels: ReadonlyArray<string>; value: number }
-  >()
+  private readonly series = new Map<string, Series>()
+  // Of each figure the one that was added to last, which is often the next one as well.
+  private readonly last = new Map<RuleFigure, Series>()
 
   /** Adds to a figure. */
   add(figure: RuleFigure, labels: ReadonlyArray<string>, by = 1): void {
+    const before = this.last.get(figure)
+    if (before !== undefined && isOf(before, labels)) {
+      before.value += by
+      return
+    }
     let key: string = figure
     for (const label of labels) key += ` ${label.length} ${label}`
-    const known = this.series.get(key)
-    if (known !== undefined) known.value += by
-    else if (this.series.size < mostSeries) this.series.set(key, { figure, labels, value: by })
+    let known = this.series.get(key)
+    if (known === undefined) {
+      if (this.series.size >= mostSeries) return
+      known = { figure, labels, value: 0 }
+      this.series.set(key, known)
+    }
+    known.value += by
+    this.last.set(figure, known)
   }
 
   /** All of them. */

@@ -85,19 +85,20 @@ export interface NoRoom {
   readonly isUnknown?: boolean
 }
 
-const nameOf = (at: number, of: string): string => `${at}\n${of}`
-
 // Those of keys and models that come and go.
 const mostAccounts = 20_000
 
 /** The accounts of all budgets of a process. */
 export class BudgetBook {
   private readonly rules: ReadonlyArray<BudgetRule>
-  private readonly accounts = new Map<string, Account>()
+  // Those of each rule, by whose they are.
+  private readonly accounts: ReadonlyArray<Map<string, Account>>
+  private count = 0
   private readonly hasSoft: boolean
 
   constructor(rules: ReadonlyArray<BudgetRule>) {
     this.rules = rules
+    this.accounts = rules.map(() => new Map<string, Account>())
     this.hasSoft = rules.some(({ soft }) => soft !== undefined)
   }
 
@@ -148,8 +149,9 @@ export class BudgetBook {
   /** All accounts of this period, those that all have together even while nothing is spent. */
   all(now: number): ReadonlyArray<Account> {
     for (const [at, rule] of this.rules.entries()) if (rule.each === "all") this.account(rule, at, "", now)
-    for (const account of this.accounts.values()) this.turn(account, now)
-    return [...this.accounts.values()]
+    const all = this.every
+    for (const account of all) this.turn(account, now)
+    return all
   }
 
   /** Gives back what was reserved. */
@@ -167,7 +169,7 @@ export class BudgetBook {
 
   /** All of this period in which something was spent or is reserved. */
   standing(now: number): ReadonlyArray<Account> {
-    return [...this.accounts.values()].filter((account) => {
+    return this.every.filter((account) => {
       this.turn(account, now)
       return account.spent > 0 || account.reserved > 0 || account.elsewhere > 0 || account.heldElsewhere > 0
     })
@@ -180,13 +182,13 @@ export class BudgetBook {
 
   /** Takes what was spent by these for all that was; what is reserved stays. */
   restate(spent: ReadonlyArray<Spender & { readonly at: number; readonly nanos: number }>, now: number): void {
-    for (const account of this.accounts.values()) account.spent = 0
+    for (const account of this.every) account.spent = 0
     for (const each of spent) this.spend(each, each.at, each.nanos, now)
   }
 
   /** Whether it is one of these accounts. */
   has(account: Account): boolean {
-    return this.accounts.get(nameOf(this.rules.indexOf(account.rule), account.of)) === account
+    return this.accounts[this.rules.indexOf(account.rule)]?.get(account.of) === account
   }
 
   /** Whether there is any budget. */
@@ -206,8 +208,7 @@ export class BudgetBook {
   }
 
   private account(rule: BudgetRule, at: number, of: string, now: number): Account {
-    const name = nameOf(at, of)
-    let account = this.accounts.get(name)
+    let account = this.accounts[at]?.get(of)
     if (account === undefined) {
       account = {
         rule,
@@ -221,8 +222,9 @@ export class BudgetBook {
         ceiling: undefined,
         told: "nothing"
       }
-      if (this.accounts.size >= mostAccounts) this.forget(now)
-      this.accounts.set(name, account)
+      if (this.count >= mostAccounts) this.forget(now)
+      this.accounts[at]?.set(of, account)
+      this.count += 1
     }
     this.turn(account, now)
     return account
@@ -240,9 +242,15 @@ export class BudgetBook {
   }
 
   private forget(now: number): void {
-    for (const [name, account] of this.accounts) {
-      this.turn(account, now)
-      if (account.spent === 0 && account.reserved === 0) this.accounts.delete(name)
+    for (const accounts of this.accounts) {
+      for (const [of, account] of accounts) {
+        this.turn(account, now)
+        if (account.spent === 0 && account.reserved === 0 && accounts.delete(of)) this.count -= 1
+      }
     }
+  }
+
+  private get every(): Array<Account> {
+    return this.accounts.flatMap((accounts) => [...accounts.values()])
   }
 }

@@ -246,16 +246,24 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
     const accounts = bookNow().accountsOf(spender, wallNow())
     if (store.isAway() || !accounts.some(isBound)) return withoutStore(accounts, nanos)
     const now = performance.now()
+    let hasRoom = true
+    let isLow = false
     for (const account of accounts) {
       const grant = grantOf(account)
       grant.usedAt = now
       grant.least = nanos
+      if (!isBound(account)) continue
+      const rest = now < grant.until ? grant.enough - ownOf(account) : -Infinity
+      if (rest < nanos) hasRoom = false
+      // What is reserved now counts as well.
+      if (rest < 4 * nanos) {
+        telling.add(account)
+        isLow = true
+      }
     }
-    if (accounts.every((account) => isEnough(account, nanos, now))) {
+    if (hasRoom) {
       const reserved = bookNow().hold(accounts, nanos)
-      const low = accounts.filter((account) => !isEnough(account, 3 * nanos, now))
-      for (const account of low) telling.add(account)
-      if (low.length > 0) ask()
+      if (isLow) ask()
       return reserved
     }
     return Effect.callback<Reserved>((resume) => {

@@ -96,6 +96,8 @@ const isSameSeries = (one: UsageSeries, other: UsageSeries): boolean =>
   one.owner === other.owner &&
   one.shadow === other.shadow
 
+const noRows = (rows: number): Array<Value> => Array.from({ length: rows * width }, () => 0)
+
 // Puts the values of a row where they belong: one by one, since adding many at a time takes twice as long.
 const putRow = (into: Array<Value>, from: number, record: UsageRecord, series: number): void => {
   const { cost, tokens } = record
@@ -135,6 +137,9 @@ export class UsageStore {
   private readonly series = new Map<string, number>()
   private readonly findSeries: Statement<{ id: number }>
   private readonly addSeries: Statement
+  // The values of rows that are about to be added.
+  private readonly one: Array<Value> = noRows(1)
+  private readonly many: Array<Value> = noRows(together)
   private readonly addOne: Statement
   private readonly addMany: Statement
   private readonly addHour: Statement
@@ -230,8 +235,7 @@ export class UsageStore {
   private write(batch: ReadonlyArray<UsageRecord>): void {
     const series: Array<number> = []
     const whole = batch.length - (batch.length % together)
-    const many = new Array<Value>(together * width).fill(0)
-    const one = new Array<Value>(width).fill(0)
+    const { many, one } = this
     let last: UsageRecord | undefined
     let own = 0
     for (const [at, record] of batch.entries()) {

@@ -209,7 +209,10 @@ describe.skipIf(storePath === undefined)("limits of replicas", () => {
     await using store = await startStore()
     await using a = await startReplica(store)
     await using b = await startReplica(store)
-    const [before, after] = [{ requestsPerMinute: 10, tokensPerMinute: 1000 }, { requestsPerMinute: 30, tokensPerMinute: 3000 }]
+    const [before, after] = [
+      { requestsPerMinute: 10, tokensPerMinute: 1000 },
+      { requestsPerMinute: 30, tokensPerMinute: 3000 }
+    ]
     for (let nth = 0; nth < 10; nth += 1) end(await a.enter(before, 100), 100)
     const refused = await b.enter(before, 100)
     expect(refused).toMatchObject({ _tag: "RateLimited", retryAfterSeconds: 6 })
