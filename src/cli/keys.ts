@@ -176,6 +176,7 @@ const rowOf = (entry: ClientKeyEntry): ReadonlyArray<string> => [
   entry.owner ?? "-",
   entry.models?.join(", ") ?? "all",
   entry.backends?.join(", ") ?? "all",
+  entry.zones?.join(", ") ?? "all",
   moment(entry.expires),
   entry.admin === true ? "admin" : entry.metrics === true ? "metrics" : "-",
   entry.from
@@ -191,7 +192,7 @@ const listCommand = Command.make(
     if (input.json) return yield* Console.log(jsonText({ keys: entries }))
     if (entries.length === 0) return yield* Console.log("There are no keys.")
     return yield* Console.log(
-      tableText(["Key", "Owner", "Models", "Backends", "Expires", "Opens", "From"], entries.map(rowOf))
+      tableText(["Key", "Owner", "Models", "Backends", "Zones", "Expires", "Opens", "From"], entries.map(rowOf))
     )
   })
 ).pipe(Command.withDescription("List the keys and what they are for; nothing by which they could be used"))

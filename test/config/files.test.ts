@@ -185,3 +185,14 @@ describe("nexus keys new", () => {
     expect(code).toBe(0)
   })
 })
+
+describe("nexus keys list", () => {
+  spawning("tells the zones of a key that may not have its requests answered anywhere", async () => {
+    const one = (name: string, more: string) =>
+      `[[auth.keys]]\nname = "${name}"\nkey = "sk-${name.repeat(20)}"\n${more}`
+    const cwd = directory({ "nexus.toml": `${one("home", 'zones = ["local"]\n')}${one("any", "")}` })
+    const { stdout } = await nexus(cwd, ["keys", "list"])
+    expect(stdout).toMatch(/^home +- +all +all +local +- +- +config$/m)
+    expect(stdout).toMatch(/^any +- +all +all +all +- +- +config$/m)
+  })
+})
