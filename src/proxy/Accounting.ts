@@ -3,7 +3,6 @@
  * else reports.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -109,7 +108,6 @@ export class Accounting extends Context.Service<
     Accounting,
     Effect.gen(function* () {
       const log = yield* RequestLog
-      const clock = yield* Clock.Clock
       const recent = yield* History
       const { ledger } = yield* Meters
       const traces = yield* Traces
@@ -268,7 +266,7 @@ export class Accounting extends Context.Service<
         recent.note(request, end)
         noteCut(record, end)
         count(record, end, now)
-        if (usage.isOn) wrote(usageEntryOf(record, end, prices, clock.currentTimeMillisUnsafe()))
+        if (usage.isOn) wrote(usageEntryOf(record, end, prices))
         if (record.trace !== undefined) traced(request, record.trace, end, now)
         const share = log.accessShare()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
@@ -276,8 +274,7 @@ export class Accounting extends Context.Service<
         else if (log.debugEnabled()) log.write("debug", requestEnded, requestFields(factsOf(request, end, now)))
       }
       const shadowed: Accounting["Service"]["shadowed"] = (real, candidate, outcome, facts) => {
-        if (!usage.isOn) return
-        void usage.record(shadowEntryOf(real, candidate, outcome, facts, prices, clock.currentTimeMillisUnsafe()))
+        if (usage.isOn) void usage.record(shadowEntryOf(real, candidate, outcome, facts, prices))
       }
       const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
         log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })

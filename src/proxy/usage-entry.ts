@@ -21,12 +21,11 @@ const keptLabel = "(cache)"
 
 const nothingCost: Cost = { nanos: 0, by: "free" }
 
-/** The entry of a request that ended at a moment in milliseconds since 1970. */
+/** The entry of a request; the ledger says when it ended. */
 export const usageEntryOf = (
   record: RequestRecord,
   { backend, bytes, outcome, status }: RequestEnd,
-  prices: Prices["Service"],
-  at: number
+  prices: Prices["Service"]
 ): UsageRecord => {
   const { asked, begunUsage, committed, decided, passed, route, usage } = record
   const { operation } = route
@@ -44,7 +43,7 @@ export const usageEntryOf = (
     bytes
   })
   return {
-    at,
+    at: 0,
     key: record.key ?? "",
     owner: record.grant?.owner ?? "",
     model: modelOf(record),
@@ -89,8 +88,7 @@ export const shadowEntryOf = (
   { model, state }: Candidate,
   outcome: ShadowOutcome,
   facts: AnswerFacts | undefined,
-  prices: Prices["Service"],
-  at: number
+  prices: Prices["Service"]
 ): UsageRecord => {
   const { dialect, operation } = real.route
   const { counted, tokens } = countTokens({
@@ -104,7 +102,7 @@ export const shadowEntryOf = (
     bytes: 0
   })
   return {
-    at,
+    at: 0,
     key: real.key ?? "",
     owner: real.grant?.owner ?? "",
     model: modelOf(real),

@@ -121,6 +121,7 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
       queue.splice(0, lost)
       dropped += lost
     }
+    taken.at = clock.currentTimeMillisUnsafe()
     queue.push(taken)
     const begin = wake
     wake = undefined

@@ -52,8 +52,8 @@ export interface UsageSeries {
 
 /** One request that has ended. */
 export interface UsageRecord extends UsageSeries {
-  /** When it ended, in milliseconds since 1970. */
-  readonly at: number
+  /** When it ended, in milliseconds since 1970; the ledger puts it there when it takes the record. */
+  at: number
   readonly requestId: string
   readonly outcome: Outcome
   readonly status: number
