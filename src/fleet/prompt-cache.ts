@@ -38,6 +38,8 @@ export class PromptCache {
   // The chain that was looked for last, while nothing has changed: a decision asks several times.
   private looked: PromptChain | undefined
   private depth = 0
+  // The same of what was used after some use.
+  private after = { of: 0, uses: -1, held: 0, tokens: 0 }
   /** Tokens that it holds; what is not told is learned when it forgets. */
   capacity: number
 
@@ -63,6 +65,22 @@ export class PromptCache {
     if (chain === this.looked) return this.depth
     this.looked = chain
     return (this.depth = this.find(chain))
+  }
+
+  /** Which of its uses found the end of what is held of a chain last, as a count; 0 where nothing of it is held. */
+  usedAt(chain: PromptChain): number {
+    const depth = this.depthOf(chain)
+    return depth === 0 ? 0 : (this.blocks.get(chain.hashes[depth - 1] ?? 0)?.usedAt ?? 0)
+  }
+
+  /** Tokens that have been used since then. */
+  usedAfter(use: number): number {
+    const { after } = this
+    if (after.of === use && after.uses === this.uses && after.held === this.held) return after.tokens
+    let tokens = 0
+    for (let each = this.newest; each !== undefined && each.usedAt > use; each = each.older) tokens += each.tokens
+    this.after = { of: use, uses: this.uses, held: this.held, tokens }
+    return tokens
   }
 
   private find({ hashes }: PromptChain): number {

@@ -16,6 +16,10 @@ const fresh = 0.2
 const smooth = (before: number | undefined, sample: number): number =>
   before === undefined ? sample : before + fresh * (sample - before)
 
+/** How long one waits on average for what takes so long from now on that comes after a pause, as likely to end at any time as at another. */
+export const awaited = (ms: number, pauseMs: number): number =>
+  ms <= 0 ? 0 : pauseMs <= 0 ? ms : ms - pauseMs * (1 - Math.exp(-ms / pauseMs))
+
 /** What is known of one conversation. */
 interface Last {
   /** The request of it that was there last. */

@@ -42,6 +42,8 @@ export interface Running {
   readonly at: number
   /** Tokens that were likely to be cached, and blocks of its chain. */
   readonly cached: number
+  /** Which use of the cache what was cached of it is from, as a count. */
+  readonly usedAt: number
   /** Tokens of its own that were to be read. */
   readonly own: number
   /** Tokens that were to be read before its own, and how many requests were there. */
@@ -63,3 +65,10 @@ export interface Running {
   /** How long it took from its beginning, or from the last beginning of another answer since then, to that of its own. */
   readMs: number
 }
+
+/**
+ * How many tokens were read until an answer began, so many of them its own: with those before it or, where these could not be told
+ * well, as many as by what it took for its own alone.
+ */
+export const readBy = ({ ahead, at, blind, firstAt, readMs }: Running, own: number): number =>
+  blind && readMs > 0 ? Math.min(ahead + own, (own * (firstAt - at)) / readMs) : ahead + own

@@ -41,6 +41,7 @@ export class Speeds {
   private sumMs = 0
   private sumNMs = 0
   // Whole answers, which do not tell when they begin: as a plane over what was read and written.
+  private wholes = 0
   private wholeRR = 0
   private wholeRW = 0
   private wholeWW = 0
@@ -112,6 +113,7 @@ export class Speeds {
     const known = this.ofWhole()
     const expected = known === undefined ? 0 : read * (known.readMs ?? 0) + written * known.writeMs
     const keep = ms * recovered < expected ? 0 : 1 - fresh / 4
+    this.wholes = this.wholes * keep + 1
     this.wholeRR = this.wholeRR * keep + read * read
     this.wholeRW = this.wholeRW * keep + read * written
     this.wholeWW = this.wholeWW * keep + written * written
@@ -134,9 +136,14 @@ export class Speeds {
     return readMs <= 0 ? { readMs: undefined, writeMs: wholeWMs / wholeWW } : { readMs, writeMs: Math.max(0, writeMs) }
   }
 
+  /** By how many prompts it is borne out how fast it reads. */
+  get read(): number {
+    return this.readings.length === 0 ? this.wholes : this.readings.length
+  }
+
   /** By how many answers it is borne out how fast it writes, those long ago counting for less. */
   get written(): number {
-    return this.weight
+    return this.weight === 0 ? this.wholes : this.weight
   }
 
   /** Milliseconds for a token of one of so many answers; undefined while none was measured. */

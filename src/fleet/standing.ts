@@ -3,11 +3,11 @@
  */
 import { PromptCache } from "./prompt-cache.ts"
 import { bytesOf, commonBlocks, type PromptChain } from "./prompt-chain.ts"
-import type { Running, Seen, Work } from "./running.ts"
+import { readBy, type Running, type Seen, type Work } from "./running.ts"
 import { type Pinned, type Pinning, type SlotPlace, SlotPins } from "./slot-pins.ts"
 import { Slots } from "./slots.ts"
 import { Speeds } from "./speeds.ts"
-import { RecentTurns } from "./recent-turns.ts"
+import { awaited, RecentTurns } from "./recent-turns.ts"
 
 /** What an expected end is made of, in milliseconds. */
 export interface ExpectedEnd {
@@ -42,15 +42,6 @@ const overdue = 0.25
 
 const smooth = (before: number | undefined, sample: number): number =>
   before === undefined ? sample : before + fresh * (sample - before)
-
-// How long one waits on average for what takes so long from now on that comes after a pause, as likely to end at any time as at another.
-const awaited = (ms: number, pauseMs: number): number =>
-  ms <= 0 ? 0 : pauseMs <= 0 ? ms : ms - pauseMs * (1 - Math.exp(-ms / pauseMs))
-
-// How many tokens were read until an answer began, so many of them its own: with those before it or, where these could not be told
-// well, as many as by what it took for its own alone.
-const readBy = ({ ahead, at, blind, firstAt, readMs }: Running, own: number): number =>
-  blind && readMs > 0 ? Math.min(ahead + own, (own * (firstAt - at)) / readMs) : ahead + own
 
 // A first token is late that took so many times what was expected, and longer by so many milliseconds.
 const lateTimes = 2.5
@@ -107,8 +98,22 @@ export class Standing {
   cachedOf(work: Work): number {
     const { chain } = work
     if (chain === undefined) return 0
-    const depth = Math.max(this.cache.depthOf(chain), this.sharesCache ? this.sharedWithRunning(chain) : 0)
-    return depth === 0 ? 0 : bytesOf(chain, depth) * this.perByte(work, chain)
+    const held = this.cache.depthOf(chain)
+    const shared = this.sharesCache ? this.sharedWithRunning(chain) : 0
+    const perByte = this.perByte(work, chain)
+    if (shared >= held || !this.sharesCache) return bytesOf(chain, Math.max(held, shared)) * perByte
+    return Math.max(bytesOf(chain, shared) * perByte, Math.min(bytesOf(chain, held) * perByte, this.leftFor(chain)))
+  }
+
+  // Tokens that are left for one that is held beside what was used since, and what is being read, which is in the cache before its end.
+  private leftFor(chain: PromptChain): number {
+    const { cache, running } = this
+    if (cache.capacity === Infinity || running.length === 0) return Infinity
+    const use = cache.usedAt(chain)
+    let left = cache.capacity
+    for (const { cached, usedAt, work } of running) left -= this.promptTokens(work) - (usedAt > use ? cached : 0)
+    if (left >= cache.tokens) return Infinity
+    return Math.max(0, left - cache.usedAfter(use))
   }
 
   // Blocks that are there, or are once those are read that came before: where all share one cache they are found then. What is
@@ -155,6 +160,7 @@ export class Standing {
     const pinned = pinning === undefined ? this.unpinned() : this.pinned(work, pinning, now)
     const cached = pinned?.slot === undefined ? this.cachedOf(work) : pinned.cached
     const own = Math.max(0, this.promptTokens(work) - cached)
+    const usedAt = work.chain === undefined ? 0 : this.cache.usedAt(work.chain)
     const ahead = this.toRead(now)
     if (work.chain !== undefined) this.turns.begins(work.chain, own, now)
     const { running: all, speaking: most } = this
@@ -164,6 +170,7 @@ export class Standing {
       at: now,
       pinned,
       cached,
+      usedAt,
       own,
       ahead,
       behind,
@@ -188,7 +195,7 @@ export class Standing {
     return this.pins.begins(chain, chain === undefined ? 0 : this.perByte(work, chain), pinning, now)
   }
 
-  /** Notes whether its model has to be loaded first; whoever comes while another one waits for that waits for it as well. */
+  /** Notes whether its model has to be loaded first; who comes while another one waits for that waits as well. */
   loads(running: Running, isLoading: boolean): void {
     running.afterLoad = isLoading || this.running.some((each) => each.isLoading && each.firstAt === 0)
     running.isLoading = isLoading
@@ -400,14 +407,6 @@ export class Standing {
       if (left < to) sum += awaited(to - left, pauseMs) - awaited(from - left, pauseMs)
     }
     return idle <= 0 ? sum : sum + idle * (awaited(to, pauseMs) - awaited(from, pauseMs))
-  }
-
-  /** How long a turn is likely to wait for one of `slots` beside so many conversations whose turns come `pauseMs` after the answers. */
-  waitBeside(count: number, slots: number, pauseMs: number): number {
-    if (count < slots || this.answerTokens === undefined) return 0
-    const writing = this.answerTokens * (this.speeds.writeMs(Math.min(count, slots)) ?? 0)
-    const busy = (count * writing) / Math.max(1, writing + pauseMs)
-    return (Math.max(0, busy - slots + 1) / slots) * writing
   }
 
   /** How long from now until everything here is done. */

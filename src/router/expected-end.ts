@@ -18,8 +18,8 @@ export interface BestSpeeds {
   readonly readMs: number
   readonly baseMs: number
   readonly writeMs: number
-  /** What a token takes them to write on average, in milliseconds. */
-  readonly usualWriteMs: number
+  /** What a token takes them to read and to write on average, in milliseconds. */
+  readonly usual: { readonly readMs: number; readonly writeMs: number }
   /** Tokens that their answers have had, on average; Infinity where there was none. */
   readonly answer: number
   /** Whether one of them has had a turn of the conversation. */
@@ -60,6 +60,8 @@ export const bestSpeeds = (
   let writeMs = Infinity
   let writes = 0
   let writing = 0
+  let reads = 0
+  let reading = 0
   let answers = 0
   let answering = 0
   let pauses = 0
@@ -83,7 +85,11 @@ export const bestSpeeds = (
       answers += answerTokens
       answering += 1
     }
-    readMs = least(speeds.readMs, readMs)
+    if (speeds.readMs !== undefined) {
+      readMs = Math.min(speeds.readMs, readMs)
+      reads += speeds.readMs
+      reading += 1
+    }
     baseMs = least(baseOf(live, standing), baseMs)
     const ownMs = speeds.writeMs(running.length + 1)
     if (ownMs !== undefined) {
@@ -97,7 +103,7 @@ export const bestSpeeds = (
     readMs: orNone(readMs),
     baseMs: orNone(baseMs),
     writeMs: orNone(writeMs),
-    usualWriteMs: writing === 0 ? 0 : writes / writing,
+    usual: { readMs: reading === 0 ? 0 : reads / reading, writeMs: writing === 0 ? 0 : writes / writing },
     answer: answering === 0 ? Infinity : answers / answering,
     continues,
     pauseMs: paused === 0 ? undefined : pauses / paused,
@@ -175,14 +181,14 @@ export const placesAt = ({ model, state }: Candidate, standing: Standing, claim:
 const without = ({ leaving, running }: Standing, places: number, leaves: number): number =>
   leaves === 0 ? places : Math.min(places, running.length - leaving + Math.max(1, places - leaves))
 
-// So many answers say as much of how fast a server writes as all others like it do: what a few took may be by chance.
-const convincing = 4
+// So many answers say as much of how fast a server is as those with the model are on average, where it is about as fast: what a few took
+// may be by chance. What is apart by more is another machine.
+const alone = { answers: 4, apart: 4 / 3 } as const
 
-const writeMsOf = ({ speeds }: Standing, atOnce: number, { usualWriteMs, writeMs }: BestSpeeds): number => {
-  const own = speeds.writeMs(atOnce)
-  if (own === undefined) return writeMs
-  const trust = speeds.written / (speeds.written + convincing)
-  return trust * own + (1 - trust) * usualWriteMs
+const trusted = (own: number | undefined, samples: number, usual: number, unknown: number): number => {
+  if (own === undefined) return unknown
+  if (own > usual * alone.apart || usual > own * alone.apart) return own
+  return usual + (samples / (samples + alone.answers)) * (own - usual)
 }
 
 /** Works out, into `end`, when the answer is to be expected whole at one of them. */
@@ -199,10 +205,11 @@ export const expectEnd = (
   const { speeds } = standing
   const { backend, live } = candidate.state
   const past = isLatencyIgnored(live, turn, now)
-  const readMs = (past ? undefined : speeds.readMs) ?? best.readMs
+  const readMs = past ? best.readMs : trusted(speeds.readMs, speeds.read, best.usual.readMs, best.readMs)
   const baseMs = (past ? undefined : baseOf(live, standing)) ?? (speeds.readMs === undefined ? best.baseMs : 0)
   const atOnce = Math.min(places, standing.running.length + 1)
-  const writeMs = past ? best.writeMs : writeMsOf(standing, atOnce, best)
+  const ownMs = past ? undefined : speeds.writeMs(atOnce)
+  const writeMs = trusted(ownMs, speeds.written, best.usual.writeMs, best.writeMs)
   const prompt = standing.promptTokens(work)
   const place = standing.placeOf(work, now)
   const cached = Math.min(prompt, place?.cached ?? standing.cachedOf(work))
@@ -284,6 +291,19 @@ const common = 100
 // the time by the first, sooner by a seventh by the second, and by a fifth on G by the third.
 const burdens = { anew: 2, turns: 6, waiting: 2 } as const
 
+/** How long a turn is likely to wait for one of `slots` beside so many conversations whose turns come `pauseMs` after the answers. */
+export const waitBeside = (
+  { answerTokens, speeds }: Standing,
+  count: number,
+  slots: number,
+  pauseMs: number
+): number => {
+  if (count < slots || answerTokens === undefined) return 0
+  const writing = answerTokens * (speeds.writeMs(Math.min(count, slots)) ?? 0)
+  const busy = (count * writing) / Math.max(1, writing + pauseMs)
+  return (Math.max(0, busy - slots + 1) / slots) * writing
+}
+
 const hindranceOf = (
   { model }: Candidate,
   standing: Standing,
@@ -302,7 +322,7 @@ const hindranceOf = (
   const waiting = burdens.waiting * continuing * standing.keepsWaiting(count, from, from + own, pauseMs ?? own, now)
   if (continues) return waiting + burdens.anew * own
   const slots = model.slots ?? standing.slots.seen ?? Infinity
-  const each = count * (turnTokens ?? unread) * readMs + standing.waitBeside(count, slots, pauseMs ?? 0)
+  const each = count * (turnTokens ?? unread) * readMs + waitBeside(standing, count, slots, pauseMs ?? 0)
   return waiting + burdens.turns * continuing * each
 }
 

@@ -1,14 +1,21 @@
 import { describe, expect, test } from "bun:test"
 import { cachedShare } from "../../bench/fleet/sums.ts"
 import { runVirtual } from "../../bench/fleet/virtual.ts"
-import { agentsOnLlama } from "../../bench/fleet/workloads/agents.ts"
+import { agentsOnLlama, agentsOnVllm } from "../../bench/fleet/workloads/agents.ts"
 import { Standing } from "../../src/fleet/standing.ts"
+import { waitBeside } from "../../src/router/expected-end.ts"
 
 test("agents on llama-servers with fewer slots than conversations find nearly all of their prompts cached", async () => {
   const fleet = agentsOnLlama.fleet.map((spec) => ({ ...spec, slots: 2 }))
   // In virtual time, and by chance that is fixed: it comes out the same on every machine.
   for (const seed of [1, 2])
     expect(cachedShare.of(await runVirtual({ ...agentsOnLlama, fleet }, 20, seed))).toBeGreaterThan(92)
+}, 120_000)
+
+test("agents whose prompts do not all fit into the caches of vLLM spread out again before long", async () => {
+  const fleet = agentsOnVllm.fleet.map((spec) => ({ ...spec, cacheTokens: 80_000 }))
+  // With this seed four of them begin at one server.
+  expect(cachedShare.of(await runVirtual({ ...agentsOnVllm, fleet }, 20, 503))).toBeGreaterThan(90)
 }, 120_000)
 
 describe("how long a turn waits for a slot beside other conversations", () => {
@@ -23,13 +30,13 @@ describe("how long a turn waits for a slot beside other conversations", () => {
   }
 
   test("is nothing while there are slots for all", () => {
-    for (const count of [0, 1, 2, 3]) expect(standing.waitBeside(count, 4, 0)).toBe(0)
+    for (const count of [0, 1, 2, 3]) expect(waitBeside(standing, count, 4, 0)).toBe(0)
   })
 
   test("grows with the number of conversations, and shrinks with their pauses", () => {
-    const byCount = [4, 6, 8, 12].map((count) => standing.waitBeside(count, 4, 500))
+    const byCount = [4, 6, 8, 12].map((count) => waitBeside(standing, count, 4, 500))
     expect(byCount).toEqual(byCount.toSorted((a, b) => a - b))
-    const byPause = [0, 100, 1000, 100_000].map((pause) => standing.waitBeside(8, 4, pause))
+    const byPause = [0, 100, 1000, 100_000].map((pause) => waitBeside(standing, 8, 4, pause))
     expect(byPause).toEqual(byPause.toSorted((a, b) => b - a))
     expect(byPause.at(0)).toBeGreaterThan(0)
     expect(byPause.at(-1)).toBe(0)

@@ -97,3 +97,26 @@ describe.each([true, false])("where answers come in one piece (%p)", (whole) => 
     expect(server.expects(3, 8)).toBeGreaterThan(5000)
   })
 })
+
+test("a prompt is expected to be cached no more where as much is being read since, in a cache for all that is full", () => {
+  const standing = new Standing()
+  standing.cache.told(8000)
+  const work = (conversation: number) => {
+    const chain = turnOf(conversation, 10)
+    return { prompt: chain.bytes, output: 10, chain }
+  }
+  const seen = { tokens: { prompt: 7000, cached: 0, completion: 10 }, written: 10, whole: false }
+  const first = standing.begins(work(1), 0)
+  standing.answers(first, 100)
+  standing.ends(first, 200, seen)
+  expect(standing.cachedOf(work(1))).toBeCloseTo(7000)
+  standing.begins(work(2), 300)
+  // Of 8,000 tokens the other one takes 7,000; what both begin with is read with that.
+  expect(standing.cachedOf(work(1))).toBeCloseTo(2000)
+  const other = new Standing()
+  const same = other.begins(work(1), 0)
+  other.answers(same, 100)
+  other.ends(same, 200, seen)
+  other.begins(work(2), 300)
+  expect(other.cachedOf(work(1))).toBeCloseTo(7000)
+})
