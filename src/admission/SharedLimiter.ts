@@ -34,8 +34,11 @@ import { TokenBucket } from "./token-bucket.ts"
 const mostDoubtful = 1000
 const minuteMs = 60_000
 
-// How long differences are gathered, and how many requests are asked for or settled in one script.
+// How long differences are gathered, those that come to less than this part of their limit for longer, and how many requests are
+// asked for or settled in one script.
 const togetherMs = 50
+const littlePart = 0.0005
+const littleMs = 450
 const mostTogether = 64
 
 // Of so many rules at most it is asked what is taken under them.
@@ -149,22 +152,28 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
       }
 
       // What has no place to give back is told together with others: that takes a tenth of the work.
-      const differences = new Map<string, { readonly rule: LimitRule; tokens: number }>()
+      const differences = new Map<string, { readonly rule: LimitRule; readonly since: number; tokens: number }>()
+      const settleSoon = (): void => void fork(Effect.andThen(Effect.sleep(togetherMs), Effect.sync(settleAll)))
       const settleAll = (): void => {
-        const all = [...differences.values()]
-        differences.clear()
-        for (const { rule, tokens } of all)
+        const now = performance.now()
+        for (const [id, { rule, since, tokens }] of differences) {
+          const { tokensPerMinute = 0 } = rule.limits
+          if (Math.abs(tokens) < tokensPerMinute * littlePart && now - since < littleMs) continue
+          differences.delete(id)
           if (tokens !== 0) settle({ id: "", rules: [rule], letIn: "no", requests: 0, reserved: 0, used: tokens })
+        }
+        if (differences.size > 0) settleSoon()
       }
       const settleLater = (rules: ReadonlyArray<LimitRule>, difference: number): void => {
         if (difference === 0) return
-        if (differences.size === 0) fork(Effect.andThen(Effect.sleep(togetherMs), Effect.sync(settleAll)))
+        const isFirst = differences.size === 0
         for (const rule of rules) {
           if (rule.limits.tokensPerMinute === undefined) continue
           const known = differences.get(rule.id)
-          if (known === undefined) differences.set(rule.id, { rule, tokens: difference })
-          else known.tokens += difference
+          if (known !== undefined) known.tokens += difference
+          else differences.set(rule.id, { rule, since: performance.now(), tokens: difference })
         }
+        if (isFirst && differences.size > 0) settleSoon()
       }
 
       /** What is done once a request has ended and it is known whether the store had let it in. */

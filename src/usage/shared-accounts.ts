@@ -22,8 +22,9 @@ const aheadMs = 1000
 // Of what its share has beyond what it holds, the part that is given away while the store is late: others may take of it as well.
 const guessedPart = 0.25
 
-// How long it is gathered what is told.
+// How long it is gathered what is told, and the part of what is held that is no news: that is told with all else.
 const togetherMs = 50
+const littlePart = 0.1
 
 // How often it is asked what all have spent, and of how many accounts at a time; of all of more of them every two seconds.
 const hearMs = 250
@@ -226,10 +227,17 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
     )
   }
 
+  // What is held is reserved for the others as well.
+  const isLittle = (account: Account, now: number): boolean => {
+    const { had, held, until } = grantOf(account)
+    return now < until && Math.abs(ownOf(account) - had) < held * littlePart
+  }
+
   const tellSoon = (accounts: ReadonlyArray<Account>): void => {
     if (accounts.length === 0 || store.isAway()) return
-    for (const account of accounts) telling.add(account)
-    if (isGathering) return
+    const now = performance.now()
+    for (const account of accounts) if (!isLittle(account, now)) telling.add(account)
+    if (isGathering || telling.size === 0) return
     isGathering = true
     fork(
       Effect.andThen(

@@ -110,7 +110,7 @@ describe.skipIf(storePath === undefined)("limits of replicas", () => {
     let last: LimitDecision | undefined
     for (let nth = 0; nth < 1000; nth += 1) {
       last = await a.enter(limits, 10)
-      end(last, 10)
+      end(last, 12)
     }
     // Some more for what is told once a second and oftener.
     expect((await scripts()) - before).toBeLessThan(200)
