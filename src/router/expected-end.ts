@@ -158,6 +158,9 @@ export const capacityOf = (candidates: ReadonlyArray<Candidate>, claim: Claim): 
 // What is pushed out of a cache is missed with this chance.
 const missed = 0.5
 
+// Who has half of a server leaves this share of its slots free for other keys, which come one at a time and would wait for an end.
+const sparedShare = 1 / 8
+
 /**
  * How many requests of a model a server has at most once it is given one more of these needs: its slots, and some more where
  * only that can show further ones; while nothing is known, as many as it has shown to begin at once. Clouds have no bound but
@@ -169,12 +172,14 @@ export const placesAt = ({ model, state }: Candidate, standing: Standing, claim:
   const { slots: told, slotsConfigured } = model
   const { type } = state.backend
   const { slots } = standing
-  if (told !== undefined && (slotsConfigured === true || !showsSlots(type))) return without(standing, told, leaves)
-  if (told === undefined && locality(type) === "cloud" && !(slots.refuses && slots.seen !== undefined)) return Infinity
   const crowds = claim.shares === true && claim.key !== undefined && standing.isCrowdedBy(claim.key)
+  const spared = (places: number): number =>
+    crowds && leaves === 0 ? places - Math.floor(places * sparedShare) : without(standing, places, leaves)
+  if (told !== undefined && (slotsConfigured === true || !showsSlots(type))) return spared(told)
+  if (told === undefined && locality(type) === "cloud" && !(slots.refuses && slots.seen !== undefined)) return Infinity
   if (told === undefined && slots.seen === undefined)
     return crowds || leaves > 0 ? slots.calm : Math.max(slots.places(false), slots.refuses ? 0 : slotsAtFirst(type))
-  return without(standing, Math.max(slots.places(claim.shares === true && !crowds), told ?? 0), leaves)
+  return spared(Math.max(slots.places(claim.shares === true && !crowds), told ?? 0))
 }
 
 // Those that leave slots free have all but these among themselves.

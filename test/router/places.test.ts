@@ -38,10 +38,36 @@ describe("the places of a server", () => {
         expect(given.length).toBeLessThanOrEqual(slots)
         expect(given.filter(({ leaves }) => leaves === 1).length).toBeLessThanOrEqual(slots - 1)
         // Whoever leaves none free is only turned away where there is none.
-        const others = all.filter(({ leaves }) => leaves === undefined).length
+        const others = all.filter(({ leaves, shares }) => leaves === undefined && shares === false).length
         if (others >= slots) expect(given.length).toBe(slots)
       })
     )
+  })
+
+  test("are not all given to a key that has half of them beside others, which find an eighth of them free", () => {
+    const greedy = { key: "greedy", shares: true }
+    for (const [slots, given] of [
+      [1, 1],
+      [4, 4],
+      [8, 7],
+      [16, 14]
+    ] as const) {
+      const candidate = one(slots)
+      expect(
+        admitted(
+          candidate,
+          Array.from({ length: 20 }, () => greedy)
+        ).length
+      ).toBe(given)
+      const others = Array.from({ length: 20 }, (_, at) => ({ key: String(at), shares: true }))
+      expect(admitted(candidate, others).length).toBe(slots - given)
+      expect(
+        admitted(
+          one(slots),
+          Array.from({ length: 20 }, () => ({ ...greedy, shares: false }))
+        ).length
+      ).toBe(slots)
+    }
   })
 
   test("that batches leave are no more where others are there already", () => {
@@ -75,7 +101,8 @@ describe("the places of a server", () => {
         candidate.state.live.siblings = { inFlight: others, answering: others, coolUntil: 0, circuits: [] }
         const given = admitted(candidate, Array<Claim>(20).fill(claim))
         expect(given.length + others).toBeLessThanOrEqual(Math.max(slots, others))
-        if (claim.leaves === undefined) expect(given.length).toBe(Math.max(0, slots - others))
+        const takesAll = claim.leaves === undefined && claim.shares === false
+        if (takesAll) expect(given.length).toBe(Math.max(0, slots - others))
       })
     )
   })
