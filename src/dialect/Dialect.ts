@@ -183,6 +183,8 @@ export interface Operation extends OperationFacts {
   readonly collector?: StreamCollector
   /** Judges the body of a whole answer, by its media type where that may differ. */
   readonly whole: (body: Uint8Array, mediaType: string | null) => Result.Result<WholeAnswer, AnswerFault>
+  /** A whole answer in the form that a request asked for, where its server gave another; undefined where it did not. */
+  readonly asAsked?: (request: Uint8Array, answer: Uint8Array) => Uint8Array | undefined
   /** How what clients ask is translated for servers that speak another dialect; absent where it is passed on as it is. */
   readonly client?: ClientCodec
   /** How servers are asked this for clients that speak another dialect; absent where they cannot be. */

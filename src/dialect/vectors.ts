@@ -19,9 +19,13 @@ const ofBase64 = (text: string): ReadonlyArray<number> | undefined => {
   return Array.from({ length: bytes.byteLength / 4 }, (_, at) => view.getFloat32(at * 4, true))
 }
 
+/** Whether this is a list of numbers. */
+export const isVector = (value: unknown): value is ReadonlyArray<number> =>
+  Array.isArray(value) && value.length > 0 && value.every(isNumber)
+
 const vectorOf = (value: unknown): ReadonlyArray<number> | undefined => {
   if (typeof value === "string") return ofBase64(value)
-  return Array.isArray(value) && value.length > 0 && value.every(isNumber) ? value : undefined
+  return isVector(value) ? value : undefined
 }
 
 /** The vectors for so many texts; fails with what is wrong with them. */

@@ -23,6 +23,7 @@ import {
 import type { Attempt } from "../router/choice.ts"
 import type { Plan } from "../router/plan.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
+import { isCoded } from "../upstream/content-encoding.ts"
 import { redactorFor } from "../upstream/endpoint.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import { type AskedFor, Asking, type AskingEnds, dropAnswer, isAway, isCount } from "./asking.ts"
@@ -190,12 +191,20 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
   /** Takes an answer, in the dialect of the client from here on. */
   private understood<A, E>(asking: Asking, answer: CommittedAnswer, ends: AskingEnds<A, E>): Effect.Effect<A, E> {
     const { attempt, translation } = asking
-    if (translation === undefined) return this.checked(asking, answer, ends)
+    if (translation === undefined) return this.checked(asking, this.asAsked(answer), ends)
     const redact = redactorFor(attempt.candidate.state.backend, this.run.record.request.headers)
     const made = translation.answer(answer, redact, this.forwarding.fork)
     if (Result.isSuccess(made)) return this.checked(asking, made.success, ends)
     dropAnswer(answer)
     return ends.failed(asking, made.failure)
+  }
+
+  private asAsked(answer: CommittedAnswer): CommittedAnswer {
+    const { asAsked } = this.run.record.route.operation
+    const { body } = this
+    if (asAsked === undefined || answer._tag !== "Whole" || body instanceof StreamedBody) return answer
+    const made = isCoded(answer.head) ? undefined : asAsked(body, answer.body)
+    return made === undefined ? answer : { ...answer, body: made }
   }
 
   private checked<A, E>(asking: Asking, answer: CommittedAnswer, ends: AskingEnds<A, E>): Effect.Effect<A, E> {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import OpenAI from "openai"
 import { version } from "../../src/domain/version.ts"
 import { json } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
@@ -97,5 +98,37 @@ describe("names of models with blanks at their ends", () => {
       .filter((line) => line.includes("model names left out"))
     expect(told).toHaveLength(1)
     expect(JSON.parse(told[0] ?? "")).toMatchObject({ level: "warn", backend: "a", names: String.raw`"\\u0009m", " "` })
+  })
+})
+
+describe("vectors that were asked for in base64", () => {
+  const usage = { prompt_tokens: 3, total_tokens: 3 }
+  const list = (...all: ReadonlyArray<unknown>) => ({
+    object: "list",
+    data: all.map((embedding, index) => ({ object: "embedding", embedding, index })),
+    model: "m",
+    usage
+  })
+  const base64 = Buffer.from(Float32Array.of(0.5, -0.25).buffer).toString("base64")
+  const asked = (more: object) => JSON.stringify({ model: "m", input: ["base64", "b"], ...more })
+
+  test("are so where the backend gives lists in their place, as several do, and all beside them as it came", async () => {
+    await using upstream = await startUpstream({ models: ["m"], script: () => [json(list([0.5, -0.25], base64))] })
+    await using gateway = await startGateway({ backends: [backendFor("b", upstream)] })
+    const got = await ask(gateway.port, "POST", "/v1/embeddings", asked({ encoding_format: "base64" }))
+    expect([got.status, got.json()]).toEqual([200, list(base64, base64)])
+    for (const more of [{}, { encoding_format: "float" }, { user: "base64" }]) {
+      const plain = await ask(gateway.port, "POST", "/v1/embeddings", asked(more))
+      expect(plain.json()).toEqual(list([0.5, -0.25], base64))
+    }
+  })
+
+  test("are numbers to the openai package, which asks so by itself", async () => {
+    await using upstream = await startUpstream({ models: ["m"], script: () => [json(list([0.5, -0.25]))] })
+    await using gateway = await startGateway({ backends: [backendFor("b", upstream)] })
+    const client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: "none", maxRetries: 0 })
+    const { data } = await client.embeddings.create({ model: "m", input: "a" })
+    expect(upstream.lastCall().text).toContain("base64")
+    expect([...data[0]!.embedding]).toEqual([0.5, -0.25])
   })
 })

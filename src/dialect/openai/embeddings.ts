@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { DecodedEmbed, Embed, EmbedAnswer, EmbedCodec, EncodedEmbed } from "../embed.ts"
 import { type JsonObject, Notes, refuseAt } from "../request-notes.ts"
-import { base64Vector, readVectors } from "../vectors.ts"
+import { base64Vector, isVector, readVectors } from "../vectors.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -106,6 +106,25 @@ const encode = ({ dimensions, texts, truncate, user }: Embed, model: string): En
   dropped: truncate === undefined ? [] : ["truncate"],
   answer: (body) => readAnswer(body, texts.length)
 })
+
+const { indexOf } = Buffer.prototype
+const listed = /"embedding"\s*:\s*\[/
+
+// Within so many bytes the first vector has begun.
+const tellingBytes = 4096
+
+/** Vectors in base64 where that was asked for and they came as lists: libraries that ask for it read nothing else. */
+export const embeddingsAsAsked = (request: Uint8Array, answer: Uint8Array): Uint8Array | undefined => {
+  if (indexOf.call(request, '"base64"') < 0 || !listed.test(decoder.decode(answer.subarray(0, tellingBytes)))) return
+  if (parsed(request)["encoding_format"] !== "base64") return
+  const { data, ...others } = parsed(answer)
+  if (!Array.isArray(data)) return
+  const entries = data.map((entry: unknown) => {
+    const vector = Predicate.isObject(entry) ? entry["embedding"] : undefined
+    return isVector(vector) ? { ...Object(entry), embedding: base64Vector(vector) } : entry
+  })
+  return encoder.encode(JSON.stringify({ ...others, data: entries }))
+}
 
 /** Both halves. */
 export const openAiEmbeddings: EmbedCodec = {

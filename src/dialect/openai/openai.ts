@@ -9,7 +9,7 @@ import { errorOfEvents, readWholeAnswer } from "./answer-json.ts"
 import { chunkCollector } from "./chunk-assembly.ts"
 import { encodeChatRequest } from "./chat-request.ts"
 import { chatWords, decodeChatRequest } from "./client-request.ts"
-import { openAiEmbeddings } from "./embeddings.ts"
+import { embeddingsAsAsked, openAiEmbeddings } from "./embeddings.ts"
 import { endpointFacts, endpoints, type Endpoint } from "./openai-endpoints.ts"
 import { errorBody, openAiErrorBody } from "../openai-error.ts"
 import { EventWatch } from "./event-watch.ts"
@@ -63,7 +63,9 @@ const operationOf = (endpoint: Endpoint): Operation => ({
   needs: (body, reading) => readNeeds(endpoint, body, reading),
   whole: (body) => readWholeAnswer(body, endpoint === "embeddings" ? "data" : "choices"),
   ...(endpoint === "completions" ? { genAi: "text_completion" } : {}),
-  ...(endpoint === "embeddings" ? { embeds: openAiEmbeddings } : { collector: chunkCollector }),
+  ...(endpoint === "embeddings"
+    ? { embeds: openAiEmbeddings, asAsked: embeddingsAsAsked }
+    : { collector: chunkCollector }),
   ...(endpoint === "chat/completions" ? { client: chatClient, server: chatServer } : {})
 })
 
