@@ -242,6 +242,13 @@ describe("the tokens of an answer, in the words of its maker,", () => {
     expect([usageOfJson({ usage: inside }), usageIn(bytes({ usage: inside }))]).toEqual([counted, counted])
   })
 
+  test("are those that Groq tells beside the answer, whole and streamed", () => {
+    const beside = { x_groq: { id: "req", usage: { prompt_tokens: 7, completion_tokens: 2, total_tokens: 9 } } }
+    for (const events of [whole({ content: "Hi" }, "stop", beside), streamed([{ content: "Hi" }], "stop", beside)]) {
+      expect(events.findLast(({ type }) => type === "usage")).toMatchObject({ usage: { prompt: 7, completion: 2 } })
+    }
+  })
+
   test("are cached ones by any name", () => {
     const cached = (more: Fields) => usageEvent({ prompt_tokens: 100, completion_tokens: 5, ...more })
     const hit = { prompt_cache_hit_tokens: 80, prompt_cache_miss_tokens: 20 }

@@ -170,3 +170,66 @@ describe("thoughts that OpenRouter tells with what Anthropic has signed them wit
     })
   })
 })
+
+describe("a call of one of Google's models that OpenRouter tells the signature of among its thoughts", () => {
+  const router = { ...anyServer, ...kindNamed("openrouter").takes }
+  const tools = [{ name: "f", input_schema: { type: "object" } }]
+  const { chat } = Result.getOrThrow(client.decode(bytes({ ...asked, tools }), "m"))
+  const reads = Result.getOrThrow(server.encode(chat, "google/gemini-3-pro", router)).answers
+  const google = "google-gemini-v1"
+  const thought = detail({ text: "Tides" }, google)
+  const signature = { type: "reasoning.encrypted", data: "c2ln", id: "tool_0", format: google, index: 0 }
+  const call = { index: 0, id: "tool_0", type: "function", function: { name: "f", arguments: "{}" } }
+  const other = { ...call, index: 1, id: "tool_1" }
+  const streamOf = (deltas: ReadonlyArray<object>) => {
+    const choices = [...deltas.map((delta) => ({ delta })), { delta: {}, finish_reason: "tool_calls" }]
+    const chunks = choices.map((each) => `data: ${JSON.stringify({ choices: [{ index: 0, ...each }] })}\n\n`)
+    return transduce(reads.stream, [encoder.encode(`${chunks.join("")}data: [DONE]\n\n`)])
+  }
+  const message = {
+    content: "",
+    reasoning: "Tides",
+    reasoning_details: [thought, signature],
+    tool_calls: [call, other]
+  }
+  const whole = Result.getOrThrow(reads.whole(bytes({ choices: [{ index: 0, message, finish_reason: "tool_calls" }] })))
+
+  test("is signed so wherever that stands: before the call, with it, or behind it, whole and streamed", () => {
+    const thinks = { reasoning: "Tides", reasoning_details: [thought] }
+    const orders = [
+      [thinks, { reasoning_details: [signature] }, { tool_calls: [call, other] }],
+      [thinks, { reasoning_details: [signature], tool_calls: [call, other] }],
+      [thinks, { tool_calls: [call, other] }, { content: "", reasoning_details: [signature] }]
+    ]
+    for (const events of [whole, ...orders.map(streamOf)]) {
+      expect(events.filter(({ type }) => type === "call")).toEqual([
+        { type: "call", call: 0, id: "tool_0", name: "f", signature: "c2ln" },
+        { type: "call", call: 1, id: "tool_1", name: "f" }
+      ])
+      expect(events.filter(({ type }) => type === "arguments")).toHaveLength(2)
+      expect(events.at(-1)).toEqual({ type: "done" })
+    }
+  })
+
+  test("stays before a text that comes behind it", () => {
+    const events = streamOf([{ tool_calls: [call] }, { content: "So." }])
+    const types = events.map(({ type }) => type).filter((type) => type === "call" || type === "text")
+    expect(types).toEqual(["call", "text"])
+  })
+
+  test("goes back to it there from a client of Messages, and to nobody who has another place for it", () => {
+    const answers = answersTo(client, { ...asked, tools })
+    const { content } = JSON.parse(decoder.decode(Result.getOrThrow(answers.whole(whole, context))))
+    const results = ["tool_0", "tool_1"].map((id) => ({ type: "tool_result", tool_use_id: id, content: "x" }))
+    const back = [...asked.messages, { role: "assistant", content }, { role: "user", content: results }]
+    const next = Result.getOrThrow(client.decode(bytes({ ...asked, tools, messages: back }), "m")).chat
+    const turnFor = (traits: typeof router) =>
+      JSON.parse(decoder.decode(Result.getOrThrow(server.encode(next, "m", traits)).body)).messages[1]
+    const turn = turnFor(router)
+    expect(turn.reasoning_details).toEqual([thought, { ...signature, index: 1 }])
+    expect(JSON.stringify(turn.tool_calls)).not.toContain("c2ln")
+    const elsewhere = turnFor(anyServer)
+    expect(elsewhere).not.toHaveProperty("reasoning_details")
+    expect(elsewhere.tool_calls[0].extra_content.google.thought_signature).toBe("c2ln")
+  })
+})

@@ -132,3 +132,26 @@ describe("vectors that were asked for in base64", () => {
     expect([...data[0]!.embedding]).toEqual([0.5, -0.25])
   })
 })
+
+describe("a choice that a backend has given up, as OpenRouter tells it under a good status", () => {
+  const choice = { index: 0, finish_reason: "error", message: { role: "assistant", content: "par" } }
+  const failed = { object: "chat.completion", choices: [{ ...choice, error: { code: 503, message: "Provider away" } }] }
+
+  test("is no answer: another backend gives it, and where there is none its client hears why, in its own dialect", async () => {
+    await using first = await startUpstream({ models: ["m", "alone"], script: () => [json(failed)] })
+    await using second = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({
+      routing: { strategy: "priority_only" },
+      backends: [backendFor("first", first, { priority: 1 }), backendFor("second", second, { priority: 2 })]
+    })
+    const moved = await ask(gateway.port, "POST", path, chat("m"))
+    expect([moved.status, moved.header("x-nexus-backend")]).toEqual([200, "second"])
+    for (const [at, body] of [
+      [path, chat("alone")],
+      ["/v1/messages", JSON.stringify({ model: "alone", max_tokens: 9, messages: [{ role: "user", content: "go" }] })]
+    ] as const) {
+      const told = await ask(gateway.port, "POST", at, body)
+      expect([told.status, told.text]).toEqual([503, expect.stringContaining("Provider away")])
+    }
+  })
+})

@@ -35,12 +35,22 @@ const errorOf = (error: unknown, body: Uint8Array, reason: string): AnswerFault 
   return new ErrorStatus({ status, contentType, body, retryAfterMs: undefined, underGood: true })
 }
 
+// OpenRouter tells so of a choice that it has given up.
+const hasFailed = (choice: unknown): boolean =>
+  Predicate.isObject(choice) && choice["finish_reason"] === "error" && Predicate.isObject(choice["error"])
+
 /** What is wrong with the JSON of a whole answer, which is to hold a list; undefined when nothing is. */
 const faultOf = (json: unknown, list: string, body: Uint8Array): AnswerFault | undefined => {
   if (!Predicate.isObject(json)) return new BadAnswer({ reason: "JSON that is no object", body })
   const error = errorIn(json)
   if (error !== undefined) return errorOf(error, body, "an error under a good status")
-  return Array.isArray(json[list]) ? undefined : new BadAnswer({ reason: `JSON without a list of ${list}`, body })
+  const given: unknown = json[list]
+  const fault: unknown = Array.isArray(given) && given.every(hasFailed) ? given[0] : undefined
+  if (Predicate.isObject(fault)) {
+    const { error: why } = fault
+    return errorOf(why, encoder.encode(JSON.stringify({ error: why })), "an error in place of an answer")
+  }
+  return Array.isArray(given) ? undefined : new BadAnswer({ reason: `JSON without a list of ${list}`, body })
 }
 
 const noJson = (body: Uint8Array): Result.Result<never, AnswerFault> =>

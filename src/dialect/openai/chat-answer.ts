@@ -11,10 +11,11 @@ import { SeveralReading } from "../several-answers.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer } from "../Transducer.ts"
 import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.ts"
+import { citationsIn, Sources } from "./answer-sources.ts"
 import { argumentsIn, beginsAnother, isQuoted, parsedAnswer, unquoted } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
 import { thoughtsAmong } from "./thinking-parts.ts"
-import { toldThoughts } from "./thought-details.ts"
+import { callSignatures, toldThoughts } from "./thought-details.ts"
 import { wholeCompletion } from "./usage.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
@@ -51,26 +52,6 @@ const imagesIn = ({ content, images }: Json): ReadonlyArray<ChatEvent> =>
     return [{ type: "image", mediaType: mediaType.toLowerCase(), data: url.slice(head.length) }]
   })
 
-type Citation = ChatEvent & { readonly type: "citation" }
-
-const citationsIn = (annotations: unknown): ReadonlyArray<Citation> =>
-  listIn(annotations).flatMap((each: unknown) => {
-    const cited = Predicate.isObject(each) ? each["url_citation"] : undefined
-    if (!Predicate.isObject(cited) || said(cited["url"]) === "") return []
-    const { end_index: end, start_index: start } = cited
-    const place = typeof start === "number" && typeof end === "number" ? { start, end } : {}
-    const words = said(cited["content"])
-    return [
-      {
-        type: "citation",
-        url: said(cited["url"]),
-        title: said(cited["title"]),
-        ...place,
-        ...(words === "" ? {} : { cited: words })
-      }
-    ]
-  })
-
 const inDetails = (usage: Json, details: string, name: string): number => {
   const within = usage[details]
   return Predicate.isObject(within) ? countIn(within[name]) : 0
@@ -90,7 +71,8 @@ const cachedAnewIn = (usage: Json): number =>
   inDetails(usage, read, "cache_creation_tokens") ||
   countIn(usage["cache_creation_input_tokens"])
 
-const usageOf = ({ service_tier: tier, usage }: Json): ChatUsage | undefined => {
+const usageOf = ({ service_tier: tier, usage: own, x_groq: groq }: Json): ChatUsage | undefined => {
+  const usage = own ?? (Predicate.isObject(groq) ? groq["usage"] : undefined)
   if (!Predicate.isObject(usage)) return undefined
   const prompt = countIn(usage["prompt_tokens"])
   const reasoning = inDetails(usage, "completion_tokens_details", "reasoning_tokens")
@@ -129,34 +111,12 @@ const signatureIn = ({ extra_content: extra }: Json): string => {
   return Predicate.isObject(google) ? said(google["thought_signature"]) : ""
 }
 
+// OpenRouter tells why beside the choice that it has given up.
+const wordsOf = ({ error }: Json): string | undefined =>
+  Predicate.isObject(error) ? readErrorText(JSON.stringify({ error })).sentence : undefined
+
 const choicesIn = ({ choices }: Json): ReadonlyArray<Json> =>
   Array.isArray(choices) ? choices.filter(Predicate.isObject) : []
-
-const noAddress: ReadonlySet<string> = new Set()
-
-/**
- * What answers go back to where that stands beside them, as with Perplexity and xAI: each piece tells it again, and it is
- * all of a text that does, which has yet to come.
- */
-class Sources {
-  private readonly all = new Map<string, Citation>()
-
-  /** Takes what a chunk tells of. */
-  reads({ citations, search_results: results }: Json): void {
-    if (!Array.isArray(citations) && !Array.isArray(results)) return
-    for (const each of [...listIn(results), ...listIn(citations)]) {
-      const { snippet, title, url } = Predicate.isObject(each) ? each : { snippet: "", title: "", url: each }
-      if (said(url) === "" || this.all.has(said(url))) continue
-      const cited = said(snippet) === "" ? {} : { cited: said(snippet) }
-      this.all.set(said(url), { type: "citation", url: said(url), title: said(title), ...cited })
-    }
-  }
-
-  /** All but those of these addresses. */
-  without(told: ReadonlySet<string>): ReadonlyArray<Citation> {
-    return [...this.all.values()].filter(({ url }) => !told.has(url))
-  }
-}
 
 class AnswerReading {
   private readonly calls: Array<OpenCall> = []
@@ -165,8 +125,15 @@ class AnswerReading {
   private stopped = false
   private cited: Set<string> | undefined
 
-  constructor(sources = new Sources()) {
+  // What is known of the calls that are told by now; what is said of the others waits for what they are signed with.
+  private readonly signatures = new Map<unknown, string>()
+  private readonly late: boolean
+  private waiting: Array<ChatEvent> = []
+
+  /** `late` where what calls are signed with may come behind them. */
+  constructor(sources = new Sources(), late = false) {
     this.sources = sources
+    this.late = late
   }
 
   /** Everything that has been read since it was last taken. */
@@ -207,6 +174,7 @@ class AnswerReading {
 
   /** Takes what is known without a look at its chunk. */
   knows(event: ChatEvent): void {
+    this.release()
     this.events.push(event)
   }
 
@@ -214,10 +182,12 @@ class AnswerReading {
   says(delta: Json, likely: unknown): void {
     const thought = thoughtIn(delta)
     const { reasoning_details: details } = delta
-    if (details !== undefined) this.events.push(...toldThoughts(details, thought))
-    else if (thought !== "") this.events.push({ type: "reasoning", text: thought })
+    if (details !== undefined) {
+      for (const [id, signature] of callSignatures(details)) this.signatures.set(id, signature)
+      this.events.push(...toldThoughts(details, thought))
+    } else if (thought !== "") this.events.push({ type: "reasoning", text: thought })
     const text = textIn(delta["content"])
-    if (text !== "") this.events.push({ type: "text", text, ...logprobsIn(likely) })
+    if (text !== "") this.knows({ type: "text", text, ...logprobsIn(likely) })
     for (const each of imagesIn(delta)) this.events.push(each)
     for (const each of citationsIn(delta["annotations"])) {
       ;(this.cited ??= new Set()).add(each.url)
@@ -235,8 +205,10 @@ class AnswerReading {
     const word = said(choice["finish_reason"])
     const finish = finishKind(word)
     if (finish === undefined || this.stopped) return
-    if (finish === "bad") return this.fails(`The backend gave up its answer (finish_reason '${word}')`)
+    if (finish === "bad")
+      return this.fails(wordsOf(choice) ?? `The backend gave up its answer (finish_reason '${word}')`)
     this.stopped = true
+    this.release()
     for (const [call, { quoted, said: all }] of this.calls.entries()) {
       if (quoted) this.events.push({ type: "arguments", call, text: unquoted(all.text) })
     }
@@ -254,7 +226,7 @@ class AnswerReading {
 
   ends(): void {
     if (this.calls.some(({ name }) => name === undefined)) return this.fails("The backend made a call without a name")
-    for (const each of this.sources.without(this.cited ?? noAddress)) this.events.push(each)
+    for (const each of this.sources.without(this.cited)) this.events.push(each)
     if (this.stopped) this.events.push({ type: "done" })
     else this.fails("The backend ended the stream before it finished")
   }
@@ -281,15 +253,32 @@ class AnswerReading {
     if (known.name === undefined && name !== undefined) {
       known.name = name
       const signature = signatureIn(call)
-      this.events.push({ type: "call", call: at, id: known.id, name, ...(signature === "" ? {} : { signature }) })
-      if (known.held !== "") this.events.push({ type: "arguments", call: at, text: known.held })
+      this.called({ type: "call", call: at, id: known.id, name, ...(signature === "" ? {} : { signature }) })
+      if (known.held !== "") this.called({ type: "arguments", call: at, text: known.held })
     }
     if (text === "") return
     known.quoted ||= known.said.length === 0 && isQuoted(text)
     known.said.add(text)
     if (known.quoted) return
     if (known.name === undefined) known.held += text
-    else this.events.push({ type: "arguments", call: at, text })
+    else this.called({ type: "arguments", call: at, text })
+  }
+
+  private called(event: ChatEvent): void {
+    if (this.late) this.waiting.push(event)
+    else this.events.push(this.signed(event))
+  }
+
+  private signed(event: ChatEvent): ChatEvent {
+    if (event.type !== "call") return event
+    const signature = this.signatures.get(event.id)
+    return signature === undefined ? event : { ...event, signature }
+  }
+
+  private release(): void {
+    if (this.waiting.length === 0) return
+    for (const event of this.waiting) this.events.push(this.signed(event))
+    this.waiting = []
   }
 
   // By its index, else by its id, else it is the last one; some servers give every call the same index.
@@ -315,9 +304,9 @@ class AnswerReading {
 class ChoicesReading extends SeveralReading<AnswerReading> {
   private readonly sources: Sources
 
-  constructor(most: number) {
+  constructor(most: number, late: boolean) {
     const sources = new Sources()
-    super(most, () => new AnswerReading(sources))
+    super(most, () => new AnswerReading(sources, late))
     this.sources = sources
   }
 
@@ -434,7 +423,7 @@ const decodeSeveral =
     if (!Predicate.isObject(json) || !choices.some(({ message }) => Predicate.isObject(message))) {
       return Result.fail("JSON without a message")
     }
-    const reading = new ChoicesReading(most)
+    const reading = new ChoicesReading(most, false)
     reading.tellsAll(json)
     reading.ends()
     return Result.succeed([{ type: "start" }, ...reading.take()])
@@ -443,8 +432,10 @@ const decodeSeveral =
 /** How answers of chat completions are read, whatever was asked. */
 export const chatAnswers: AnswerDecoder = { stream: streamDecoder(() => new AnswerReading()), whole: decodeChatAnswer }
 
-/** The same of a request for so many answers. */
-export const chatAnswersOf = (choices = 1): AnswerDecoder =>
-  choices > 1
-    ? { stream: streamDecoder(() => new ChoicesReading(choices)), whole: decodeSeveral(choices) }
-    : chatAnswers
+/** The same of a request for so many answers; `late` where what calls are signed with may come behind them. */
+export const chatAnswersOf = (choices = 1, late = false): AnswerDecoder => {
+  if (choices > 1) {
+    return { stream: streamDecoder(() => new ChoicesReading(choices, late)), whole: decodeSeveral(choices) }
+  }
+  return late ? { ...chatAnswers, stream: streamDecoder(() => new AnswerReading(undefined, true)) } : chatAnswers
+}

@@ -19,7 +19,7 @@ import { unsaid } from "../refused-fields.ts"
 import { isSealed } from "../signatures.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { chatAnswersOf } from "./chat-answer.ts"
-import { thoughtDetail } from "./thought-details.ts"
+import { callDetail, thoughtDetail, thoughtOfGoogle } from "./thought-details.ts"
 
 const encoder = new TextEncoder()
 
@@ -66,8 +66,10 @@ const contentOf = (parts: ReadonlyArray<ChatPart>): unknown => {
 }
 
 // Where Google's models keep it that speak as OpenAI's do, and clients of those.
-const signatureOf = (signature: string | undefined, original: boolean): Fields =>
-  signature === undefined || original ? {} : { extra_content: { google: { thought_signature: signature } } }
+const signatureOf = (signature: string | undefined, { original, signedThoughts }: ServerTraits): Fields =>
+  signature === undefined || original || signedThoughts === true
+    ? {}
+    : { extra_content: { google: { thought_signature: signature } } }
 
 const isSigned = (item: ChatTurnItem & { readonly type: "reasoning" }): boolean =>
   item.signature !== undefined && !isSealed(item.signature)
@@ -75,19 +77,22 @@ const isSigned = (item: ChatTurnItem & { readonly type: "reasoning" }): boolean 
 /** Thoughts of a turn, with what they are signed with where the server takes that back. */
 const thoughtsOf = (items: ReadonlyArray<ChatTurnItem>, { original, signedThoughts }: ServerTraits): Fields => {
   const thoughts = items.flatMap((item) => (item.type === "reasoning" ? [item] : []))
-  if (thoughts.length === 0 || original) return {}
-  if (signedThoughts !== true || !thoughts.some(isSigned)) {
+  const calls = items.flatMap((item) => (item.type === "call" && item.signature !== undefined ? [item] : []))
+  const signsCalls = signedThoughts === true && calls.length > 0
+  if (original || (thoughts.length === 0 && !signsCalls)) return {}
+  if (signedThoughts !== true || !(signsCalls || thoughts.some(isSigned))) {
     return { reasoning_content: thoughts.map(({ text }) => text).join("") }
   }
   const details = thoughts.map((item, at) => {
     const { signature, text } = item
-    return thoughtDetail(at, { text, ...(signature !== undefined && isSigned(item) ? { signature } : {}) })
+    if (signature !== undefined && isSigned(item)) return thoughtDetail(at, { text, signature })
+    return signsCalls ? thoughtOfGoogle(at, text) : thoughtDetail(at, { text })
   })
-  return { reasoning_details: details }
+  const signatures = calls.map(({ id, signature = "" }, at) => callDetail(thoughts.length + at, id, signature))
+  return { reasoning_details: [...details, ...signatures] }
 }
 
 const messageOf = (message: ChatMessage, traits: ServerTraits): Fields => {
-  const { original } = traits
   switch (message.role) {
     case "system":
       return { role: "system", content: message.text }
@@ -110,7 +115,7 @@ const messageOf = (message: ChatMessage, traits: ServerTraits): Fields => {
                 id: item.id,
                 type: "function",
                 function: { name: item.name, arguments: item.args },
-                ...signatureOf(item.signature, original)
+                ...signatureOf(item.signature, traits)
               }
             ]
           : []
@@ -208,6 +213,9 @@ const refusedOf = (chat: Chat, { files, images, original, several }: ServerTrait
   )
 }
 
+// What signs their calls may be told behind these.
+const ofGoogle = /gemini/i
+
 /** The body of a request to `model`. */
 export const encodeChatRequest = (
   chat: Chat,
@@ -249,6 +257,6 @@ export const encodeChatRequest = (
     ...(cacheKey === undefined ? {} : { prompt_cache_key: cacheKey }),
     ...(tier === undefined || !traits.original ? {} : { service_tier: tier })
   }
-  const answers = restoring(chatAnswersOf(choices))
+  const answers = restoring(chatAnswersOf(choices, traits.signedThoughts === true && ofGoogle.test(model)))
   return Result.succeed({ body: encoder.encode(JSON.stringify(fields)), dropped, answers })
 }

@@ -117,13 +117,12 @@ const tellingBytes = 4096
 export const embeddingsAsAsked = (request: Uint8Array, answer: Uint8Array): Uint8Array | undefined => {
   if (indexOf.call(request, '"base64"') < 0 || !listed.test(decoder.decode(answer.subarray(0, tellingBytes)))) return
   if (parsed(request)["encoding_format"] !== "base64") return
-  const { data, ...others } = parsed(answer)
-  if (!Array.isArray(data)) return
-  const entries = data.map((entry: unknown) => {
-    const vector = Predicate.isObject(entry) ? entry["embedding"] : undefined
-    return isVector(vector) ? { ...Object(entry), embedding: base64Vector(vector) } : entry
-  })
-  return encoder.encode(JSON.stringify({ ...others, data: entries }))
+  const json = parsed(answer)
+  for (const entry of Array.isArray(json["data"]) ? json["data"] : []) {
+    const vector: unknown = Predicate.isObject(entry) ? entry["embedding"] : undefined
+    if (isVector(vector)) Object.assign(entry, { embedding: base64Vector(vector) })
+  }
+  return encoder.encode(JSON.stringify(json))
 }
 
 /** Both halves. */

@@ -6,6 +6,8 @@ import * as Predicate from "effect/Predicate"
 
 type Fields = Readonly<Record<string, unknown>>
 
+const isWord = (value: unknown): value is string => typeof value === "string" && value !== ""
+
 // Whoever else signs thoughts has another form for it.
 const ours = "anthropic-claude-v1"
 const ofAnthropic = /^anthropic/
@@ -24,12 +26,38 @@ export const thoughtDetail = (
   index
 })
 
+// What Google signs a call with is told as if it were a thought of its own, by the id of the call.
+const ofGoogle = "google-gemini-v1"
+const isOfGoogle = (format: unknown): boolean => typeof format === "string" && format.startsWith("google")
+
+/** What calls are signed with, by their ids. */
+export const callSignatures = (details: unknown): ReadonlyArray<readonly [id: string, signature: string]> =>
+  (Array.isArray(details) ? details : []).flatMap((each: unknown) => {
+    const { data, format, id } = Predicate.isObject(each) ? each : {}
+    return isOfGoogle(format) && isWord(id) && isWord(data) ? [[id, data]] : []
+  })
+
+/** What a call is signed with. */
+export const callDetail = (index: number, id: string, data: string): Fields => ({
+  type: "reasoning.encrypted",
+  data,
+  id,
+  format: ofGoogle,
+  index
+})
+
+/** A thought before calls that Google has signed. */
+export const thoughtOfGoogle = (index: number, text: string): Fields => ({
+  type: "reasoning.text",
+  text,
+  format: ofGoogle,
+  index
+})
+
 /** What somebody thought, or what Anthropic has signed the thoughts before it with. */
 type Thought =
   | { readonly type: "reasoning"; readonly text: string }
   | { readonly type: "signature"; readonly signature: string }
-
-const isWord = (value: unknown): value is string => typeof value === "string" && value !== ""
 
 /** The thoughts that are told of, each with what Anthropic has signed it with; `plain` where their texts are told beside them. */
 export const toldThoughts = (details: unknown, plain: string): ReadonlyArray<Thought> => {
