@@ -56,18 +56,21 @@ interface Said {
   /** Their bytes in base64. */
   readonly images?: ReadonlyArray<string>
   readonly tool_calls?: ReadonlyArray<unknown>
+  /** How likely its tokens were, which Ollama writes as OpenAI does. */
+  readonly logprobs?: ReadonlyArray<unknown> | undefined
 }
 
 const lineOf = (value: unknown): string => `${lineJson(value)}\n`
 
-const saying = (form: Form, { content = "", images, thinking, tool_calls: calls }: Said) => {
+const saying = (form: Form, { content = "", images, logprobs, thinking, tool_calls: calls }: Said) => {
+  const likely = logprobs === undefined || logprobs.length === 0 ? {} : { logprobs }
   const thought = thinking === undefined ? {} : { thinking }
   const shown = images === undefined ? {} : { images }
   // What is generated has a place for one.
   if (form === "generate")
-    return { response: content, ...thought, ...(images?.length === 1 ? { image: images[0] } : shown) }
+    return { response: content, ...thought, ...(images?.length === 1 ? { image: images[0] } : shown), ...likely }
   const called = calls === undefined ? {} : { tool_calls: calls }
-  return { message: { role: "assistant", content, ...thought, ...shown, ...called } }
+  return { message: { role: "assistant", content, ...thought, ...shown, ...called }, ...likely }
 }
 
 /** What is known of an answer while it is told. */
@@ -166,6 +169,7 @@ const streamEncoder =
         telling.notes(event)
         switch (event.type) {
           case "text":
+            return lines(telling.line({ content: event.text, logprobs: event.logprobs }))
           case "refusal":
             return lines(telling.line({ content: event.text }))
           case "reasoning":
@@ -194,9 +198,11 @@ const whole = (
   let content = ""
   let thinking = ""
   const images: Array<string> = []
+  const logprobs: Array<unknown> = []
   for (const event of events) {
     if (event.type === "error") return Result.fail(event.message)
     telling.notes(event)
+    if (event.type === "text") logprobs.push(...(event.logprobs ?? []))
     if (event.type === "text" || event.type === "refusal") content += event.text
     else if (event.type === "reasoning") thinking += event.text
     else if (event.type === "image" && !("url" in event)) images.push(event.data)
@@ -206,6 +212,7 @@ const whole = (
       JSON.stringify(
         telling.end({
           content,
+          logprobs,
           ...(thinking === "" ? {} : { thinking }),
           ...(images.length === 0 ? {} : { images }),
           ...(calls.length === 0 ? {} : { tool_calls: calls })

@@ -91,6 +91,9 @@ const optionsOf = (options: unknown, exact: unknown, notes: Notes): Partial<Chat
   }
 }
 
+const likelyOf = ({ logprobs, top_logprobs: most }: JsonObject): Pick<Chat, "logprobs"> =>
+  logprobs === true ? { logprobs: typeof most === "number" && most > 0 ? most : 0 } : {}
+
 /** A body, and the same with every number written as it came. */
 interface Told {
   readonly plain: JsonObject
@@ -103,11 +106,12 @@ const common = ({ exact, plain }: Told, messages: ReadonlyArray<ChatMessage>, no
   tools: [],
   ...formatOf(exact["format"]),
   ...thinkOf(plain["think"]),
+  ...likelyOf(plain),
   ...optionsOf(plain["options"], exact["options"], notes),
   extra: {}
 })
 
-const shared = ["model", "stream", "format", "think", "options"]
+const shared = ["model", "stream", "format", "think", "options", "logprobs", "top_logprobs"]
 
 const silence: ChatMessage = { role: "user", parts: [{ type: "text", text: "" }] }
 

@@ -37,7 +37,7 @@ const noAddress: ReadonlySet<string> = new Set()
  * What answers go back to where that stands beside them, as with Perplexity and xAI: each piece tells it again, and it is
  * all of a text that does, which has yet to come.
  */
-export class Sources {
+export class ToldSources {
   private readonly all = new Map<string, Citation>()
 
   /** Takes what a chunk tells of. */

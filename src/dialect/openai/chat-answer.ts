@@ -11,7 +11,7 @@ import { SeveralReading } from "../several-answers.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer } from "../Transducer.ts"
 import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.ts"
-import { citationsIn, Sources } from "./answer-sources.ts"
+import { citationsIn, ToldSources } from "./answer-sources.ts"
 import { argumentsIn, beginsAnother, isQuoted, parsedAnswer, unquoted } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
 import { thoughtsAmong } from "./thinking-parts.ts"
@@ -120,7 +120,7 @@ const choicesIn = ({ choices }: Json): ReadonlyArray<Json> =>
 
 class AnswerReading {
   private readonly calls: Array<OpenCall> = []
-  private readonly sources: Sources
+  private readonly sources: ToldSources
   private events: Array<ChatEvent> = []
   private stopped = false
   private cited: Set<string> | undefined
@@ -131,7 +131,7 @@ class AnswerReading {
   private waiting: Array<ChatEvent> = []
 
   /** `late` where what calls are signed with may come behind them. */
-  constructor(sources = new Sources(), late = false) {
+  constructor(sources = new ToldSources(), late = false) {
     this.sources = sources
     this.late = late
   }
@@ -302,10 +302,10 @@ class AnswerReading {
 
 /** Answers that come in one, as so many are asked for. */
 class ChoicesReading extends SeveralReading<AnswerReading> {
-  private readonly sources: Sources
+  private readonly sources: ToldSources
 
   constructor(most: number, late: boolean) {
-    const sources = new Sources()
+    const sources = new ToldSources()
     super(most, () => new AnswerReading(sources, late))
     this.sources = sources
   }
