@@ -14,26 +14,17 @@ export const mostLineNames = { names: 1000, length: 64 } as const
 /** How the lines of headers begin. */
 export class LineBegins {
   private readonly ours: ReadonlySet<string>
-  private readonly known = new Map<string, string>()
+  private readonly known: Map<string, string>
 
-  /** `ours` are names, in lower case, of which no line is made of what is given. */
-  constructor(ours: ReadonlySet<string>) {
+  /** `ours` are names, in lower case, of which no line is made of what is given; `known` is where names are remembered. */
+  constructor(ours: ReadonlySet<string>, known = new Map<string, string>()) {
     this.ours = ours
+    this.known = known
   }
 
   /** The name and what parts it from its value; empty for one of ours, undefined for what is no name. */
   of(name: string): string | undefined {
     return this.known.get(name) ?? this.made(name)
-  }
-
-  /** Whether a name is remembered. */
-  remembers(name: string): boolean {
-    return this.known.has(name)
-  }
-
-  /** How many names are. */
-  get size(): number {
-    return this.known.size
   }
 
   private made(name: string): string | undefined {

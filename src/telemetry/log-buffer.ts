@@ -73,8 +73,9 @@ export const makeLogBuffer = (
     if (busy || gathering) return
     gathering = true
     later(() => {
-      gathering = false
+      // What is made leaves now: it waits for nothing more.
       make()
+      gathering = false
       begin()
     })
   }

@@ -207,8 +207,10 @@ const startVoice = () =>
   })
 
 const startStage = async (kind: ProxyKind, wire: string): Promise<Stage & AsyncDisposable> => {
-  const upstream = await startUpstream({ models: ["m"] })
-  const voice = startVoice()
+  // Ended in the reverse order, here where the proxy does not start.
+  await using started = new AsyncDisposableStack()
+  const voice = started.adopt(startVoice(), (server) => server.stop(true))
+  const upstream = started.use(await startUpstream({ models: ["m"] }))
   const behind = freePort()
   const begin = () =>
     startGateway({
@@ -221,16 +223,21 @@ const startStage = async (kind: ProxyKind, wire: string): Promise<Stage & AsyncD
       ]
     })
   let gateway = await begin()
+  started.defer(() => gateway[Symbol.asyncDispose]())
   const place = { folder: mkdtempSync(join(folder, "proxy-")), port: freePort(), behind }
   const [program = "", ...args] = commandOf(kind, place)
   const child = spawn(program, args, { cwd: place.folder, stdio: ["ignore", "pipe", "pipe"] })
+  const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()).on("error", () => resolve()))
+  started.defer(() => {
+    child.kill("SIGKILL")
+    return ended
+  })
   let log = ""
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => {
       log = (log + text).slice(-4000)
     })
   }
-  const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()).on("error", () => resolve()))
   const answers = () =>
     ask(place.port, "GET", "/livez").then(
       ({ status }) => status === 200,
@@ -239,6 +246,7 @@ const startStage = async (kind: ProxyKind, wire: string): Promise<Stage & AsyncD
   for (const end = performance.now() + 20_000; !(await answers()); await Bun.sleep(50)) {
     if (performance.now() > end) throw new Error(`${kind.name} did not start: ${log}`)
   }
+  const stack = started.move()
   return {
     kind,
     port: place.port,
@@ -248,13 +256,7 @@ const startStage = async (kind: ProxyKind, wire: string): Promise<Stage & AsyncD
       await gateway[Symbol.asyncDispose]()
       gateway = await begin()
     },
-    [Symbol.asyncDispose]: async () => {
-      child.kill("SIGKILL")
-      await ended
-      await gateway[Symbol.asyncDispose]()
-      await upstream[Symbol.asyncDispose]()
-      await voice.stop(true)
-    }
+    [Symbol.asyncDispose]: () => stack.disposeAsync()
   }
 }
 

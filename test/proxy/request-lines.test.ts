@@ -2,7 +2,7 @@ import { expect, test } from "bun:test"
 import fc from "fast-check"
 import { outcomes } from "../../src/domain/request.ts"
 import type { RequestEnd, RequestRecord } from "../../src/proxy/record.ts"
-import { lineFacts, requestFields, RequestLines } from "../../src/proxy/request-line.ts"
+import { type LineFacts, lineFacts, requestFields, RequestLines } from "../../src/proxy/request-line.ts"
 import { LineTemplate } from "../../src/telemetry/line-template.ts"
 import { jsonLine } from "../../src/telemetry/log-line.ts"
 import { logNamings } from "../../src/telemetry/log-names.ts"
@@ -50,6 +50,34 @@ const requests = fc.record({
   time: fc.integer({ min: 1_795_601_813_000, max: 1_795_601_815_999 })
 })
 
+const factsOf = (id: string): LineFacts => ({
+  time: 1_795_601_813_000,
+  id,
+  traceId: undefined,
+  client: "127.0.0.1",
+  forwardedFor: undefined,
+  userAgent: undefined,
+  key: undefined,
+  endpoint: "chat/completions",
+  dialect: "openai",
+  model: "m",
+  upstreamModel: "m",
+  backend: "one",
+  rule: undefined,
+  stream: false,
+  outcome: "completed",
+  status: 200,
+  attempts: 1,
+  hedge: undefined,
+  retried: null,
+  tookMs: 5,
+  queuedMs: 0,
+  firstMs: 4,
+  bytes: 10,
+  usage: undefined,
+  failures: []
+})
+
 test.each(Object.keys(logNamings) as Array<keyof typeof logNamings>)(
   "the line of a request under the names of %p is, letter for letter, the one that its fields make",
   (names) => {
@@ -76,3 +104,24 @@ test.each(Object.keys(logNamings) as Array<keyof typeof logNamings>)(
     )
   }
 )
+
+test("lines of a busy gateway are written once there are 64 of them, the rest after a moment, each once and in order", () => {
+  const written: Array<string> = []
+  let make: (() => void) | undefined
+  const log = {
+    makeLater: (lines: () => void) => {
+      make = lines
+    },
+    writeLine: (line: string) => void written.push(String(JSON.parse(line).request_id))
+  }
+  const lines = new RequestLines(new LineTemplate(logNamings.nexus, "info", "request ended", {}), log)
+  const asked = Array.from({ length: 150 }, (_, at) => `r${at}`)
+  const begun: Array<number> = []
+  for (const id of asked) {
+    lines.note(factsOf(id))
+    begun.push(written.length)
+  }
+  expect(begun).toEqual(asked.map((_, at) => 64 * Math.floor((at + 1) / 64)))
+  make?.()
+  expect(written).toEqual(asked)
+})

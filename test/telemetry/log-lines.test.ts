@@ -151,6 +151,8 @@ test("lines that are made later are made after a moment, before any other line, 
   expect(taken).toEqual([])
   expect(moments).toHaveLength(1)
   moments.shift()?.()
+  // One moment for each batch.
+  expect(moments).toEqual([])
   await Promise.resolve()
   expect(taken.splice(0)).toEqual(["a\nb\n"])
   note("c")
