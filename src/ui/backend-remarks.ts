@@ -1,9 +1,10 @@
 /**
- * What is worth a look at a backend that answers: calls of it that fail, and first tokens that come late.
+ * What is worth a look at a backend that answers: calls of it that fail, first tokens that come late, and requests that wait
+ * for one of its slots.
  */
 import type { BackendEntry } from "../api/backend-entry.ts"
 import type { Stats } from "../api/stats-api.ts"
-import { percent, span } from "./words.ts"
+import { count, percent, span } from "./words.ts"
 
 type Figures = Stats["backends"][number]
 
@@ -13,8 +14,12 @@ export interface KnownBackend {
   readonly figures: Figures | undefined
 }
 
+type Queue = NonNullable<Stats["queue"]>
+
 interface Remarked {
-  readonly backend: Pick<BackendEntry, "name"> & { readonly models: ReadonlyArray<{ readonly id: string }> }
+  readonly backend: Pick<BackendEntry, "in_flight" | "name"> & {
+    readonly models: ReadonlyArray<{ readonly id: string }>
+  }
   readonly figures: Pick<Figures, "error_rate" | "first_token_ms"> | undefined
 }
 
@@ -31,8 +36,23 @@ const middleBeside = (value: number, sorted: ReadonlyArray<number>): number | un
 
 const firstOf = ({ figures }: Remarked): number | undefined => figures?.first_token_ms?.p50
 
-/** What is to be said of each, by name; of most there is nothing. Late is what is so beside others with the same models. */
-export const remarksOf = (all: ReadonlyArray<Remarked>): ReadonlyMap<string, ReadonlyArray<string>> => {
+/** That it has all it can take while others wait for what it has. */
+const fullness = ({ backend: { in_flight: working, models } }: Remarked, queue: Queue): string | undefined => {
+  const line = queue.find(({ model, waiting }) => waiting > 0 && models.some(({ id }) => id === model))
+  if (line === undefined || working === 0) return undefined
+  const { longest_wait_ms: longest, model, waiting } = line
+  const wait = waiting === 1 ? "1 request waits" : `${count(waiting)} requests wait`
+  return `full: ${wait} for a slot of ${model}, the first for ${span(longest)}`
+}
+
+/**
+ * What is to be said of each, by name; of most there is nothing. Late is what is so beside others with the same models; `queue`
+ * is what waits for slots.
+ */
+export const remarksOf = (
+  all: ReadonlyArray<Remarked>,
+  queue: Queue = []
+): ReadonlyMap<string, ReadonlyArray<string>> => {
   const byModel = new Map<string, Array<Remarked>>()
   for (const known of all) {
     if (firstOf(known) === undefined) continue
@@ -64,7 +84,7 @@ export const remarksOf = (all: ReadonlyArray<Remarked>): ReadonlyMap<string, Rea
   for (const known of all) {
     const rate = known.figures?.error_rate ?? 0
     const failing = rate < manyErrors ? undefined : `${percent(rate)} of its calls failed in the last minute`
-    const said = [failing, lateness(known)].filter((each) => each !== undefined)
+    const said = [failing, fullness(known, queue), lateness(known)].filter((each) => each !== undefined)
     if (said.length > 0) remarks.set(known.backend.name, said)
   }
   return remarks

@@ -10,18 +10,28 @@ import type { Fleet } from "./fleet-state.ts"
 import { FlowMap } from "./flow-map.tsx"
 import { count, number, percent, span } from "./words.ts"
 
-const Totals = ({ figures: { totals, uptime_seconds: uptime } }: Fleet): JSX.Element => (
-  <dl class="figures">
-    <Figure name="Under way" value={count(totals.in_flight)} />
-    <Figure name="Requests a second" value={number(totals.requests_per_second)} />
-    <Figure name="Pieces a second" value={count(totals.pieces_per_second)} />
-    <Figure name="First token p50 · p95" value={firstTokenOf(totals)} />
-    <Figure name="Errors of the last minute" value={percent(totals.error_rate)} />
-    <Figure name="Prompt tokens cached" value={cachedOf(totals)} />
-    <Figure name="Requests" value={count(totals.requests)} />
-    <Figure name="Up for" value={span(uptime * 1000)} />
-  </dl>
-)
+const underWayOf = ({ figures: { queue = [], totals } }: Fleet): string => {
+  const waiting = queue.reduce((sum, each) => sum + each.waiting, 0)
+  return waiting === 0
+    ? count(totals.in_flight)
+    : `${count(totals.in_flight)}, ${count(waiting)} of them ${waiting === 1 ? "waits" : "wait"}`
+}
+
+const Totals = (fleet: Fleet): JSX.Element => {
+  const { totals, uptime_seconds: uptime } = fleet.figures
+  return (
+    <dl class="figures">
+      <Figure name="Under way" value={underWayOf(fleet)} />
+      <Figure name="Requests a second" value={number(totals.requests_per_second)} />
+      <Figure name="Pieces a second" value={count(totals.pieces_per_second)} />
+      <Figure name="First token p50 · p95" value={firstTokenOf(totals)} />
+      <Figure name="Errors of the last minute" value={percent(totals.error_rate)} />
+      <Figure name="Prompt tokens cached" value={cachedOf(totals)} />
+      <Figure name="Requests" value={count(totals.requests)} />
+      <Figure name="Up for" value={span(uptime * 1000)} />
+    </dl>
+  )
+}
 
 const none: ReadonlyArray<never> = []
 
@@ -59,7 +69,7 @@ export const FleetView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element => 
     backend,
     figures: figures.get(backend.name)
   }))
-  const remarks = remarksOf(all)
+  const remarks = remarksOf(all, fleet.figures.queue)
   const troubleOf = ({ backend }: KnownBackend): number => trouble(backend, remarks.has(backend.name))
   const found = all
     .filter(({ backend: { models, name, type } }) =>

@@ -11,6 +11,9 @@ interface Node {
   readonly state: string
 }
 
+// Where those stand that have no backend yet; no backend has a name that begins with a blank.
+const waits = " waiting"
+
 // Of each column those with the most under way.
 const mostNodes = 12
 const gap = 34
@@ -41,10 +44,10 @@ const short = (text: string, letters: number): string =>
 export const FlowMap = ({ fleet: { backends, underWay, ended } }: { readonly fleet: Fleet }): JSX.Element => {
   const { boxWidth, columns, letters } = isNarrow.matches ? narrow : wide
   // What was asked a moment ago shows where things go when nothing is under way.
-  const flowOf = ({ backend, key, model }: RequestUnderWay | RecentRequest, live: boolean) => ({
-    client: key ?? "clients",
-    model,
-    backend,
+  const flowOf = (request: RequestUnderWay | RecentRequest, live: boolean) => ({
+    client: request.key ?? "clients",
+    model: request.model,
+    backend: "phase" in request && request.phase === "queued" ? waits : request.backend,
     live
   })
   const flows = [
@@ -91,12 +94,12 @@ export const FlowMap = ({ fleet: { backends, underWay, ended } }: { readonly fle
     lists[column].map((name) => ({
       name,
       weight: working[column]?.get(name) ?? 0,
-      state: column === 2 ? (backends.get(name)?.status ?? "gone") : ""
+      state: column === 2 ? (backends.get(name)?.status ?? (name === waits ? "waiting" : "gone")) : ""
     }))
   return (
     <figure class="flow" tabIndex={0} aria-label="What flows">
       <svg
-        viewBox={`0 0 ${columns[2] + boxWidth} ${tall}`}
+        viewBox={`-1 0 ${columns[2] + boxWidth + 2} ${tall}`}
         role="img"
         aria-label={`What flows now: ${live.length} requests`}
       >

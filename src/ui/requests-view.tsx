@@ -42,7 +42,7 @@ const stateOf = (row: Row): ComponentChildren =>
 const lasts = (row: Row): number => (isUnderWay(row) ? row.age_ms : row.duration_ms)
 
 const columns: ReadonlyArray<Column<Row>> = [
-  { title: "Time", width: "6rem", cell: ({ at }) => timeOf(at) },
+  { title: "Began", width: "6rem", cell: ({ at }) => timeOf(at) },
   {
     title: "State",
     width: "minmax(8.5rem, 1fr)",
@@ -62,7 +62,7 @@ const columns: ReadonlyArray<Column<Row>> = [
   { title: "Lasted", width: "6rem", narrow: "4.2rem", align: "end", cell: (row) => span(lasts(row)) }
 ]
 
-const keyColumn: Column<Row> = { title: "Key", width: "minmax(5rem, 1fr)", cell: ({ key = "–" }) => key }
+const keyColumn: Column<Row> = { title: "Key", width: "minmax(7rem, 1fr)", cell: ({ key = "–" }) => key }
 
 // What the one that is open tells beside the table.
 const told = new Set(["Endpoint", "Tries", "First byte"])

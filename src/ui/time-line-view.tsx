@@ -26,6 +26,14 @@ const words: Readonly<Record<Segment["kind"], string>> = {
   lost: "in vain"
 }
 
+// What comes at once has no first token that could be told from the rest.
+const wholeWords = { ...words, first: "first byte", stream: "the rest" }
+
+// Shorter waits were over in the same moment: others stood in line, and this one found a slot that was free.
+const leastWaitMs = 0.5
+
+const isSeen = ({ from_ms: from, part, to_ms: to }: TimePart): boolean => part !== "queue" || to - from >= leastWaitMs
+
 const outcomes = { answered: "", failed: "failed", outrun: "another one was faster", under_way: "under way" } as const
 
 const rowOf = (part: TimePart): Row => {
@@ -49,20 +57,19 @@ const rowOf = (part: TimePart): Row => {
   }
 }
 
-const segmentWords = ({ from, kind, to }: Segment): string => `${words[kind]} ${span(to - from)}`
-
 /** The line. */
 export const TimeLine = ({ told }: { readonly told: Explained | ExplainedUnderWay }): JSX.Element => {
   const { request, time_line: parts = [] } = told
   const whole = Math.max(0.1, "phase" in request ? request.age_ms : request.duration_ms)
   const first = parts[0]?.from_ms ?? whole
   const before: Row = { title: "request", note: "", segments: [{ kind: "read", from: 0, to: first }] }
+  const names = request.stream ? words : wholeWords
   const share = (ms: number): string => `${Math.max(0, Math.min(100, (ms / whole) * 100)).toFixed(2)}%`
   return (
     <>
       <h3>What took how long: {span(whole)}</h3>
       <ol class="time-line" aria-label="What took how long">
-        {[before, ...parts.map(rowOf)].map(({ note, segments, title }, at) => (
+        {[before, ...parts.filter(isSeen).map(rowOf)].map(({ note, segments, title }, at) => (
           <li key={at}>
             <b>{title}</b>
             <div class="track" aria-hidden="true">
@@ -71,7 +78,7 @@ export const TimeLine = ({ told }: { readonly told: Explained | ExplainedUnderWa
               ))}
             </div>
             <span class="dim">
-              {segments.map(segmentWords).join(" · ")}
+              {segments.map(({ from, kind, to }) => `${names[kind]} ${span(to - from)}`).join(" · ")}
               {note === "" ? "" : ` · ${note}`}
             </span>
           </li>

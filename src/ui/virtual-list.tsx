@@ -115,11 +115,16 @@ export const VirtualList = <Row,>(props: ListProps<Row>): JSX.Element => {
                 onChoose?.(row)
               }}
             >
-              {columns.map(({ align, cell, title }) => (
-                <span key={title} role="cell" class={align}>
-                  {cell(row)}
-                </span>
-              ))}
+              {columns.map(({ align, cell, title }) => {
+                const shown = cell(row)
+                // What does not fit is told where the pointer rests.
+                const whole = typeof shown === "string" ? shown : undefined
+                return (
+                  <span key={title} role="cell" class={align} title={whole}>
+                    {shown}
+                  </span>
+                )
+              })}
             </div>
           )
         })}

@@ -3,7 +3,7 @@ import * as fc from "fast-check"
 import { remarksOf } from "../../src/ui/backend-remarks.ts"
 
 const known = (name: string, models: ReadonlyArray<string>, p50: number | undefined, error_rate = 0) => ({
-  backend: { name, models: models.map((id) => ({ id })) },
+  backend: { name, in_flight: 1, models: models.map((id) => ({ id })) },
   figures: { error_rate, first_token_ms: p50 === undefined ? null : { p50, p95: 2 * p50 } }
 })
 
@@ -33,6 +33,28 @@ test("nobody is said to be slow who is not asked, whose others are not, or who n
 test("a backend whose calls fail is said to fail, though it counts as healthy", () => {
   expect(remarksOf([known("a", ["m"], 10, 0.372), known("b", ["m"], 10, 0.05)])).toEqual(
     new Map([["a", ["37.2 % of its calls failed in the last minute"]]])
+  )
+})
+
+test("a backend is said to be full while requests wait for a slot of its model, and one with nothing under way is not", () => {
+  const queue = (model: string, waiting: number) => ({
+    model,
+    waiting,
+    longest_wait_ms: 7200,
+    classes: { high: 0, normal: waiting, batch: 0 }
+  })
+  const idle = known("idle", ["m"], 10)
+  const all = [
+    known("a", ["m"], 10),
+    known("b", ["n"], 10),
+    known("c", ["o"], 10),
+    { ...idle, backend: { ...idle.backend, in_flight: 0 } }
+  ]
+  expect(remarksOf(all, [queue("m", 2), queue("n", 1), queue("o", 0)])).toEqual(
+    new Map([
+      ["a", ["full: 2 requests wait for a slot of m, the first for 7.2 s"]],
+      ["b", ["full: 1 request waits for a slot of n, the first for 7.2 s"]]
+    ])
   )
 })
 

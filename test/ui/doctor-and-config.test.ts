@@ -82,7 +82,7 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
     await using tab = await inBrowser()
     await open(tab.page, gateway, "requests/failed-over")
     const line = tab.page.getByRole("list", { name: "What took how long" })
-    await line.getByText(/connect .* first token .* stream/).waitFor()
+    await line.getByText(/connect .* first byte .* the rest/).waitFor()
     const [first, second, third] = await line.getByRole("listitem").allTextContents()
     expect([first, second, third]).toEqual([
       expect.stringMatching(/^requestread and decided/),
