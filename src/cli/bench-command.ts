@@ -140,8 +140,11 @@ const atBackends = Effect.fnUntraced(function* (
     const entry = backends.find(({ name }) => name === candidate.backend)
     return entry === undefined ? [] : [{ ...candidate, entry }]
   })
-  if (found.length === 0)
-    return yield* new CliFailure({ message: refusal?.message ?? `No backend could answer for ${model} now` })
+  if (found.length === 0) {
+    const why = decision.excluded.map(({ backend, reason }) => `${backend} ${reason}`).join("; ")
+    const nobody = `No backend could answer for ${model} now${why === "" ? "" : `: ${why}`}`
+    return yield* new CliFailure({ message: refusal?.message ?? nobody })
+  }
   const isFar = ({ entry, zone }: (typeof found)[number]): boolean => (zone ?? entry.zone) === "cloud"
   const near = found.filter((each) => given.yes || !isFar(each))
   const names = found.filter(isFar).map(({ backend }) => backend)

@@ -1,6 +1,8 @@
 /**
  * nexus events: what changes in the gateway, as it changes.
  */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import { Command, Flag } from "effect/cli"
 import * as Option from "effect/Option"
@@ -14,16 +16,24 @@ import { writeLine } from "./screen.ts"
 const backendWords = ({ mode, name, reason, status }: BackendEntry): string =>
   `${name} is ${mode === "enabled" ? status : mode}${reason === "" ? "" : ` (${reason})`}`
 
-const requestWords = ({ backend, duration_ms: ms, id, model, outcome, status }: RecentRequest): string =>
-  `${id} ${model === "" ? "-" : model} ${backend === "" ? "-" : backend}: ${outcome} ${status} after ${Math.round(ms)} ms`
+const requestWords = ({ backend, duration_ms: ms, id, key, model, outcome, status }: RecentRequest): string =>
+  `${id} ${model === "" ? "-" : model} ${backend === "" ? "-" : backend}: ${outcome} ${status} after ${Math.round(ms)} ms${key === undefined ? "" : `, asked by ${key}`}`
 
-/** What an event tells, a line each; figures change all the time and are left out, those of backends as well. */
-const wordsOf = (event: FollowedEvent, said: Map<string, string>): ReadonlyArray<string> => {
+/** A moment in milliseconds since 1970 as the time of day where the reader is. */
+const timeOf = (at: number): string =>
+  DateTime.formatLocal(DateTime.makeUnsafe(at), { locale: "en-GB", timeStyle: "medium" })
+
+/**
+ * What an event tells at `now`, in milliseconds since 1970, a line each; figures change all the time and are left out, those
+ * of backends as well. `said` are the words of backends so far.
+ */
+export const eventWords = (event: FollowedEvent, said: Map<string, string>, now: number): ReadonlyArray<string> => {
+  const told = (words: string, at = now): string => `${timeOf(at)} ${words}`
   const fresh = (backend: BackendEntry): ReadonlyArray<string> => {
     const words = backendWords(backend)
     if (said.get(backend.name) === words) return []
     said.set(backend.name, words)
-    return [words]
+    return [told(words)]
   }
   switch (event.event) {
     case "everything":
@@ -32,12 +42,12 @@ const wordsOf = (event: FollowedEvent, said: Map<string, string>): ReadonlyArray
       return fresh(event.data)
     case "backend_gone":
       said.delete(event.data.name)
-      return [`${event.data.name} is gone`]
+      return [told(`${event.data.name} is gone`)]
     case "ended":
-      return event.data.requests.map(requestWords)
+      return event.data.requests.map((each) => told(requestWords(each), each.at + each.duration_ms))
     case "config": {
       const { failure, generation } = event.data
-      return [failure === null ? `config ${generation} is in force` : `a reload was refused: ${failure.message}`]
+      return [told(failure === null ? `config ${generation} is in force` : `a reload was refused: ${failure.message}`)]
     }
     case "standings":
     case "under_way":
@@ -64,7 +74,9 @@ export const eventsCommand = Command.make(
       followEvents(address, Option.getOrUndefined(input.after), (event) =>
         input.json
           ? writeLine(printable(JSON.stringify(event)))
-          : Effect.forEach(wordsOf(event, said), (line) => writeLine(printable(line)), { discard: true })
+          : Effect.flatMap(Clock.currentTimeMillis, (now) =>
+              Effect.forEach(eventWords(event, said, now), (line) => writeLine(printable(line)), { discard: true })
+            )
       )
     )
   })

@@ -1,4 +1,8 @@
+import { readdirSync } from "node:fs"
+import { join } from "node:path"
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import type { RecentRequest } from "../../src/api/admin-api.ts"
+import { eventWords } from "../../src/cli/events.ts"
 import { chatEvents, chunk, streamHead } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway } from "../kit/gateway.ts"
@@ -8,7 +12,7 @@ import { lines, makeShell } from "../kit/shell.ts"
 // Each test starts processes, and a busy machine starts them slowly.
 setDefaultTimeout(120_000)
 
-const { close, nexus } = makeShell()
+const { close, cwd, nexus } = makeShell()
 afterAll(close)
 
 const [first = ""] = chatEvents("m", ["a"])
@@ -60,4 +64,47 @@ describe("nexus requests", () => {
     expect(afterwards.stdout).toMatch(/^Outcome: +cancelled, status 200$/m)
     expect((await nexus("requests", "cancel", ...at)).code).toBe(2)
   })
+})
+
+test("nexus events says when each thing was, and whose a request is", () => {
+  const ended: RecentRequest = {
+    id: "mine",
+    at: 1_795_601_813_000,
+    endpoint: "chat/completions",
+    model: "m",
+    stream: false,
+    key: "search",
+    outcome: "completed",
+    status: 200,
+    backend: "one",
+    upstream_model: "m",
+    attempts: 1,
+    failures: [],
+    first_byte_ms: 3,
+    duration_ms: 4000
+  }
+  const told = eventWords({ id: "1", event: "ended", data: { requests: [ended] } }, new Map(), 0)
+  expect(told).toEqual([
+    expect.stringMatching(/^\d\d:\d\d:57 mine m one: completed 200 after 4000 ms, asked by search$/)
+  ])
+})
+
+test("nexus bench says why nobody can be measured where all have what they can take", async () => {
+  await using upstream = await startUpstream({ models: ["m"], script: () => [streamHead(), chunk(first), "hang"] })
+  await using gateway = await startGateway({ backends: [backendFor("one", upstream, { slots: 1 })] })
+  using client = await dial(gateway.port)
+  const body = JSON.stringify({ model: "m", messages: [{ role: "user", content: "Hello" }], stream: true })
+  await client.send(requestBytes("POST", "/v1/chat/completions", body))
+  await client.until(({ text }) => text === first)
+  const { code, stderr } = await nexus("bench", "m", "--port", String(gateway.port))
+  expect(stderr).toContain("No backend could answer for m now: one has its 1 request in flight")
+  expect(code).toBe(1)
+})
+
+test("nexus grafana makes the directory that it is told, and writes over nothing", async () => {
+  const { code, stderr } = await nexus("grafana", "-o", "monitoring/nexus")
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
+  expect(readdirSync(join(cwd, "monitoring/nexus")).toSorted()).toEqual(["nexus-alerts.yaml", "nexus-dashboard.json"])
+  const again = await nexus("grafana", "-o", "monitoring/nexus")
+  expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("is there already; --force writes over it")])
 })

@@ -113,6 +113,17 @@ describe("the view of nexus top", () => {
       })
     ))
 
+  test("cuts the ids of requests where a line would not fit, so that what is known of each stays", () => {
+    const id = "96e98683-247a-46cc-b507-d008ded6c49c"
+    const one = { ...requestOf(id), model: "a-model-with-a-long-name:120b", pieces: 552, bytes: 12_400 }
+    const shown = (columns: number) =>
+      topLines(topState(statsOf(["a"]), [one]), url, { columns, rows: 20 }, false).find((line) =>
+        line.startsWith("96e")
+      )
+    expect(shown(160)).toMatch(/^96e98683-247a-46cc-b507-d008ded6c49c .* 12 KB, 552 pieces *$/)
+    expect(shown(110)).toMatch(/^96e98683… .* 12 KB, 552 pieces *$/)
+  })
+
   test("keeps what is chosen while it is there, and takes what has its place when it is gone", () => {
     const state = after(topState(statsOf(["a"]), ["1", "2", "3"].map(requestOf)), ["down"])
     expect(state.request).toBe("2")

@@ -13,7 +13,7 @@ const names = { dashboard: "nexus-dashboard.json", alerts: "nexus-alerts.yaml" }
 const output = Flag.String("output").pipe(
   Flag.withAlias("o"),
   Flag.withMetavar("DIRECTORY"),
-  Flag.withDescription("Where they are written"),
+  Flag.withDescription("Where they are written; made where it is not there"),
   Flag.withDefault(".")
 )
 
@@ -34,6 +34,10 @@ export const grafanaCommand = Command.make(
       [names.dashboard, `${JSON.stringify(files.dashboard, undefined, 2)}\n`],
       [names.alerts, files.alerts.join("\n")]
     ] as const
+    yield* Effect.mapError(
+      fs.makeDirectory(input.output, { recursive: true }),
+      () => new CliFailure({ message: `${input.output} is no directory, and cannot be made one` })
+    )
     for (const [name, text] of texts) {
       const path = join(input.output, name)
       yield* fs.writeFileString(path, text, { flag: input.force ? "w" : "wx" }).pipe(
@@ -43,7 +47,7 @@ export const grafanaCommand = Command.make(
               message:
                 reason._tag === "AlreadyExists"
                   ? `${path} is there already; --force writes over it`
-                  : `${path} cannot be written: ${reason._tag === "NotFound" ? "there is no such directory" : "the system refuses"}`
+                  : `${path} cannot be written: the system refuses`
             })
         )
       )

@@ -155,10 +155,24 @@ const backendTable = ({ backend, pane, stats }: TopState, columns: number): Read
   ]
 }
 
-const requestTable = ({ pane, request, requests }: TopState): ReadonlyArray<Line> => {
+const shortId = 8
+
+/** The lines of a table; ids are cut where it is too wide: what follows them tells more. */
+const requestTexts = (requests: TopState["requests"], columns: number): ReadonlyArray<string> => {
   const { heading, rows } = requestRows(requests)
-  if (rows.length === 0) return [{ text: "No request is under way.", look: "heading" }]
-  const [first = "", ...rest] = tableText(heading, rows).split("\n")
+  const lines = tableText(heading, rows).split("\n")
+  if (lines.every(({ length }) => length <= columns)) return lines
+  const cut = (text: string, column: number): string =>
+    column === 0 && text.length > shortId + 1 ? `${text.slice(0, shortId)}…` : text
+  return tableText(
+    heading,
+    rows.map((row) => row.map(cut))
+  ).split("\n")
+}
+
+const requestTable = ({ pane, request, requests }: TopState, columns: number): ReadonlyArray<Line> => {
+  if (requests.length === 0) return [{ text: "No request is under way.", look: "heading" }]
+  const [first = "", ...rest] = requestTexts(requests, columns)
   return [
     { text: first, look: "heading" },
     ...rest.map((text, at): Line =>
@@ -196,7 +210,7 @@ export const topLines = (
       { text: "" },
       ...headed(backends, forBackends),
       { text: "" },
-      ...headed(requestTable(state), left - forBackends)
+      ...headed(requestTable(state, columns), left - forBackends)
     ].slice(0, room)
   }
   const all = body()
