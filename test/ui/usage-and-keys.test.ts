@@ -103,7 +103,7 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
     await tab.page.getByRole("button", { name: "Revoke ci", exact: true }).click()
     await tab.page.getByRole("cell", { name: "ci", exact: true }).waitFor({ state: "detached" })
     expect(await asks(second)).toBe(401)
-    expect(await tab.page.getByRole("cell", { name: "in the config file" }).count()).toBe(1)
+    expect(await tab.page.getByRole("cell", { name: "config file" }).count()).toBe(1)
     expect(tab.faults).toEqual([])
   })
 
