@@ -221,15 +221,16 @@ class FlowTranslation implements AnswerBody, BodySink {
   }
 
   private deliver(piece: Uint8Array): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.last = piece
-      this.sink?.piece(piece)
-      if (!this.paused) return Effect.void
-      return Effect.callback<void>((resume) => {
-        // The fiber may have stood still in between, and nobody wakes it twice.
-        if (this.paused) this.wake = () => resume(Effect.void)
-        else resume(Effect.void)
-      })
+    this.last = piece
+    this.sink?.piece(piece)
+    return this.paused ? this.resumed : Effect.void
+  }
+
+  private get resumed(): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      // The fiber may have stood still in between, and nobody wakes it twice.
+      if (this.paused) this.wake = () => resume(Effect.void)
+      else resume(Effect.void)
     })
   }
 
