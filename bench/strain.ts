@@ -3,8 +3,10 @@
  * requests in flight are not where they were.
  *
  *     bun run strain [--clients 50] [--megabytes 500] [--requests 10000] [--rest 60] [--seed N] [--source] [--quiet-seconds N]
+ *                    [--wire bun|own] [--idle 10000] [--only stalled,left,idle]
  *
- * `--quiet-seconds` adds a stream that says nothing for so long, which must survive.
+ * `--quiet-seconds` adds a stream that says nothing for so long, which must survive; `--wire` is the side of the clients, and
+ * `--idle` how many connections are held open that say nothing.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -17,6 +19,7 @@ import { rssOf, socketsOf } from "./procfs.ts"
 import { chanceOf } from "./soak/chance.ts"
 import { Ledger, startFaulty } from "./soak/faulty.ts"
 import { forms, startFlood } from "./strain/flood.ts"
+import { idle } from "./strain/idle.ts"
 import { leave } from "./strain/left.ts"
 import { quietStream } from "./strain/quiet.ts"
 import { stall } from "./strain/stalled.ts"
@@ -30,7 +33,10 @@ const { values } = parseArgs({
     rest: { type: "string", default: "60" },
     seed: { type: "string" },
     source: { type: "boolean", default: false },
-    "quiet-seconds": { type: "string", default: "0" }
+    "quiet-seconds": { type: "string", default: "0" },
+    wire: { type: "string", default: "bun" },
+    idle: { type: "string", default: "10000" },
+    only: { type: "string", default: "stalled,left,idle" }
   }
 })
 const from = hasBinary() && !values.source ? "binary" : "nexus"
@@ -56,6 +62,7 @@ const gatewayFor = async (scheme: Scheme, port: number): Promise<Running> => {
   const url = `${scheme}://127.0.0.1:${String(port)}`
   const gateway = startNexus(from, {
     mockPort: 0,
+    server: [`wire = "${values.wire}"`],
     backendLines: ["[[backends]]", 'name = "one"', `url = "${url}"`]
   })
   await ready(gateway, get("/readyz"))
@@ -119,11 +126,45 @@ const left = async (scheme: Scheme): Promise<void> => {
   await gateway.stop()
 }
 
-console.log(`strain of ${from === "binary" ? "dist/nexus" : "src/main.ts"}, seed ${String(seed)}`)
+// Who has asked once is kept for 150 s, looked at each 4 s; who has not has about 10 s, and a body has 60.
+const patience = { least: 145, most: 165 } as const
+
+const idling = async (): Promise<void> => {
+  const backend = startFaulty(new Ledger(), chanceOf(seed))
+  backend.calm()
+  const gateway = await gatewayFor("http", backend.port)
+  const count = Number(values.idle)
+  const { before, beside, bytes, held, left: stay, silences } = await idle(gateway, count, patience.most)
+  const ms = (microseconds: number): string => (microseconds / 1000).toFixed(1)
+  console.log(
+    `idle     http  ${String(held)} of ${String(count)} held, ${(bytes / 1024).toFixed(1)} KB each; beside them ${String(beside.failed)} of ` +
+      `${String(beside.done)} requests failed, p99 ${ms(beside.latency.p99)} ms (${ms(before.latency.p99)} before); ${String(stay)} sockets are left`
+  )
+  for (const { answered, closed, leastAfter = 0, mostAfter = 0, name, opened } of silences) {
+    const when = closed === 0 ? "" : ` after ${leastAfter.toFixed(0)} to ${mostAfter.toFixed(0)} s`
+    console.log(
+      `idle     http  ${name}: ${String(opened)} opened, ${String(answered)} told something, ${String(closed)} closed${when}`
+    )
+    must(closed === opened, `${name}: ${String(opened - closed)} are still open`)
+    if (name !== "asked once") continue
+    must(answered === opened, `${name}: ${String(opened - answered)} got no answer`)
+    must(leastAfter >= patience.least && mostAfter <= patience.most, `${name}: closed${when}`)
+  }
+  must(held >= count, `${String(held)} of ${String(count)} connections are held`)
+  must(beside.failed === 0 && beside.done > 0, `${String(beside.failed)} requests fail beside idle connections`)
+  must(stay <= 2, `${String(stay)} sockets are left of idle connections`)
+  await gateway.stop()
+}
+
+console.log(
+  `strain of ${from === "binary" ? "dist/nexus" : "src/main.ts"} with wire = "${values.wire}", seed ${String(seed)}`
+)
+const parts = values.only.split(",")
 const quietSeconds = Number(values["quiet-seconds"])
 const quiet = quietSeconds > 0 ? quietStream(from, quietSeconds) : Promise.resolve("")
-for (const scheme of schemes) await stalled(scheme)
-for (const scheme of schemes) await left(scheme)
+if (parts.includes("stalled")) for (const scheme of schemes) await stalled(scheme)
+if (parts.includes("left")) for (const scheme of schemes) await left(scheme)
+if (parts.includes("idle")) await idling()
 const quietFailure = await quiet
 must(quietFailure === "", quietFailure)
 for (const failure of failures) console.log(`FAIL  ${failure}`)
