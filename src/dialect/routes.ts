@@ -131,7 +131,9 @@ export const serverPath = ({ path, query }: Operation): string => (query === und
 
 /** The address of an operation with the name of its model. */
 export const addressFor = (address: string, model: string): string =>
-  address.includes(hole) ? address.replace(hole, () => encodeURIComponent(model).replaceAll("%3A", ":")) : address
+  address.includes(hole) ? filled(address, encodeURIComponent(model).replaceAll("%3A", ":")) : address
+
+const filled = (address: string, model: string): string => address.replace(hole, () => model)
 
 /** How servers are asked for a chat that speak one of these dialects: in the first of them that can be written. */
 export const serverRoute = (

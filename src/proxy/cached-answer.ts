@@ -68,14 +68,27 @@ const wishOf = ({ headers }: Request): Pick<CachePlace, "keeps" | "oldestMs"> =>
 /** Where the answer to a request is kept; undefined where none is. */
 export const cachePlaceOf = (
   { policies }: CacheNeeds,
-  { guard, record }: { readonly guard: Guard | undefined; readonly record: RequestRecord },
+  of: CacheAsker,
   body: Uint8Array,
   plan: Plan
 ): CachePlace | undefined => {
   const all = policies()
   if (all.length === 0 || body.byteLength > mostRequestBytes) return undefined
   const policy = cachePolicyFor(all, namesOf(plan))
-  if (policy === undefined) return undefined
+  return policy === undefined ? undefined : placeUnder(policy, of, body, plan)
+}
+
+interface CacheAsker {
+  readonly guard: Guard | undefined
+  readonly record: RequestRecord
+}
+
+const placeUnder = (
+  policy: Omit<CachePolicy, "glob">,
+  { guard, record }: CacheAsker,
+  body: Uint8Array,
+  plan: Plan
+): CachePlace | undefined => {
   const { key: client = "", request, route } = record
   const { dialect, operation } = route
   const compared = comparedRequest(body)

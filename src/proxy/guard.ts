@@ -169,7 +169,16 @@ export const guardFor = (
   before?: Guard
 ): Guard | undefined => {
   const all = needs.hooks.rules()
-  if (all.length === 0) return undefined
+  return all.length === 0 ? undefined : guardOf(all, needs, record, plan, before)
+}
+
+const guardOf = (
+  all: ReadonlyArray<HookRule>,
+  needs: GuardNeeds,
+  record: RequestRecord,
+  plan: Plan | undefined,
+  before: Guard | undefined
+): Guard | undefined => {
   let names: ReadonlySet<string> | undefined
   const rules = all.filter((rule) => {
     if (rule.models !== undefined && plan !== undefined) names ??= modelNamesIn(plan)

@@ -94,17 +94,30 @@ export interface BodyLimits {
 export const readBody = (
   request: Request,
   clock: RequestClock,
-  { maxBodyBytes, uploadMs }: BodyLimits,
+  limits: BodyLimits,
   upload: BodyCounter,
   turns: EventLoopTurns
 ): Effect.Effect<Uint8Array, BodyError> => {
   const coded = codingFault(request)
   if (coded !== undefined) return Effect.fail(coded)
   const declared = declaredLength(request)
-  if (declared !== undefined && declared > maxBodyBytes) {
-    return Effect.fail(new PayloadTooLarge({ limitBytes: maxBodyBytes }))
-  }
-  return Effect.callback((resume) => {
+  return declared !== undefined && declared > limits.maxBodyBytes
+    ? Effect.fail(new PayloadTooLarge({ limitBytes: limits.maxBodyBytes }))
+    : taking(request, declared, clock, limits, upload, turns)
+}
+
+const nothing = (): void => undefined
+
+const taking = (
+  request: Request,
+  declared: number | undefined,
+  clock: RequestClock,
+  limits: BodyLimits,
+  upload: BodyCounter,
+  turns: EventLoopTurns
+): Effect.Effect<Uint8Array, BodyError> =>
+  Effect.callback((resume) => {
+    const { maxBodyBytes, uploadMs } = limits
     const { crowded } = upload
     if (crowded !== undefined && (uploadMs === 0 || uploadMs > crowdedMs)) {
       clock.arm("upload", crowdedUploadMs(uploadMs), () => resume(Effect.fail(crowded)))
@@ -118,9 +131,5 @@ export const readBody = (
       declared !== undefined && declared <= atOnceBytes
         ? request.bytes()
         : readCounted(request, maxBodyBytes, upload, turns)
-    bytes.then(
-      (read) => resume(read instanceof Uint8Array ? Effect.succeed(read) : Effect.fail(read)),
-      () => undefined
-    )
+    bytes.then((read) => resume(read instanceof Uint8Array ? Effect.succeed(read) : Effect.fail(read)), nothing)
   })
-}

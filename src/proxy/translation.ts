@@ -227,7 +227,11 @@ export const isAskedAsIs = (
   body: Uint8Array,
   { targets }: Pick<Plan, "targets">,
   built?: BodyReading
-): boolean => targets.every(({ candidates }) => candidates.every((candidate) => isAsIs(candidate, record, body, built)))
+): boolean => {
+  for (const { candidates } of targets)
+    for (const candidate of candidates) if (!isAsIs(candidate, record, body, built)) return false
+  return true
+}
 
 /** What translates a request for those of a plan who do not speak its dialect; undefined where all of them do. */
 export const translatorFor = (
@@ -237,10 +241,23 @@ export const translatorFor = (
   built: BodyReading | undefined,
   plan: Pick<Plan, "targets">
 ): Result.Result<AnyTranslator | undefined, BadRequest | NotImplemented> => {
+  const { needs, route } = record
+  if (needs === undefined || isAskedAsIs(record, body, plan, built)) return asIs
+  return translatorOf(dialects, record, { dialect: route.dialect.id, body, needs }, built, plan)
+}
+
+const asIs = Result.succeed(undefined)
+
+const translatorOf = (
+  dialects: DialectList,
+  record: RequestRecord,
+  request: FullerRequest,
+  built: BodyReading | undefined,
+  plan: Pick<Plan, "targets">
+): Result.Result<AnyTranslator, BadRequest | NotImplemented> => {
   const { model, route } = record
+  const { body } = request
   const { client, embeds, name } = route.operation
-  if (record.needs === undefined || isAskedAsIs(record, body, plan, built)) return Result.succeed(undefined)
-  const request: FullerRequest = { dialect: route.dialect.id, body, needs: record.needs }
   const isNative = (state: BackendState): boolean => isAskedNatively(state, route)
   // Those who speak it can still be asked.
   const natively = (why: BadRequest | NotImplemented) =>

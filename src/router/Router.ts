@@ -218,11 +218,20 @@ export class Router extends Context.Service<
           needs: RoutingNeeds,
           snapshot: Snapshot,
           request: RuledRequest,
-          at = clock.currentTimeMillisUnsafe()
+          at?: number
         ): Ruling | undefined => {
           const settings = settingsNow()
+          if (settings.rules.length === 0) return undefined
+          return ruled(needs, snapshot, request, settings, at ?? clock.currentTimeMillisUnsafe())
+        }
+        const ruled = (
+          needs: RoutingNeeds,
+          snapshot: Snapshot,
+          request: RuledRequest,
+          settings: RoutingSettings,
+          at: number
+        ): Ruling | undefined => {
           const { rules } = settings
-          if (rules.length === 0) return undefined
           const names = [...aliasChain(needs.model, settings.aliases), lookUpName(needs.model, settings, snapshot).name]
           const header = (name: string) => request.request.headers.get(name)
           return rulingFor(

@@ -103,20 +103,34 @@ export const poolOf = (candidates: ReadonlyArray<Candidate>): Pool => {
 /** Makes the chain of a prompt; it is told whether servers are told its tools in an order of their own. */
 export type PromptMaker = (sorts: boolean) => PromptChain | undefined
 
-/** The chain of a prompt where it matters what has been read of it: for a choice among servers or, where those are named, among their slots. */
+type Targets = ReadonlyArray<{ readonly candidates: ReadonlyArray<Candidate> }>
+
+const hasNamedSlots = ({ model, state }: Candidate): boolean => namedSlots(state.backend, model) > 0
+
+// There is a choice among servers or, where those are named, among their slots.
+const promptMatters = (
+  targets: Targets,
+  { affinity, pinsSlots }: Pick<RoutingSettings, "affinity" | "pinsSlots">
+): boolean => {
+  if (!affinity) return false
+  for (const { candidates } of targets) {
+    if (candidates.length > 1 || (pinsSlots && candidates.some(hasNamedSlots))) return true
+  }
+  return false
+}
+
+const areSorted = (targets: Targets, isNative: ((candidate: Candidate) => boolean) | undefined): boolean => {
+  const isSorted = (each: Candidate): boolean => isNative?.(each) === false && sortsTools(each.state.backend)
+  return targets.every(({ candidates }) => candidates.every(isSorted))
+}
+
+/** The chain of a prompt where it matters what has been read of it. */
 export const chainFor = (
-  targets: ReadonlyArray<{ readonly candidates: ReadonlyArray<Candidate> }>,
-  { affinity, pinsSlots }: Pick<RoutingSettings, "affinity" | "pinsSlots">,
+  targets: Targets,
+  settings: Pick<RoutingSettings, "affinity" | "pinsSlots">,
   isNative: ((candidate: Candidate) => boolean) | undefined,
   prompt: PromptMaker
-): PromptChain | undefined => {
-  if (!affinity) return undefined
-  const isNamed = ({ model, state }: Candidate): boolean => namedSlots(state.backend, model) > 0
-  if (!targets.some(({ candidates }) => candidates.length > 1 || (pinsSlots && candidates.some(isNamed))))
-    return undefined
-  const isSorted = (each: Candidate): boolean => isNative?.(each) === false && sortsTools(each.state.backend)
-  return prompt(targets.every(({ candidates }) => candidates.every(isSorted)))
-}
+): PromptChain | undefined => (promptMatters(targets, settings) ? prompt(areSorted(targets, isNative)) : undefined)
 
 /** Nobody. */
 export const emptyPool: Pool = poolOf([])
@@ -126,6 +140,9 @@ const pools = new WeakMap<ReadonlyArray<Candidate>, Map<string, Pool>>()
 
 const isAble = ({ state, model }: Candidate, abilities: ReadonlyArray<Ability>): boolean =>
   inRotation(state) && abilities.every((ability) => model.capabilities[ability] !== false)
+
+const ableOf = (list: ReadonlyArray<Candidate>, abilities: ReadonlyArray<Ability>): ReadonlyArray<Candidate> =>
+  list.filter((candidate) => isAble(candidate, abilities))
 
 /** Those of a list that are healthy and not known to lack an ability; the same pool for the same list and abilities. */
 export const ablePool = (list: ReadonlyArray<Candidate>, abilities: ReadonlyArray<Ability>): Pool => {
@@ -137,7 +154,7 @@ export const ablePool = (list: ReadonlyArray<Candidate>, abilities: ReadonlyArra
   }
   const found = known.get(key)
   if (found !== undefined) return found
-  const made = poolOf(list.filter((candidate) => isAble(candidate, abilities)))
+  const made = poolOf(ableOf(list, abilities))
   known.set(key, made)
   return made
 }

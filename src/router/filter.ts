@@ -98,8 +98,10 @@ export const fullOf = (all: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> 
   all.filter((candidate) => availabilityExclusion(candidate)?._tag === "Full")
 
 /** Whether any of the others is preferred by its priority. */
-export const isBehind = ({ state }: Candidate, others: ReadonlyArray<Candidate>): boolean =>
-  others.some((other) => other.state.backend.priority < state.backend.priority)
+export const isBehind = ({ state }: Candidate, others: ReadonlyArray<Candidate>): boolean => {
+  for (const other of others) if (other.state.backend.priority < state.backend.priority) return true
+  return false
+}
 
 /** What its recent answers say against a healthy candidate; `now` in monotonic milliseconds. */
 export const circuitExclusion = ({ state, model }: Candidate, now: number): Exclusion | undefined => {

@@ -338,7 +338,11 @@ export class Plan implements DecisionBasis {
     const { promptTokens, outputTokens } = this.needs
     const isCalm = refreshPool(pool)
     const fresh = this.asked.length === 0 && this.lost.length === 0
-    if (isCalm && fresh && promptTokens + outputTokens <= pool.leastContext) return pool
+    return isCalm && fresh && promptTokens + outputTokens <= pool.leastContext ? pool : this.ableNow(pool, now)
+  }
+
+  /** Those of a pool who could be asked, one by one. */
+  private ableNow(pool: Pool, now: number): Pool {
     const able = pool.candidates.filter(
       (candidate) =>
         !this.wasAsked(candidate) &&

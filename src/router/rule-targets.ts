@@ -37,6 +37,12 @@ const narrowed = (candidates: ReadonlyArray<Candidate>, side: RuleSide): Narrowe
 /** What a request asks for, and what its key is for. */
 export type WantedModel = Pick<RoutingNeeds, "model" | "scope">
 
+const allInScope = (
+  targets: ReadonlyArray<NameTarget>,
+  scope: Scope,
+  settings: RoutingSettings
+): ReadonlyArray<NameTarget> => targets.map((target) => inScope(target, scope, settings))
+
 const allowedTargets = (
   name: string,
   scope: Scope | undefined,
@@ -44,7 +50,7 @@ const allowedTargets = (
   snapshot: Snapshot
 ): ReadonlyArray<NameTarget> => {
   const targets = nameTargets(name, settings, snapshot)
-  return scope === undefined ? targets : targets.map((target) => inScope(target, scope, settings))
+  return scope === undefined ? targets : allInScope(targets, scope, settings)
 }
 
 /** All that may answer for a name where a rule sends it: wherever that is, a key leads to nothing that it is not for. */

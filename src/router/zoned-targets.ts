@@ -126,13 +126,23 @@ const kept = (candidates: ReadonlyArray<Candidate>, limits: ZoneLimits): Zoned =
  */
 export const zonedTargets = (
   targets: ReadonlyArray<NameTarget>,
+  needs: Pick<RoutingNeeds, "model" | "zones">,
+  rule: Pick<Rule, "zones"> | undefined,
+  settings: RoutingSettings,
+  snapshot: Snapshot
+): ReadonlyArray<NameTarget> =>
+  needs.zones === undefined && settings.zones === undefined
+    ? targets
+    : boundTargets(targets, needs, rule, settings, snapshot)
+
+const boundTargets = (
+  targets: ReadonlyArray<NameTarget>,
   { model: asked, zones }: Pick<RoutingNeeds, "model" | "zones">,
   rule: Pick<Rule, "zones"> | undefined,
   settings: RoutingSettings,
   snapshot: Snapshot
 ): ReadonlyArray<NameTarget> => {
   const { zones: policies } = settings
-  if (zones === undefined && policies === undefined) return targets
   const byName = (policies?.models.length ?? 0) > 0
   const whole = [
     ...(zones ?? nothing),
