@@ -133,6 +133,14 @@ export interface Kind {
   readonly lifecycle?: ModelActions
   /** Where an operation is, by its path in the dialect; made once for each backend. */
   readonly url: (server: Pick<Server, "query" | "url">, path: string, apiPath: ApiPath) => string
+  /**
+   * Fields that the body of each request to this path has at a server, whatever its dialect says, undefined where it must not
+   * be there; absent or undefined where bodies go as they are.
+   */
+  readonly fixedFields?: (
+    server: Pick<Server, "url">,
+    path: string
+  ) => Readonly<Record<string, string | undefined>> | undefined
   /** Sent with every call, unless a client says another value. */
   readonly headers?: Readonly<Record<string, string>>
   /** What carries its key; made once for each backend. */

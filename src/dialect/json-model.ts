@@ -1,7 +1,7 @@
 /**
- * Another model's name in a body that is a JSON object.
+ * Another model's name, or a server's own fields, in a body that is a JSON object.
  */
-import { fieldIn, rootOf } from "./json-spans.ts"
+import { fieldIn, membersIn, rootOf } from "./json-spans.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -16,4 +16,18 @@ export const withJsonModel = (body: Uint8Array, model: string): ReadonlyArray<Ui
   if (span !== undefined) return [encoder.encode(text.slice(0, span.from) + name + text.slice(span.to))]
   const rest = text.slice(root + 1)
   return [encoder.encode(`{"model":${name}${rest.trimStart().startsWith("}") ? "" : ","}${rest}`)]
+}
+
+/** The body with these fields before all others, or without those that are undefined, and otherwise as it came. */
+export const withFixedFields = (body: Uint8Array, fields: Readonly<Record<string, string | undefined>>): Uint8Array => {
+  const text = decoder.decode(body)
+  const root = rootOf(text)
+  if (text.charAt(root) !== "{") return body
+  const fixed = Object.entries(fields).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${JSON.stringify(name)}:${JSON.stringify(value)}`]
+  )
+  const kept = membersIn(text, root).flatMap(({ from, name, to }) =>
+    Object.hasOwn(fields, name) ? [] : [text.slice(from, to)]
+  )
+  return encoder.encode(`{${[...fixed, ...kept].join(",")}}`)
 }

@@ -59,20 +59,32 @@ export const elementsIn = (text: string, from: number): ReadonlyArray<Span> => {
   return found
 }
 
-/** The value of a field of the object that begins at `from`, the last of several, as JSON.parse takes it. */
-export const fieldIn = (text: string, from: number, name: string): Span | undefined => {
-  let found: Span | undefined
-  if (text.charCodeAt(from) !== openBrace) return undefined
+/** A member of an object, from its name to the end of its value. */
+interface Member extends Span {
+  readonly name: string
+  readonly value: number
+}
+
+/** The members of the object that begins at `from`; none where none does. */
+export const membersIn = (text: string, from: number): ReadonlyArray<Member> => {
+  const found: Array<Member> = []
+  if (text.charCodeAt(from) !== openBrace) return found
   for (let at = next(text, from + 1); at < text.length && text.charCodeAt(at) !== closeBrace;) {
     const keyEnd = stringEnd(text, at)
-    const key: unknown = JSON.parse(text.slice(at, keyEnd))
+    const name = String(JSON.parse(text.slice(at, keyEnd)))
     const value = next(text, next(text, keyEnd) + 1)
     const to = valueEnd(text, value)
-    if (key === name) found = { from: value, to }
+    found.push({ name, from: at, value, to })
     at = next(text, to)
     if (text.charCodeAt(at) === comma) at = next(text, at + 1)
   }
   return found
+}
+
+/** The value of a field of the object that begins at `from`, the last of several, as JSON.parse takes it. */
+export const fieldIn = (text: string, from: number, name: string): Span | undefined => {
+  const found = membersIn(text, from).findLast((member) => member.name === name)
+  return found === undefined ? undefined : { from: found.value, to: found.to }
 }
 
 /** Where the outermost value begins. */

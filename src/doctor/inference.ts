@@ -11,7 +11,7 @@ import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { isAddressMissing } from "../domain/not-found.ts"
 import { reachOf } from "../upstream/perimeter.ts"
 import { Abort } from "../wire/abort.ts"
-import { callHeaders, prepareBackend, urlFor } from "../upstream/endpoint.ts"
+import { bodyFor, callHeaders, prepareBackend, urlFor } from "../upstream/endpoint.ts"
 import { addressFor } from "../dialect/routes.ts"
 import type { Dialect, TrialResult, ServerTrial, TrialName } from "../dialect/Dialect.ts"
 import type { Transport } from "../upstream/Transport.ts"
@@ -35,7 +35,7 @@ const say = (
   transport: Transport["Service"],
   backend: Backend,
   url: string,
-  body: unknown,
+  body: Uint8Array,
   timeoutMs: number
 ): Effect.Effect<Heard, UpstreamError | "timeout"> =>
   Effect.callback<Heard, UpstreamError>((resume) => {
@@ -54,7 +54,7 @@ const say = (
         reach: reachOf(backend),
         fixed: prepared.headers,
         headers: callHeaders(backend, new Headers(), crypto.randomUUID()),
-        body: encoder.encode(JSON.stringify(body)),
+        body,
         abort,
         fresh: true,
         connected: () => undefined
@@ -107,9 +107,14 @@ export interface InferenceTarget {
   readonly timeoutMs: number
 }
 
-const addressOf = ({ backend, dialect, model, trials }: InferenceTarget, name: TrialName): string => {
+const pathOf = ({ dialect, trials }: InferenceTarget, name: TrialName): string => {
   const { path } = dialect.operations.find((each) => each.name === trials[name].endpoint) ?? dialect.operations[0]
-  return addressFor(urlFor(prepareBackend(backend), backend, path, undefined), model.id)
+  return path
+}
+
+const addressOf = (target: InferenceTarget, name: TrialName): string => {
+  const { backend, model } = target
+  return addressFor(urlFor(prepareBackend(backend), backend, pathOf(target, name), undefined), model.id)
 }
 
 const ask = (
@@ -119,7 +124,9 @@ const ask = (
 ): Effect.Effect<Finding> => {
   const { backend, model, timeoutMs, transport, trials } = target
   const { body, shows } = trials[name]
-  return say(transport, backend, addressOf(target, name), body(model.id, isOriginal(backend)), timeoutMs).pipe(
+  const asked = encoder.encode(JSON.stringify(body(model.id, isOriginal(backend))))
+  const told = bodyFor(backend, pathOf(target, name), asked)
+  return say(transport, backend, addressOf(target, name), told, timeoutMs).pipe(
     Effect.map((heard) => judge(heard, shows(heard.text))),
     Effect.catch((why) => Effect.succeed(failed(name, why, timeoutMs)))
   )

@@ -9,7 +9,7 @@ import { askedIn } from "../backend/speech.ts"
 import type { DialectList } from "../dialect/all.ts"
 import { addressFor, serverPath, serverRoute } from "../dialect/routes.ts"
 import { jsonAt, parseBoundedJson } from "../domain/bounded-json.ts"
-import { prepareBackend, urlFor } from "../upstream/endpoint.ts"
+import { bodyFor, prepareBackend, urlFor } from "../upstream/endpoint.ts"
 import { Transport } from "../upstream/Transport.ts"
 import type { BenchTarget } from "./bench.ts"
 
@@ -19,7 +19,8 @@ export const backendTarget = (dialects: DialectList, backend: Backend, model: st
   if (speaker === undefined) return undefined
   const { codec, route } = speaker
   const prepared = prepareBackend(backend)
-  const url = addressFor(urlFor(prepared, backend, serverPath(route.operation), undefined), model)
+  const path = serverPath(route.operation)
+  const url = addressFor(urlFor(prepared, backend, path, undefined), model)
   const traits = {
     ...kindNamed(backend.type).takes,
     original: isOriginal(backend),
@@ -37,7 +38,7 @@ export const backendTarget = (dialects: DialectList, backend: Backend, model: st
         url,
         headers: { ...prepared.headers, accept: route.dialect.types.stream },
         // Nothing of such a chat is beyond any dialect.
-        body: Result.isSuccess(encoded) ? encoded.success.body : new Uint8Array(0),
+        body: bodyFor(backend, path, Result.isSuccess(encoded) ? encoded.success.body : new Uint8Array(0)),
         trust: prepared.trust,
         route
       }

@@ -16,7 +16,7 @@ import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 import { commitAnswer, type CommittedAnswer } from "./answer.ts"
 import type { Deadline } from "./Deadlines.ts"
-import { callHeaders, prepareBackend, urlFor } from "./endpoint.ts"
+import { bodyFor, callHeaders, prepareBackend, urlFor } from "./endpoint.ts"
 import { HeldBytes } from "./held-bytes.ts"
 import type { RequestBody } from "../wire/request-bytes.ts"
 import { reachOf } from "./perimeter.ts"
@@ -215,7 +215,8 @@ export class Upstream extends Context.Service<
             const { connectMs, firstByteMs, idleMs } = backend.limits
             const prepared = prepareBackend(backend)
             const { trust } = prepared
-            const address = urlFor(prepared, backend, serverPath(route.operation), attempted.apiPath)
+            const path = serverPath(route.operation)
+            const address = urlFor(prepared, backend, path, attempted.apiPath)
             const url = addressFor(address, attempted.model)
             const abort = new Abort()
             clock.connects(connectMs, (error) => abort.abort(error))
@@ -224,7 +225,7 @@ export class Upstream extends Context.Service<
                 url,
                 fixed: prepared.headers,
                 headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId, route.dialect, attempted),
-                body: attempted.body,
+                body: bodyFor(backend, path, attempted.body),
                 abort,
                 fresh: false,
                 trust,

@@ -6,10 +6,12 @@ import type { Backend } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import { type ApiPath, apiPaths } from "../domain/base-url.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
+import { withFixedFields } from "../dialect/json-model.ts"
 import { isLineValue } from "../domain/header-lines.ts"
 import { urlAt } from "../domain/url-host.ts"
 import { type Redact, redactorOf } from "../domain/redact.ts"
 import { version } from "../domain/version.ts"
+import type { RequestBody } from "../wire/request-bytes.ts"
 import { type Trust, makeTrust } from "../wire/tls.ts"
 
 /** What is the same for every call to a backend. */
@@ -44,6 +46,17 @@ export const urlFor = (
   const url = kindNamed(backend.type).url(backend, path, apiPath)
   urls[apiPath].set(path, url)
   return url
+}
+
+/** A body as a backend gets it at an operation's path: as it is, but for fields that its kind fixes. */
+export const bodyFor = <Body extends RequestBody>(
+  backend: Pick<Backend, "type" | "url">,
+  path: string,
+  body: Body
+): Body | Uint8Array => {
+  const fields = kindNamed(backend.type).fixedFields?.(backend, path)
+  if (fields === undefined || "next" in body) return body
+  return withFixedFields(body instanceof Uint8Array ? body : Buffer.concat(body), fields)
 }
 
 // What almost all requests are, whatever their client calls them.

@@ -91,6 +91,22 @@ test.each([
   expect(kindNamed("vertex").url({ url }, path, "/v1")).toBe(asked)
 })
 
+test.each([
+  [`${project}/publishers/anthropic`],
+  [`${project}/publishers/anthropic/models/`],
+  [`${project}/publishers/anthropic/models/claude-x:streamRawPredict`]
+])("Claude at Vertex AI at %s is asked for Messages, for counts of tokens, and for its list", (url) => {
+  const { speaksAt, url: at } = kindNamed("vertex")
+  expect(speaksAt?.({ url }).main).toBe("anthropic")
+  expect(at({ url }, "/v1/messages", "/v1")).toBe(`${project}/publishers/anthropic/models/{model}:streamRawPredict`)
+  expect(at({ url }, "/v1/messages/count_tokens", "/v1")).toBe(
+    `${project}/publishers/anthropic/models/count-tokens:rawPredict`
+  )
+  expect(at({ url }, "/v1beta1/publishers/google/models", "/v1")).toBe(
+    "https://eu-aiplatform.example/v1beta1/publishers/anthropic/models"
+  )
+})
+
 test("Vertex AI takes a token of Google Cloud's as such, and an API key as one", () => {
   const { authHeaders } = kindNamed("vertex")
   expect(authHeaders("ya29.token", { url: project })).toEqual({ authorization: "Bearer ya29.token" })

@@ -1,7 +1,8 @@
-import { expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
 import { jsonText } from "../fuzz/arbitraries.ts"
+import { withFixedFields } from "../../src/dialect/json-model.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -44,4 +45,18 @@ test("law: what Nexus has signed is left out of a history, and every other byte 
       expect(unsealed(body(blocks))).toBe(kept.length === 0 ? none : body(kept))
     })
   )
+})
+
+describe("fields that a server fixes", () => {
+  const fixed = { version: "v", model: undefined }
+
+  test.each([
+    ['{"model":"m","id":12345678901234567890}', '{"version":"v","id":12345678901234567890}'],
+    [' { "a" : 1.0 , "model" : "m" , "version": "w", "model": "n" } ', '{"version":"v","a" : 1.0}'],
+    ['{"a":{"model":"inner"},"mo\\u0064el":{"x":[1,"}"]}}', '{"version":"v","a":{"model":"inner"}}'],
+    ["{}", '{"version":"v"}'],
+    ["[]", "[]"]
+  ])("stand in a body in place of its own, and all else as it came: %s", (body, told) => {
+    expect(new TextDecoder().decode(withFixedFields(new TextEncoder().encode(body), fixed))).toBe(told)
+  })
 })

@@ -1,7 +1,8 @@
-import { expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import Anthropic from "@anthropic-ai/sdk"
 import OpenAI from "openai"
 import { json } from "../kit/answers.ts"
 import { answering, claude, says } from "../kit/claude.ts"
@@ -79,4 +80,76 @@ test("Claude at Bedrock is asked in Anthropic's form with the key as a bearer, f
     "2023-06-01"
   ])
   expect(JSON.parse(text)).toMatchObject({ model: id, max_tokens: 64 })
+})
+
+describe("Claude at Vertex AI", () => {
+  const id = "claude-sonnet-4-5@20250929"
+  const place = "/v1/projects/p/locations/l/publishers/anthropic"
+
+  const world = async () => {
+    const upstream = await startUpstream({
+      type: "vertex",
+      models: ["gemini-x"],
+      script: (request) =>
+        request.target.endsWith(":rawPredict")
+          ? [json({ input_tokens: 7 })]
+          : answering(() => ({ content: [says("hi")] }))(request)
+    })
+    const server = { url: `${upstream.url}${place}` }
+    const gateway = await startGateway(
+      {
+        backends: [backendFor("one", server, { type: "vertex", models: [{ id, max_output_tokens: 64 }] })],
+        routing: { aliases: { sonnet: id } }
+      },
+      secrets("ya29.token")
+    )
+    return {
+      upstream,
+      openai: openaiAt(gateway.url),
+      anthropic: new Anthropic({ baseURL: gateway.url, apiKey: "not-needed", maxRetries: 0 }),
+      [Symbol.asyncDispose]: async () => {
+        await gateway[Symbol.asyncDispose]()
+        await upstream[Symbol.asyncDispose]()
+      }
+    }
+  }
+
+  const asked = { max_tokens: 64, messages: hello }
+
+  test("answers clients of Anthropic's as they ask, with the model in the path alone and the version in the body", async () => {
+    await using here = await world()
+    const answer = await here.anthropic.messages.create({ model: "sonnet", ...asked })
+    expect(answer.content).toMatchObject([{ type: "text", text: "hi" }])
+    const { header, target, text } = here.upstream.lastCall()
+    expect(target).toBe(`${place}/models/${encodeURIComponent(id)}:streamRawPredict`)
+    expect(header("authorization")).toBe("Bearer ya29.token")
+    expect(JSON.parse(text)).toEqual({ anthropic_version: "vertex-2023-10-16", ...asked })
+  })
+
+  test("streams to them", async () => {
+    await using here = await world()
+    const stream = here.anthropic.messages.stream({ model: id, ...asked })
+    expect(await stream.finalText()).toBe("hi")
+    expect(JSON.parse(here.upstream.lastCall().text)).toEqual({
+      anthropic_version: "vertex-2023-10-16",
+      ...asked,
+      stream: true
+    })
+  })
+
+  test("answers clients of OpenAI's by a translation that is sent there", async () => {
+    await using here = await world()
+    const answer = await here.openai.chat.completions.create({ model: id, messages: hello })
+    expect(answer.choices[0]?.message.content).toBe("hi")
+    const body = JSON.parse(here.upstream.lastCall().text)
+    expect([body.anthropic_version, body.model, body.max_tokens]).toEqual(["vertex-2023-10-16", undefined, 64])
+  })
+
+  test("counts tokens where no model is in the path", async () => {
+    await using here = await world()
+    expect(await here.anthropic.messages.countTokens({ model: "sonnet", messages: hello })).toEqual({ input_tokens: 7 })
+    const { target, text } = here.upstream.lastCall()
+    expect(target).toBe(`${place}/models/count-tokens:rawPredict`)
+    expect(JSON.parse(text)).toEqual({ anthropic_version: "vertex-2023-10-16", model: id, messages: hello })
+  })
 })
