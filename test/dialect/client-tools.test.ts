@@ -132,6 +132,15 @@ describe("a tool that the client runs and that its type says all of", () => {
     expect(body.tool_choice).toEqual({ type: "function", function: { name: known } })
   })
 
+  test("tells the model of the skills that lie where it runs", () => {
+    const skills = [{ name: "pdf", description: "Reads PDFs", path: "/skills/pdf" }]
+    const { body } = askedFor({
+      input: [user],
+      tools: [{ type: "shell", environment: { type: "local", skills } }]
+    })
+    expect(body.tools[0].function.description).toEndWith("\n- pdf (/skills/pdf): Reads PDFs")
+  })
+
   test("is one of OpenAI's where it runs there, and no call of it is whole that was cut off", () => {
     const hosted = { type: "shell", environment: { type: "container_auto" } }
     const { body, dropped } = askedFor({ input: [user], tools: [hosted, { type: "shell" }] })

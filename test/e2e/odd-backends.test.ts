@@ -123,6 +123,19 @@ describe("vectors that were asked for in base64", () => {
     }
   })
 
+  test("pass as they came where nothing can be made of them, and none is lost beside a number that is none", async () => {
+    const odd = { all: '{"data":[{"index":0,"embedding":[NaN,1]}],"model":"m"}' }
+    await using upstream = await startUpstream({
+      models: ["m"],
+      script: () => [whole(200, odd.all)]
+    })
+    await using gateway = await startGateway({ backends: [backendFor("b", upstream)] })
+    const get = () => ask(gateway.port, "POST", "/v1/embeddings", asked({ encoding_format: "base64" }))
+    expect((await get()).text).toBe(odd.all)
+    odd.all = '{"data":[{"index":0,"embedding":[NaN,1]},{"index":1,"embedding":[0.5,-0.25]}],"model":"m"}'
+    expect((await get()).json()).toMatchObject({ data: [{ embedding: [null, 1] }, { embedding: base64 }], model: "m" })
+  })
+
   test("are numbers to the openai package, which asks so by itself", async () => {
     await using upstream = await startUpstream({ models: ["m"], script: () => [json(list([0.5, -0.25]))] })
     await using gateway = await startGateway({ backends: [backendFor("b", upstream)] })

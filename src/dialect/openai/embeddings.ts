@@ -5,6 +5,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { DecodedEmbed, Embed, EmbedAnswer, EmbedCodec, EncodedEmbed } from "../embed.ts"
+import { parsedJson } from "../read-json.ts"
 import { type JsonObject, Notes, refuseAt } from "../request-notes.ts"
 import { base64Vector, isVector, readVectors } from "../vectors.ts"
 
@@ -117,12 +118,17 @@ const tellingBytes = 4096
 export const embeddingsAsAsked = (request: Uint8Array, answer: Uint8Array): Uint8Array | undefined => {
   if (indexOf.call(request, '"base64"') < 0 || !listed.test(decoder.decode(answer.subarray(0, tellingBytes)))) return
   if (parsed(request)["encoding_format"] !== "base64") return
-  const json = parsed(answer)
-  for (const entry of Array.isArray(json["data"]) ? json["data"] : []) {
+  // Python writes NaN in it.
+  const json = parsedJson(decoder.decode(answer))
+  const data = Predicate.isObject(json) ? json["data"] : undefined
+  let changed = false
+  for (const entry of Array.isArray(data) ? data : []) {
     const vector: unknown = Predicate.isObject(entry) ? entry["embedding"] : undefined
-    if (isVector(vector)) Object.assign(entry, { embedding: base64Vector(vector) })
+    if (!isVector(vector)) continue
+    changed = true
+    Object.assign(entry, { embedding: base64Vector(vector) })
   }
-  return encoder.encode(JSON.stringify(json))
+  return changed ? encoder.encode(JSON.stringify(json)) : undefined
 }
 
 /** Both halves. */

@@ -102,6 +102,16 @@ export const clientToolOf = ({ environment, type }: JsonObject): ClientToolKind 
   return place === "local" ? type : undefined
 }
 
+/** What a model is told of the skills that lie where a shell runs. */
+export const skillsOf = (environment: unknown): string => {
+  const { skills } = fieldsIn(environment)
+  const told = (Array.isArray(skills) ? skills : []).flatMap((each: unknown) => {
+    const { description, name, path } = fieldsIn(each)
+    return typeof path === "string" ? [`- ${String(name)} (${path}): ${String(description)}`] : []
+  })
+  return told.length === 0 ? "" : `Skills, each with a SKILL.md in its directory that says how:\n${told.join("\n")}`
+}
+
 /** Which of them an item of this type calls, or tells what came of. */
 export const clientToolIn = (type: unknown, ending: "_call_output" | "_call"): ClientToolKind | undefined => {
   if (typeof type !== "string" || !type.endsWith(ending)) return undefined

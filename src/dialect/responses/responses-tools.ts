@@ -7,7 +7,7 @@ import * as Predicate from "effect/Predicate"
 import type { Chat, ChatTool, ChatToolChoice } from "../chat.ts"
 import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { wordIn } from "../word-table.ts"
-import { type ClientToolKind, clientToolOf, clientTools } from "./client-tools.ts"
+import { type ClientToolKind, clientToolOf, clientTools, skillsOf } from "./client-tools.ts"
 
 /** A tool as its client knows it. */
 export interface ToolForm {
@@ -172,7 +172,7 @@ class ToolReading {
     this.notes.only(tool, ["type", "environment", "name", "description"], "tools")
     const { about, schema } = clientTools[kind]
     this.add(knownForm(kind), {
-      description: joined([about, sentence(tool["description"])], "\n\n"),
+      description: joined([about, sentence(tool["description"]), skillsOf(tool["environment"])], "\n\n"),
       schema,
       strict: undefined
     })
