@@ -63,6 +63,14 @@ export interface Objection {
   readonly isFull: boolean
 }
 
+/** What is left of a rule, below 0 where it is owed, and of which larger limit it is then. */
+export interface Level {
+  readonly requests: number
+  readonly tokens: number
+  readonly requestsOwedOf?: number
+  readonly tokensOwedOf?: number
+}
+
 const refusalUnder = (
   { of }: LimitRule,
   { maxConcurrent = 0, requestsPerMinute = 0, tokensPerMinute = 0 }: RateLimits,
@@ -196,12 +204,7 @@ export class LimitCounts {
   }
 
   /** Takes over what somebody who counts for all has left of each rule; of that, this process has its share. */
-  follow(
-    rules: ReadonlyArray<LimitRule>,
-    levels: ReadonlyArray<{ readonly requests: number; readonly tokens: number }>,
-    now: number,
-    at: number
-  ): LimitsLeft {
+  follow(rules: ReadonlyArray<LimitRule>, levels: ReadonlyArray<Level>, now: number, at: number): LimitsLeft {
     this.sweep(now)
     const processes = this.processes()
     let requests: AmountLeft | undefined
@@ -211,13 +214,14 @@ export class LimitCounts {
       if (level === undefined) continue
       const { requestsPerMinute, tokensPerMinute } = rule.limits
       const counts = this.countsOf(rule, now)
+      const { requestsOwedOf = 0, tokensOwedOf = 0 } = level
       if (requestsPerMinute !== undefined) {
-        counts.requests.set(level.requests / processes, now)
-        requests = least(requests, amountLeft(requestsPerMinute, level.requests))
+        counts.requests.set(level.requests / processes, now, requestsOwedOf / processes)
+        requests = least(requests, amountLeft(requestsPerMinute, level.requests, requestsOwedOf))
       }
       if (tokensPerMinute !== undefined) {
-        counts.tokens.set(level.tokens / processes, now)
-        tokens = least(tokens, amountLeft(tokensPerMinute, level.tokens))
+        counts.tokens.set(level.tokens / processes, now, tokensOwedOf / processes)
+        tokens = least(tokens, amountLeft(tokensPerMinute, level.tokens, tokensOwedOf))
       }
     }
     return leftAt(at, requests, tokens)

@@ -6,6 +6,7 @@
 import * as Redis from "effect/persistence/Redis"
 import { type LimitUse, usesOf } from "../domain/limit-use.ts"
 import type { LimitRule, RateLimits } from "../domain/rate-limits.ts"
+import type { Level, Objection } from "./Limiter.ts"
 
 /** How long a lease lasts that nobody renews, in milliseconds: the places of a replica that was killed come back then. */
 export const leaseMs = 6000
@@ -32,12 +33,7 @@ export interface Entering {
 }
 
 /** What the store knows of one rule, with what speaks against a request; times in milliseconds. */
-interface RuleAnswer {
-  readonly waitForRequests: number
-  readonly waitForTokens: number
-  readonly isFull: boolean
-  readonly requests: number
-  readonly tokens: number
+interface RuleAnswer extends Objection, Level {
   /** What was taken for requests to come. */
   readonly ahead: { readonly requests: number; readonly tokens: number; readonly places: number }
 }
@@ -177,7 +173,8 @@ while a < #ARGV do
         redis.call("PEXPIRE", held, ${2 * leaseMs})
       end
     end
-    for _, each in ipairs({math.ceil(waitR), math.ceil(waitT), full, math.floor(r * 1000), math.floor(k * 1000), moreR, moreT, moreP}) do
+    local left = {math.floor(r * 1000), math.floor(k * 1000), math.ceil(ro), math.ceil(ko)}
+    for _, each in ipairs({math.ceil(waitR), math.ceil(waitT), full, left[1], left[2], left[3], left[4], moreR, moreT, moreP}) do
       out[#out + 1] = each
     end
   end
@@ -202,6 +199,8 @@ export const enterAnswersOf = (
       isFull: next() === 1,
       requests: next() / 1000,
       tokens: next() / 1000,
+      requestsOwedOf: next(),
+      tokensOwedOf: next(),
       ahead: { requests: next(), tokens: next(), places: next() }
     }))
   }))

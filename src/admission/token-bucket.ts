@@ -5,11 +5,17 @@ import type { AmountLeft } from "../domain/rate-limits.ts"
 
 const minuteMs = 60_000
 
-/** What is left at a level; a little less than a whole one is one. */
-export const amountLeft = (limit: number, level: number): AmountLeft => ({
+/** How long it takes until so much more is there: what is owed of a larger limit comes back as fast as it would have. */
+const comesIn = (limit: number, missing: number, level: number, owedOf: number): number => {
+  const owed = owedOf > limit ? Math.max(0, Math.min(missing, -level)) : 0
+  return (owed === 0 ? 0 : (owed * minuteMs) / owedOf) + ((missing - owed) * minuteMs) / limit
+}
+
+/** What is left at a level, which may be owed of a larger limit; a little less than a whole one is one. */
+export const amountLeft = (limit: number, level: number, owedOf = 0): AmountLeft => ({
   limit,
   left: Math.max(0, Math.floor(level + 1e-6)),
-  resetMs: Math.max(0, ((limit - level) * minuteMs) / limit)
+  resetMs: Math.max(0, comesIn(limit, limit - level, level, owedOf))
 })
 
 /** One bucket; times in milliseconds of a clock that only goes on. */
@@ -35,18 +41,12 @@ export class TokenBucket {
     if (this.level >= 0) this.owedOf = 0
   }
 
-  /** How long it takes until so much more is there: what is owed of a larger limit comes back as fast as it would have. */
-  private comesIn(limit: number, missing: number): number {
-    const owed = this.owedOf > limit ? Math.max(0, Math.min(missing, -this.level)) : 0
-    return (owed === 0 ? 0 : (owed * minuteMs) / this.owedOf) + ((missing - owed) * minuteMs) / limit
-  }
-
   /** How long it takes until so much can be taken; 0 where it can be now. What is more than all of it needs all of it. */
   waitMs(limit: number, amount: number, now: number): number {
     this.fill(limit, now)
     const missing = Math.min(amount, limit) - this.level
     // What is missing by rounding is there.
-    return missing <= 1e-6 ? 0 : this.comesIn(limit, missing)
+    return missing <= 1e-6 ? 0 : comesIn(limit, missing, this.level, this.owedOf)
   }
 
   /** Takes so much, or gives it back where it is less than nothing. */
@@ -58,8 +58,7 @@ export class TokenBucket {
   /** What is left of it. */
   left(limit: number, now: number): AmountLeft {
     this.fill(limit, now)
-    const left = amountLeft(limit, this.level)
-    return this.owedOf === 0 ? left : { ...left, resetMs: this.comesIn(limit, limit - this.level) }
+    return amountLeft(limit, this.level, this.owedOf)
   }
 
   /** How much is missing of all of it. */
@@ -77,11 +76,11 @@ export class TokenBucket {
     if (limit < before) this.owedOf = Math.max(this.owedOf, before / shares)
   }
 
-  /** Takes over what somebody else knows of it. */
-  set(level: number, now: number): void {
+  /** Takes over what somebody else knows of it, and of which larger limit it is owed. */
+  set(level: number, now: number, owedOf = 0): void {
     this.level = level
     this.at = now
-    this.owedOf = 0
+    this.owedOf = level < 0 ? owedOf : 0
   }
 
   /** Whether nothing is known by it that a new one would not know. */

@@ -241,7 +241,12 @@ describe.skipIf(storePath === undefined)("limits of replicas", () => {
     // A minute for what was taken of the larger one, and ten seconds for one more.
     expect(refused).toMatchObject({ _tag: "RateLimited" })
     expect(refused instanceof RateLimited ? refused.retryAfterSeconds : 0).toBeWithin(55, 71)
+    expect(refused instanceof RateLimited ? refused.left?.requests?.resetMs : 0).toBeWithin(100_000, 121_000)
     expect(await a.taken(after)).toHaveLength(1)
+    await store.kill()
+    await until(a.isAway, "it has noticed")
+    const alone = await a.enter(after)
+    expect(alone instanceof RateLimited ? alone.retryAfterSeconds : 0).toBeWithin(40, 71)
   }, 60_000)
 
   test("on requests at a time hold for both, and a place is free again when its request has ended", async () => {
