@@ -30,8 +30,9 @@ const littlePart = 0.1
 const hearMs = 250
 const mostTold = 200
 
-// How long the start of the gateway waits for the store.
+// How long the start of the gateway waits for the store, and its end.
 const firstMs = 1000
+const lastMs = 500
 
 // Whoever holds something may not be sure of it any more a while before it is free for others.
 const sureMs = holdMs / 2
@@ -99,6 +100,7 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
   let telling = new Set<Account>()
   let isAsking = false
   let isGathering = false
+  let isLeaving = false
 
   const grantOf = (account: Account): Grant => {
     let grant = grants.get(account)
@@ -173,7 +175,7 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
       spent,
       reserved,
       needed: waiting.reduce((sum, { accounts, nanos }) => (accounts.includes(account) ? sum + nanos : sum), 0),
-      part: now - usedAt < aheadMs ? aheadPart / processes : 0,
+      part: !isLeaving && now - usedAt < aheadMs ? aheadPart / processes : 0,
       least
     }
   }
@@ -304,6 +306,15 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
   })
   // What all have spent is known before the first request comes, where the store is there.
   yield* Effect.timeoutOption(Effect.ignore(Effect.suspend(() => tell(bookNow().all(wallNow())))), firstMs)
+  // Who leaves tells what was spent last, and holds nothing for requests to come.
+  yield* Effect.addFinalizer(() => {
+    isLeaving = true
+    const news = bookNow()
+      .all(wallNow())
+      .filter((account) => grantOf(account).held > 0 || ownOf(account) !== grantOf(account).had)
+    if (store.isAway() || news.length === 0) return Effect.void
+    return Effect.timeoutOption(Effect.interruptible(Effect.ignore(tell(news))), lastMs)
+  })
   yield* Effect.forkScoped(Effect.repeat(listened, Schedule.spaced(hearMs)))
   // One that was restarted knows of nothing that was held.
   const returned = Effect.andThen(

@@ -86,6 +86,33 @@ describe("a request under a hard budget", () => {
   const spender = { key: "k", owner: "", model: "m" }
   const hard = 100
 
+  test("is told to the others with what it cost when its replica leaves, and nothing is held for more", async () => {
+    const book = new BudgetBook([{ name: "team", each: "all", per: "month", hard, falls: false }])
+    const told: Array<unknown> = []
+    await Effect.gen(function* () {
+      const none = yield* SharedStore
+      const run: SharedStore["Service"]["run"] =
+        () =>
+        (...[, , , statements]) => {
+          told.push(statements)
+          return Effect.succeed([0, 0, 50])
+        }
+      const accounts = yield* sharedAccounts({
+        bookNow: () => book,
+        wallNow: () => 0,
+        ledgerId: () => "ledger",
+        restated: () => undefined,
+        whenAway: () => "count_locally"
+      }).pipe(Effect.provideService(SharedStore, { ...none, isOn: true, isAway: () => false, run }))
+      const reserved = accounts.reserve(spender, 1)
+      if (Effect.isEffect(reserved) || !("nanos" in reserved)) throw new Error("what is held is enough for it")
+      book.release(reserved)
+      accounts.release(reserved)
+      accounts.spend(book.spend(spender, 0, 1, 0))
+    }).pipe(Effect.scoped, Effect.provide(Replicas.none), Effect.runPromise)
+    expect(told.at(-1)).toMatchObject([{ spent: 1, reserved: 0, part: 0 }])
+  })
+
   /** A process whose store answers statements as it is told to. */
   const withStore = <A>(
     answer: () => Effect.Effect<ReadonlyArray<number>, StoreFailed>,
