@@ -88,7 +88,7 @@ describe("the chain of a prompt", () => {
         const start = promptChain(bodyOf(messages)).ends.length
         expect(chainOf(other).root).toBe(chainOf(one).root)
         // What stands behind the conversation is in the last blocks.
-        const until = isBehind ? start - 1 : undefined
+        const until = isBehind ? Math.max(0, start - 1) : undefined
         expect(chainOf(other).hashes.slice(0, until)).toEqual(chainOf(one).hashes.slice(0, until))
         const [first, ...rest] = one
         const others = [{ name: `${first?.name ?? ""}_x`, description: "" }, ...rest]
