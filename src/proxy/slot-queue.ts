@@ -285,8 +285,9 @@ export class SlotQueue implements Deadline {
     // Those who have come, gone or changed since.
     if (waiting.plan.snapshot !== snapshot) waiting.plan = waiting.plan.over(snapshot, now)
     const { plan } = waiting
-    const isShared = now - this.sharedAt < sharedMs || this.limits().severalKeys
-    plan.shares(isShared)
+    const isInUse = now - this.sharedAt < sharedMs
+    const isShared = isInUse || this.limits().severalKeys
+    plan.shares(isShared, isInUse)
     const choice = plan.chooseAnew(now, (standing) => this.ahead.get(standing) ?? 0)
     if (choice === undefined) {
       this.left(waiting, now)

@@ -118,10 +118,12 @@ export interface Claim {
   /** Whose it is; absent where nobody is told apart. */
   readonly key?: string | undefined
   /**
-   * Whether other keys have asked of late: while slots are looked for, what is found beyond the first few goes to keys that
+   * Whether other keys may ask: while slots are looked for, what is found beyond the first few goes to keys that
    * do not have half of a server; once they are known, further ones are looked for by those that do.
    */
   readonly shares?: boolean
+  /** Whether they have of late: a share of the slots is left to these by who has half of a server, and nothing where nobody comes. */
+  readonly spares?: boolean
 }
 
 /** What some servers can do together: requests at a time, and their best speeds in milliseconds for a token. */
@@ -174,7 +176,9 @@ export const placesAt = ({ model, state }: Candidate, standing: Standing, claim:
   const { slots } = standing
   const crowds = claim.shares === true && claim.key !== undefined && standing.isCrowdedBy(claim.key)
   const spared = (places: number): number =>
-    crowds && leaves === 0 ? places - Math.floor(places * sparedShare) : without(standing, places, leaves)
+    crowds && claim.spares === true && leaves === 0
+      ? places - Math.floor(places * sparedShare)
+      : without(standing, places, leaves)
   if (told !== undefined && (slotsConfigured === true || !showsSlots(type))) return spared(told)
   if (told === undefined && locality(type) === "cloud" && !(slots.refuses && slots.seen !== undefined)) return Infinity
   if (told === undefined && slots.seen === undefined)

@@ -155,9 +155,11 @@ export class Plan implements DecisionBasis {
     return this.pick(now, ahead)
   }
 
-  /** Whether other keys than its own ask as well. */
-  shares(others: boolean): void {
-    if (others === (this.claim === this.needs)) this.claim = others ? { ...this.needs, shares: true } : this.needs
+  /** Whether other keys than its own may ask as well, and whether any has of late. */
+  shares(others: boolean, spares: boolean): void {
+    const { shares = false, spares: spared = false } = this.claim
+    if (others !== shares || spares !== spared)
+      this.claim = others ? { ...this.needs, shares: true, spares } : this.needs
   }
 
   /** The same over what there is now; whoever was asked, or lost, still was, except for those that had no slot. */

@@ -45,7 +45,7 @@ describe("the places of a server", () => {
   })
 
   test("are not all given to a key that has half of them beside others, which find an eighth of them free", () => {
-    const greedy = { key: "greedy", shares: true }
+    const greedy = { key: "greedy", shares: true, spares: true }
     for (const [slots, given] of [
       [1, 1],
       [4, 4],
@@ -59,12 +59,12 @@ describe("the places of a server", () => {
           Array.from({ length: 20 }, () => greedy)
         ).length
       ).toBe(given)
-      const others = Array.from({ length: 20 }, (_, at) => ({ key: String(at), shares: true }))
+      const others = Array.from({ length: 20 }, (_, at) => ({ key: String(at), shares: true, spares: true }))
       expect(admitted(candidate, others).length).toBe(slots - given)
       expect(
         admitted(
           one(slots),
-          Array.from({ length: 20 }, () => ({ ...greedy, shares: false }))
+          Array.from({ length: 20 }, () => ({ ...greedy, spares: false }))
         ).length
       ).toBe(slots)
     }

@@ -1,0 +1,28 @@
+import { expect, test } from "bun:test"
+import { keepUnderWay, question } from "../../bench/fleet/workloads/crowd.ts"
+import { greedyKey } from "../../bench/fleet/workloads/greedy.ts"
+import { runVirtual } from "../../bench/fleet/virtual.ts"
+
+test("a key that alone is in use has all slots, though there are others", async () => {
+  const rates = { prefill: 4000, decode: 50, crowding: 0 }
+  const timesWith = async (keys: ReadonlyArray<string>) => {
+    let left = 100
+    const { answers } = await runVirtual(
+      {
+        ...greedyKey,
+        fleet: [{ kind: "llamacpp", models: ["chat"], slots: 8, rates, cacheTokens: 100_000 }],
+        keys,
+        drive: (world) =>
+          keepUnderWay(world, 24, () =>
+            (left -= 1) >= 0
+              ? question(world, "greedy", "chat", { prompt: [300, 1200], answer: [150, 450] })
+              : undefined
+          )
+      },
+      20,
+      1
+    )
+    return answers.map(({ ended }) => ended)
+  }
+  expect(await timesWith(["greedy", "idle"])).toEqual(await timesWith(["greedy"]))
+})
