@@ -3,12 +3,21 @@
  */
 import { bytesOf, type MeasuredChain, type PromptChain } from "./prompt-chain.ts"
 
+/** One prompt that was computed, with what is held that was computed or found for it last. */
+interface Use {
+  /** Which one it was, as a count. */
+  readonly nth: number
+  tokens: number
+  blocks: number
+  newer: Use | undefined
+  older: Use | undefined
+}
+
 // A block that has been computed there; those used last come first.
 interface Block {
   readonly hash: number
   readonly tokens: number
-  /** When it was computed or found last, as a count. */
-  usedAt: number
+  use: Use
   newer: Block | undefined
   older: Block | undefined
 }
@@ -32,14 +41,14 @@ export class PromptCache {
   private oldest: Block | undefined
   private held = 0
   private uses = 0
+  // The last of those of which something is held.
+  private lastUse: Use | undefined
   // Nothing was found of one prompt: what was used last before that may all be gone. 0 where nothing is in doubt.
   private doubtedTo = 0
   private saidToHold: number | undefined
   // The chain that was looked for last, while nothing has changed: a decision asks several times.
   private looked: PromptChain | undefined
   private depth = 0
-  // The same of what was used after some use.
-  private after = { of: 0, uses: -1, held: 0, tokens: 0 }
   /** Tokens that it holds; what is not told is learned when it forgets. */
   capacity: number
 
@@ -70,17 +79,31 @@ export class PromptCache {
   /** Which of its uses found the end of what is held of a chain last, as a count; 0 where nothing of it is held. */
   usedAt(chain: PromptChain): number {
     const depth = this.depthOf(chain)
-    return depth === 0 ? 0 : (this.blocks.get(chain.hashes[depth - 1] ?? 0)?.usedAt ?? 0)
+    return depth === 0 ? 0 : this.useOf(chain, depth - 1)
   }
 
-  /** Tokens that have been used since then. */
-  usedAfter(use: number): number {
-    const { after } = this
-    if (after.of === use && after.uses === this.uses && after.held === this.held) return after.tokens
+  /** How many blocks of a chain have been used since then, from its start: what others have in common with it. */
+  depthAfter(chain: PromptChain, use: number): number {
+    let from = 0
+    let to = this.depthOf(chain)
+    while (from < to) {
+      const middle = (from + to) >>> 1
+      if (this.useOf(chain, middle) > use) from = middle + 1
+      else to = middle
+    }
+    return from
+  }
+
+  /** Tokens that have been used since then; no more than `most` are looked for. */
+  usedAfter(use: number, most: number): number {
     let tokens = 0
-    for (let each = this.newest; each !== undefined && each.usedAt > use; each = each.older) tokens += each.tokens
-    this.after = { of: use, uses: this.uses, held: this.held, tokens }
-    return tokens
+    for (let each = this.lastUse; each !== undefined && each.nth > use && tokens < most; each = each.older)
+      tokens += each.tokens
+    return Math.min(tokens, most)
+  }
+
+  private useOf({ hashes }: PromptChain, at: number): number {
+    return this.blocks.get(hashes[at] ?? 0)?.use.nth ?? 0
   }
 
   private find({ hashes }: PromptChain): number {
@@ -99,14 +122,18 @@ export class PromptCache {
   holds(chain: MeasuredChain & Pick<PromptChain, "hashes">, perByte: number): void {
     const { hashes } = chain
     this.uses += 1
+    // It stays at least until all is linked to it.
+    const use: Use = { nth: this.uses, tokens: 0, blocks: 1, newer: undefined, older: this.lastUse }
+    if (this.lastUse !== undefined) this.lastUse.newer = use
+    this.lastUse = use
     // From its end, so that the end is forgotten first.
     for (let at = hashes.length - 1; at >= 0; at -= 1) {
       const hash = hashes[at] ?? 0
       const known = this.blocks.get(hash)
       if (known !== undefined) this.unlink(known)
-      const block = known ?? this.added(hash, (bytesOf(chain, at + 1) - bytesOf(chain, at)) * perByte)
-      this.link(block)
+      this.link(known ?? this.added(hash, (bytesOf(chain, at + 1) - bytesOf(chain, at)) * perByte, use), use)
     }
+    this.loses(use)
     this.shrink()
   }
 
@@ -119,7 +146,8 @@ export class PromptCache {
     if (cached >= expected * forgotten.share || cached >= expected - forgotten.tokens) {
       // The answer before it is found as well, which nobody counted on: it takes more to show that less was forgotten.
       const isMuch = expected < cached * forgotten.share && cached > expected + forgotten.tokens
-      if (isMuch && this.held * growth >= this.capacity) this.capacity *= growth
+      if (isMuch && this.held * growth >= this.capacity)
+        this.capacity = Math.min(this.saidToHold ?? Infinity, this.capacity * growth)
       return
     }
     const { hashes } = chain
@@ -150,6 +178,7 @@ export class PromptCache {
     this.blocks.clear()
     this.newest = undefined
     this.oldest = undefined
+    this.lastUse = undefined
     this.doubtedTo = 0
     this.held = 0
   }
@@ -163,14 +192,13 @@ export class PromptCache {
     const isInVain = cached <= since + inVain.share * old
     this.doubtedTo = isInVain && doubtedTo === 0 ? this.uses : 0
     if (!isInVain || doubtedTo === 0) return
-    while (this.oldest !== undefined && this.oldest.usedAt <= doubtedTo) this.forget(this.oldest)
+    while (this.oldest !== undefined && this.oldest.use.nth <= doubtedTo) this.forget(this.oldest)
   }
 
   // Tokens of the beginning of a chain that have been used since others are in doubt.
   private usedSince(chain: PromptChain, perByte: number): number {
-    const { hashes } = chain
     let at = 0
-    while ((this.blocks.get(hashes[at] ?? 0)?.usedAt ?? 0) > this.doubtedTo) at += 1
+    while (this.useOf(chain, at) > this.doubtedTo) at += 1
     return bytesOf(chain, at) * perByte
   }
 
@@ -180,8 +208,8 @@ export class PromptCache {
     return tokens
   }
 
-  private added(hash: number, tokens: number): Block {
-    const block: Block = { hash, tokens, usedAt: 0, newer: undefined, older: undefined }
+  private added(hash: number, tokens: number, use: Use): Block {
+    const block: Block = { hash, tokens, use, newer: undefined, older: undefined }
     this.looked = undefined
     this.blocks.set(hash, block)
     this.held += tokens
@@ -201,8 +229,10 @@ export class PromptCache {
     this.held -= block.tokens
   }
 
-  private link(block: Block): void {
-    block.usedAt = this.uses
+  private link(block: Block, use: Use): void {
+    block.use = use
+    use.tokens += block.tokens
+    use.blocks += 1
     block.older = this.newest
     block.newer = undefined
     if (this.newest !== undefined) this.newest.newer = block
@@ -211,9 +241,20 @@ export class PromptCache {
   }
 
   private unlink(block: Block): void {
+    block.use.tokens -= block.tokens
+    this.loses(block.use)
     if (block.newer === undefined) this.newest = block.older
     else block.newer.older = block.older
     if (block.older === undefined) this.oldest = block.newer
     else block.older.newer = block.newer
+  }
+
+  // One block fewer; nothing is held of one that has lost all.
+  private loses(use: Use): void {
+    use.blocks -= 1
+    if (use.blocks > 0) return
+    if (use.newer === undefined) this.lastUse = use.older
+    else use.newer.older = use.older
+    if (use.older !== undefined) use.older.newer = use.newer
   }
 }

@@ -1,7 +1,7 @@
 /**
  * One request that a server works on: what it asks for, and what has been seen of it. Times in milliseconds.
  */
-import type { PromptChain } from "./prompt-chain.ts"
+import { commonBlocks, type PromptChain } from "./prompt-chain.ts"
 import type { Pinned } from "./slot-pins.ts"
 
 /** What a request asks of a server. */
@@ -72,3 +72,30 @@ export interface Running {
  */
 export const readBy = ({ ahead, at, blind, firstAt, readMs }: Running, own: number): number =>
   blind && readMs > 0 ? Math.min(ahead + own, (own * (firstAt - at)) / readMs) : ahead + own
+
+// Of those that a server works on so many are looked at for what they have in common with another one: the last ones.
+const looked = 64
+
+/**
+ * Blocks of a chain that are there, or are once those are read that came before: where all share one cache they are found then.
+ * What is worked on is in the cache only at its end: else nothing would show what was there before.
+ */
+export const sharedBlocks = (running: ReadonlyArray<Running>, chain: PromptChain): number => {
+  const { hashes } = chain
+  const from = Math.max(0, running.length - looked)
+  let most = 0
+  for (let at = running.length - 1; at >= from && most < hashes.length; at -= 1) {
+    const other = running[at]?.work.chain
+    // A block stands for all before it.
+    if (other !== undefined && other.hashes[most] === hashes[most]) most = commonBlocks(other, chain)
+  }
+  return most
+}
+
+/** Blocks that a chain has in common with another one, which has no more than `most` in common with any. */
+export const commonUpTo = (one: PromptChain | undefined, other: PromptChain, most: number): number =>
+  one === undefined || one.hashes[0] !== other.hashes[0]
+    ? 0
+    : one.hashes[most - 1] === other.hashes[most - 1]
+      ? most
+      : commonBlocks(one, other)

@@ -2,8 +2,8 @@
  * How one server stands with one model: what it works on now, and what has been learned of it. Times in milliseconds.
  */
 import { PromptCache } from "./prompt-cache.ts"
-import { bytesOf, commonBlocks, type PromptChain } from "./prompt-chain.ts"
-import { readBy, type Running, type Seen, type Work } from "./running.ts"
+import { bytesOf, type PromptChain } from "./prompt-chain.ts"
+import { commonUpTo, readBy, type Running, type Seen, sharedBlocks, type Work } from "./running.ts"
 import { type Pinned, type Pinning, type SlotPlace, SlotPins } from "./slot-pins.ts"
 import { Slots } from "./slots.ts"
 import { Speeds } from "./speeds.ts"
@@ -27,9 +27,6 @@ export interface ExpectedEnd {
 
 // Weight of a new sample.
 const fresh = 0.2
-
-// Of those that it works on so many are looked at for what they have in common with another one: the last ones.
-const runningLooked = 64
 
 // Weight of a sample of what is seldom.
 const seldom = 0.05
@@ -99,35 +96,29 @@ export class Standing {
     const { chain } = work
     if (chain === undefined) return 0
     const held = this.cache.depthOf(chain)
-    const shared = this.sharesCache ? this.sharedWithRunning(chain) : 0
+    const shared = this.sharesCache ? sharedBlocks(this.running, chain) : 0
     const perByte = this.perByte(work, chain)
     if (shared >= held || !this.sharesCache) return bytesOf(chain, Math.max(held, shared)) * perByte
-    return Math.max(bytesOf(chain, shared) * perByte, Math.min(bytesOf(chain, held) * perByte, this.leftFor(chain)))
+    return Math.max(bytesOf(chain, shared) * perByte, this.keptOf(chain, held, shared, perByte))
   }
 
-  // Tokens that are left for one that is held beside what was used since, and what is being read, which is in the cache before its end.
-  private leftFor(chain: PromptChain): number {
+  // Tokens that are left of those held, beside what was used since and what is being read, which is in the cache before its end. What
+  // others have in common with it is there once.
+  private keptOf(chain: PromptChain, depth: number, shared: number, perByte: number): number {
     const { cache, running } = this
-    if (cache.capacity === Infinity || running.length === 0) return Infinity
+    const held = bytesOf(chain, depth) * perByte
+    if (cache.capacity === Infinity || running.length === 0) return held
     const use = cache.usedAt(chain)
+    const common = bytesOf(chain, shared) * perByte
     let left = cache.capacity
-    for (const { cached, usedAt, work } of running) left -= this.promptTokens(work) - (usedAt > use ? cached : 0)
-    if (left >= cache.tokens) return Infinity
-    return Math.max(0, left - cache.usedAfter(use))
-  }
-
-  // Blocks that are there, or are once those are read that came before: where all share one cache they are found then. What is
-  // worked on is in the cache only at its end: else nothing would show what was there before.
-  private sharedWithRunning(chain: PromptChain): number {
-    const { hashes } = chain
-    const from = Math.max(0, this.running.length - runningLooked)
-    let most = 0
-    for (let at = this.running.length - 1; at >= from && most < hashes.length; at -= 1) {
-      const other = this.running[at]?.work.chain
-      // A block stands for all before it.
-      if (other !== undefined && other.hashes[most] === hashes[most]) most = commonBlocks(other, chain)
+    for (const { cached, usedAt, work } of running) {
+      const known = usedAt > use ? cached : 0
+      const same = known < common ? bytesOf(chain, commonUpTo(work.chain, chain, shared)) * perByte : 0
+      left -= this.promptTokens(work) - Math.max(known, same)
     }
-    return most
+    if (left >= cache.tokens) return held
+    const others = bytesOf(chain, cache.depthAfter(chain, use)) * perByte
+    return Math.min(held, others + Math.max(0, left - cache.usedAfter(use, left)))
   }
 
   /** The slot that a request would be given; undefined where none is known. */

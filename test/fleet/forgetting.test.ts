@@ -1,15 +1,18 @@
 import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
+import { chanceOf } from "../../bench/soak/chance.ts"
 import type { PromptChain } from "../../src/fleet/prompt-chain.ts"
+import { PromptCache } from "../../src/fleet/prompt-cache.ts"
+import type { Running } from "../../src/fleet/running.ts"
 import { Standing } from "../../src/fleet/standing.ts"
 
 const shared = 20
 
 /** A turn of a conversation in blocks of 100 bytes, the first of which all have in common; a token is a byte. */
-const turnOf = (conversation: number, turn: number): PromptChain => {
-  const blocks = shared + turn * 5
+const turnOf = (conversation: number, turn: number, common = shared): PromptChain => {
+  const blocks = common + turn * 5
   return {
-    hashes: Array.from({ length: blocks }, (_, at) => (at < shared ? at + 1 : conversation * 10_000 + at)),
+    hashes: Array.from({ length: blocks }, (_, at) => (at < common ? at + 1 : conversation * 10_000 + at)),
     ends: Array.from({ length: blocks }, (_, at) => (at + 1) * 100),
     bytes: blocks * 100,
     root: conversation
@@ -111,12 +114,54 @@ test("a prompt is expected to be cached no more where as much is being read sinc
   standing.ends(first, 200, seen)
   expect(standing.cachedOf(work(1))).toBeCloseTo(7000)
   standing.begins(work(2), 300)
-  // Of 8,000 tokens the other one takes 7,000; what both begin with is read with that.
-  expect(standing.cachedOf(work(1))).toBeCloseTo(2000)
+  // Of 8,000 tokens the other one takes 7,000, of which both have the first 2,000.
+  expect(standing.cachedOf(work(1))).toBeCloseTo(3000)
   const other = new Standing()
   const same = other.begins(work(1), 0)
   other.answers(same, 100)
   other.ends(same, 200, seen)
   other.begins(work(2), 300)
   expect(other.cachedOf(work(1))).toBeCloseTo(7000)
+})
+
+test("prompts are expected to be cached as they are where all that is read shares one cache, whatever they begin with", () => {
+  fc.assert(
+    fc.property(fc.integer(), fc.integer({ min: 2, max: 4 }), (seed, atOnce) => {
+      const chance = chanceOf(seed)
+      const standing = new Standing()
+      // Of six conversations, which begin with the same 20,000 tokens and go on for up to 10,000 more.
+      standing.cache.told(50_000)
+      const truth = new PromptCache(50_000)
+      const turns = new Map<number, number>()
+      const working: Array<{
+        readonly id: number
+        readonly chain: PromptChain
+        readonly running: Running
+        readonly cached: number
+      }> = []
+      let [off, all] = [0, 0]
+      for (let now = 1; now < 300; now += 1) {
+        const [ended] = working.length < atOnce ? [] : working.splice(Math.floor(chance() * working.length), 1)
+        if (ended !== undefined) {
+          const tokens = { prompt: ended.chain.bytes, cached: ended.cached, completion: 10 }
+          standing.answers(ended.running, now)
+          standing.ends(ended.running, now, { tokens, written: 10, whole: false })
+        }
+        const id = 1 + Math.floor(chance() * 6)
+        if (working.some((each) => each.id === id)) continue
+        turns.set(id, 1 + ((turns.get(id) ?? 0) % 20))
+        const chain = turnOf(id, turns.get(id) ?? 1, 200)
+        // Those that are worked on are forgotten last.
+        for (const each of working) truth.holds(each.chain, 1)
+        const cached = truth.depthOf(chain) * 100
+        const running = standing.begins({ prompt: chain.bytes, output: 10, chain }, now)
+        truth.holds(chain, 1)
+        working.push({ id, chain, running, cached })
+        off += Math.abs(running.cached - cached)
+        all += chain.bytes
+      }
+      expect(off / all).toBeLessThan(0.02)
+    }),
+    { numRuns: 20 }
+  )
 })

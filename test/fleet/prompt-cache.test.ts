@@ -143,6 +143,37 @@ describe("what a server is likely to have cached", () => {
     expect(cache.capacity).toBeGreaterThan(3000)
   })
 
+  test("is never thought to be more than the server says", () => {
+    const cache = new PromptCache()
+    cache.told(3000)
+    for (const each of [1, 2]) cache.holds(chainOf(each, 20), 1)
+    cache.corrects(chainOf(3, 20), 1, 300, 2000)
+    expect(cache.capacity).toBe(3000)
+  })
+
+  test("that has been used since some use is what the last prompts had, each block once", () => {
+    fc.assert(
+      fc.property(chains, capacity, fc.nat(), (all, tokens, which) => {
+        const cache = new PromptCache(tokens)
+        for (const each of all) cache.holds(each, 1)
+        const since = which % (all.length + 1)
+        const used = new Set(
+          all
+            .slice(since)
+            .toReversed()
+            .flatMap(({ hashes }) => hashes)
+        )
+        const left = Math.min(used.size, Math.floor(tokens / 100)) * 100
+        expect(cache.usedAfter(since, Infinity)).toBe(left)
+        expect(cache.usedAfter(since, 250)).toBe(Math.min(left, 250))
+        // What came before holds as far as nobody else had it since.
+        const [last] = all.slice(-1)
+        if (last !== undefined)
+          expect(cache.depthAfter(last, since)).toBe(since === all.length ? 0 : cache.depthOf(last))
+      })
+    )
+  })
+
   test("is as much as the server says, until an answer contradicts it", () => {
     const cache = new PromptCache()
     cache.told(3000)
