@@ -17,10 +17,10 @@ export interface KnownBackend {
 type Queue = NonNullable<Stats["queue"]>
 
 interface Remarked {
-  readonly backend: Pick<BackendEntry, "in_flight" | "name"> & {
+  readonly backend: Pick<BackendEntry, "in_flight" | "mode" | "name"> & {
     readonly models: ReadonlyArray<{ readonly id: string }>
   }
-  readonly figures: Pick<Figures, "error_rate" | "first_token_ms"> | undefined
+  readonly figures: Pick<Figures, "error_rate" | "first_token_ms" | "slots"> | undefined
 }
 
 // Less than that happens to everybody.
@@ -36,10 +36,15 @@ const middleBeside = (value: number, sorted: ReadonlyArray<number>): number | un
 
 const firstOf = ({ figures }: Remarked): number | undefined => figures?.first_token_ms?.p50
 
-/** That it has all it can take while others wait for what it has. */
-const fullness = ({ backend: { in_flight: working, models } }: Remarked, queue: Queue): string | undefined => {
-  const line = queue.find(({ model, waiting }) => waiting > 0 && models.some(({ id }) => id === model))
-  if (line === undefined || working === 0) return undefined
+/** That it has all it can take while others wait for what it has; one with a slot that is free, or that is left alone, is not full. */
+const fullness = ({ backend, figures }: Remarked, queue: Queue): string | undefined => {
+  const { in_flight: working, mode, models } = backend
+  if (working === 0 || mode !== "enabled") return undefined
+  const isTaken = (model: string): boolean =>
+    models.some(({ id }) => id === model) &&
+    working >= (figures?.slots?.find((each) => each.model === model)?.slots ?? working)
+  const line = queue.find(({ model, waiting }) => waiting > 0 && isTaken(model))
+  if (line === undefined) return undefined
   const { longest_wait_ms: longest, model, waiting } = line
   const wait = waiting === 1 ? "1 request waits" : `${count(waiting)} requests wait`
   return `full: ${wait} for a slot of ${model}, the first for ${span(longest)}`

@@ -3,7 +3,7 @@ import * as fc from "fast-check"
 import { remarksOf } from "../../src/ui/backend-remarks.ts"
 
 const known = (name: string, models: ReadonlyArray<string>, p50: number | undefined, error_rate = 0) => ({
-  backend: { name, in_flight: 1, models: models.map((id) => ({ id })) },
+  backend: { name, in_flight: 1, mode: "enabled" as const, models: models.map((id) => ({ id })) },
   figures: { error_rate, first_token_ms: p50 === undefined ? null : { p50, p95: 2 * p50 } }
 })
 
@@ -56,6 +56,19 @@ test("a backend is said to be full while requests wait for a slot of its model, 
       ["b", ["full: 1 request waits for a slot of n, the first for 7.2 s"]]
     ])
   )
+})
+
+test("a backend with a free slot, or one that is drained, is not said to be full while requests wait for others", () => {
+  const queue = [{ model: "m", waiting: 2, longest_wait_ms: 7200, classes: { high: 0, normal: 0, batch: 2 } }]
+  const withSlots = (name: string, slots: number, mode: "enabled" | "draining" = "enabled") => {
+    const { backend, figures } = known(name, ["m"], 10)
+    return {
+      backend: { ...backend, mode },
+      figures: { ...figures, slots: [{ model: "m", slots, from: "config" as const }] }
+    }
+  }
+  const all = [withSlots("full", 1), withSlots("free", 2), withSlots("drained", 1, "draining")]
+  expect([...remarksOf(all, queue).keys()]).toEqual(["full"])
 })
 
 test("a backend is slow that takes three times as long as the middle one of the others, however many there are", () => {
