@@ -16,12 +16,13 @@ const refusable: ReadonlyArray<readonly [field: ChatField, named: RegExp]> = [
   ["verbosity", /verbosity/i],
   ["safetyId", /safety[_ ]?identifier/i],
   ["cacheKey", /prompt[_ ]?cache[_ ]?key/i],
+  ["logprobs", /\blog[_ ]?prob(?:s|abilities)\b/i],
   ["parallelCalls", /parallel[_ ](?:tool[_ ]|function[_ ])?(?:calls|use)/i]
 ]
 
 // By these a server says that it does not take a thing, whatever its value.
 const refuses =
-  /(?:not|n't|no) (?:be |currently |yet |longer )*(?:support|allow|permit|accept|available|compatible|both)|unsupported|deprecated|unknown|unrecognized|unexpected|extra (?:inputs|fields)|removed|only the default|may only be/i
+  /(?:not|n't|no) (?:be |currently |yet |longer )*(?:support|allow|permit|accept|available|enabled|compatible|both)|unsupported|deprecated|unknown|unrecognized|unexpected|extra (?:inputs|fields)|removed|only the default|may only be/i
 
 const excludes = /\bboth\b|together|simultaneously|at the same time/i
 

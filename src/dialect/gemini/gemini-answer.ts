@@ -12,6 +12,7 @@ import { SeveralWriting } from "../several-answers.ts"
 import type { Transducer } from "../Transducer.ts"
 import { sealedForGoogle } from "./gemini-seals.ts"
 import { geminiError } from "./gemini-error.ts"
+import { likelyTokens, type LogprobsResult, meanOf } from "./gemini-logprobs.ts"
 
 const encoder = new TextEncoder()
 
@@ -54,6 +55,8 @@ export interface GeminiAnswer {
     readonly index: number
     readonly finishReason?: FinishReason
     readonly citationMetadata?: { readonly citationSources: ReadonlyArray<CitationSource> }
+    readonly logprobsResult?: LogprobsResult
+    readonly avgLogprobs?: number
   }>
   readonly modelVersion: string
   readonly responseId: string
@@ -122,6 +125,9 @@ class Writing {
   private readonly held: Array<Held> = []
   private readonly ids: CallIds
   private readonly sources: Array<CitationSource> = []
+  /** How likely the tokens were, and from where on that has not been told. */
+  private readonly likely: Array<unknown> = []
+  private likelyTold = 0
   private called = false
   private refused = false
   private stop: ChatStop | undefined
@@ -148,6 +154,7 @@ class Writing {
     if (this.over) return
     switch (event.type) {
       case "text":
+        if (event.logprobs !== undefined) for (const each of event.logprobs) this.likely.push(each)
         return this.say({ text: event.text })
       case "refusal":
         this.refused = true
@@ -258,13 +265,24 @@ class Writing {
     this.ready.push(geminiError(brokenStatus, message))
   }
 
+  private get mean() {
+    return this.likely.length === 0 ? {} : { avgLogprobs: meanOf(likelyTokens(this.likely)) }
+  }
+
+  private get newlyLikely() {
+    if (this.likely.length === this.likelyTold) return {}
+    const logprobsResult = likelyTokens(this.likely.slice(this.likelyTold))
+    this.likelyTold = this.likely.length
+    return { logprobsResult }
+  }
+
   private answer(parts: ReadonlyArray<AnswerPart>, finishReason?: FinishReason): GeminiAnswer {
     const { id, model } = this.context
     const cited = this.sources.length === 0 ? {} : { citationMetadata: { citationSources: this.sources } }
-    const ends = finishReason === undefined ? {} : { finishReason, ...cited }
+    const ends = finishReason === undefined ? {} : { finishReason, ...cited, ...this.mean }
     const used = finishReason === undefined || this.usage === undefined ? {} : { usageMetadata: usageOf(this.usage) }
     return {
-      candidates: [{ content: { role: "model", parts }, index: this.index, ...ends }],
+      candidates: [{ content: { role: "model", parts }, index: this.index, ...ends, ...this.newlyLikely }],
       modelVersion: model,
       responseId: id,
       ...used

@@ -35,3 +35,31 @@ export const wordOf = (value: unknown): string => {
   const word = typeof value === "string" ? value.toUpperCase() : ""
   return word.endsWith("_UNSPECIFIED") ? "" : word
 }
+
+/** Whether there is anything, and not an empty list. */
+export const isGiven = (value: unknown): boolean =>
+  value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0)
+
+/** The form of the answer where it stands in the newer list of forms, as the older fields that say the same. */
+export const withForms = (config: JsonObject): JsonObject => {
+  const forms = manyOf(config["responseFormat"]).map(fieldsOf)
+  if (forms.length === 0) return config
+  const text = forms.map((form) => form["text"]).find(isGiven)
+  const { mimeType, schema } = fieldsOf(text)
+  const type = wordOf(mimeType)
+    .replace(/^APPLICATION_/, "application/")
+    .replace(/^TEXT_/, "text/")
+    .toLowerCase()
+  const shown = [
+    ...(text === undefined ? [] : ["TEXT"]),
+    ...["image", "audio", "video"].flatMap((kind) =>
+      forms.some((form) => isGiven(form[kind])) ? [kind.toUpperCase()] : []
+    )
+  ]
+  return {
+    ...config,
+    ...(type === "" ? {} : { responseMimeType: type }),
+    ...(schema === undefined ? {} : { responseJsonSchema: schema }),
+    ...(shown.some((kind) => kind !== "TEXT") ? { responseModalities: shown } : {})
+  }
+}

@@ -19,7 +19,7 @@ import {
   weighJson,
   weighText
 } from "../token-estimate.ts"
-import { fieldsOf, manyOf, wordOf } from "./gemini-fields.ts"
+import { fieldsOf, isGiven, manyOf, withForms, wordOf } from "./gemini-fields.ts"
 
 /** What is looked at in a conversation. */
 interface Seen {
@@ -80,9 +80,6 @@ const wantsForm = ({ responseJsonSchema, responseMimeType, responseSchema }: Jso
   Predicate.isObject(responseSchema) ||
   Predicate.isObject(responseJsonSchema)
 
-const isGiven = (value: unknown): boolean =>
-  value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0)
-
 const unknown: LeastContext = () => 0
 
 const needsOf = (
@@ -108,7 +105,7 @@ const needsOf = (
   if (manyOf(json["tools"]).some((tool) => manyOf(fieldsOf(tool)["functionDeclarations"]).length > 0)) {
     abilities.push("tools")
   }
-  if (wantsForm(config)) abilities.push("json_mode")
+  if (wantsForm(withForms(config))) abilities.push("json_mode")
   const outputTokens = typeof most === "number" && most > 0 && Number.isFinite(most) ? Math.floor(most) : 0
   const name = String(model)
   // No token is shorter than a byte: what fits anywhere in any case need not be looked at letter by letter.

@@ -9,12 +9,9 @@ import { builtOf, type ParsedBody } from "../parsed-body.ts"
 import { numberIn } from "../read-json.ts"
 import { type JsonObject, Notes, refuseAt, seedOf, textOf } from "../request-notes.ts"
 import { geminiAnswers } from "./gemini-answer.ts"
-import { fieldsOf, manyOf, objectAt, wordOf } from "./gemini-fields.ts"
+import { fieldsOf, isGiven, manyOf, objectAt, withForms, wordOf } from "./gemini-fields.ts"
 import { jsonSchemaOf } from "./gemini-schema.ts"
 import { readContents, systemText } from "./gemini-turns.ts"
-
-const isGiven = (value: unknown): boolean =>
-  value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0)
 
 const toolOf = (declared: unknown, place: string, notes: Notes): ChatTool => {
   const tool = objectAt(declared, place)
@@ -138,10 +135,14 @@ const stopsOf = (config: JsonObject): Pick<Chat, "stop"> => {
   return stop.length === 0 ? {} : { stop }
 }
 
+const likelyOf = ({ logprobs, responseLogprobs }: JsonObject): Pick<Chat, "logprobs"> =>
+  responseLogprobs === true ? { logprobs: typeof logprobs === "number" && logprobs > 0 ? logprobs : 0 } : {}
+
 const configured = Object.keys(numbers).concat(
-  "seed stopSequences responseMimeType responseSchema responseJsonSchema _responseJsonSchema responseModalities thinkingConfig".split(
-    " "
-  )
+  (
+    "seed stopSequences responseMimeType responseSchema responseJsonSchema _responseJsonSchema responseFormat " +
+    "responseModalities responseLogprobs logprobs thinkingConfig"
+  ).split(" ")
 )
 
 const isImage = (modality: unknown): boolean => wordOf(modality) === "IMAGE"
@@ -149,8 +150,8 @@ const isImage = (modality: unknown): boolean => wordOf(modality) === "IMAGE"
 const isOther = (modality: unknown): boolean => !isImage(modality) && !["TEXT", ""].includes(wordOf(modality))
 
 const configOf = (given: unknown, exactly: unknown, notes: Notes): Partial<Chat> => {
-  const config = fieldsOf(given)
-  const exact = fieldsOf(exactly)
+  const config = withForms(fieldsOf(given))
+  const exact = withForms(fieldsOf(exactly))
   const modalities = manyOf(config["responseModalities"])
   if (modalities.some(isOther)) {
     return refuseAt(
@@ -163,6 +164,7 @@ const configOf = (given: unknown, exactly: unknown, notes: Notes): Partial<Chat>
     ...samplingOf(config),
     ...seedOf(config, exact, "generationConfig.seed"),
     ...stopsOf(config),
+    ...likelyOf(config),
     ...formatOf(exact),
     ...thoughtsOf(config["thinkingConfig"], notes),
     ...(modalities.some(isImage) ? { images: true } : {})

@@ -70,6 +70,7 @@ const words: ClientWords = {
   frequencyPenalty: "generationConfig.frequencyPenalty",
   choices: "generationConfig.candidateCount",
   images: "generationConfig.responseModalities",
+  logprobs: "generationConfig.responseLogprobs",
   effort: "generationConfig.thinkingConfig",
   showThoughts: "generationConfig.thinkingConfig.includeThoughts",
   format: "generationConfig.responseSchema",

@@ -10,6 +10,7 @@ import { exactMembers } from "../exact-json.ts"
 import { SeveralReading } from "../several-answers.ts"
 import type { Transducer } from "../Transducer.ts"
 import { blockOf, candidatesOf, errorIn, finishOf, geminiUsage } from "./gemini-read.ts"
+import { likelyTokensIn } from "./gemini-logprobs.ts"
 import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.ts"
 
 const decoder = new TextDecoder()
@@ -35,6 +36,8 @@ class CandidateReading {
   // Whether its text has as many bytes as letters.
   private plain = true
   private readonly cited = new Set<string>()
+  // How likely the tokens of this piece were, until its text has come.
+  private likely: ReadonlyArray<unknown> | undefined
 
   take(): ReadonlyArray<ChatEvent> {
     return this.events.splice(0)
@@ -66,7 +69,9 @@ class CandidateReading {
     if (this.over) return
     const { content } = candidate
     const parts = Predicate.isObject(content) ? content["parts"] : undefined
+    this.likely = likelyTokensIn(candidate["logprobsResult"])
     for (const part of Array.isArray(parts) ? parts : []) if (Predicate.isObject(part)) this.part(part)
+    if (this.likely !== undefined) this.text("")
     this.cites(candidate["citationMetadata"])
     this.grounds(candidate["groundingMetadata"])
     const finish = finishOf(candidate)
@@ -130,8 +135,8 @@ class CandidateReading {
     const words = text(part["text"])
     if (words !== "") {
       this.said ||= thought !== true
-      if (thought !== true) this.plain &&= Buffer.byteLength(words) === words.length
-      this.events.push({ type: thought === true ? "reasoning" : "text", text: words })
+      if (thought === true) this.events.push({ type: "reasoning", text: words })
+      else this.text(words)
     }
     const { data, mimeType: mediaType } = Predicate.isObject(inlineData) ? inlineData : {}
     if (text(mediaType).startsWith("image/") && text(data) !== "") {
@@ -142,6 +147,13 @@ class CandidateReading {
       return
     }
     for (const name of ["inlineData", "executableCode", "codeExecutionResult"]) if (name in part) this.odd = name
+  }
+
+  private text(words: string): void {
+    const { likely: logprobs } = this
+    this.likely = undefined
+    this.plain &&= Buffer.byteLength(words) === words.length
+    this.events.push({ type: "text", text: words, ...(logprobs === undefined ? {} : { logprobs }) })
   }
 
   private call({ args, id, name }: Json, signature: string): void {

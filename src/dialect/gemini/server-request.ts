@@ -54,6 +54,8 @@ interface RequestConfig extends FormConfig {
   readonly maxOutputTokens?: number
   readonly stopSequences?: ReadonlyArray<string>
   readonly thinkingConfig?: Thinking
+  readonly responseLogprobs?: true
+  readonly logprobs?: number
   readonly responseModalities?: ReadonlyArray<"TEXT" | "IMAGE">
 }
 
@@ -269,7 +271,18 @@ const formatOf = ({ format }: Chat): FormConfig => {
 const isEmpty = (fields: object): boolean => Object.keys(fields).length === 0
 
 const configOf = (chat: Chat, model: string): RequestConfig => {
-  const { choices, frequencyPenalty, maxTokens, presencePenalty, seed, stop = [], temperature, topK, topP } = chat
+  const {
+    choices,
+    frequencyPenalty,
+    logprobs,
+    maxTokens,
+    presencePenalty,
+    seed,
+    stop = [],
+    temperature,
+    topK,
+    topP
+  } = chat
   const thinkingConfig = thinkingOf(chat, model)
   return {
     ...(temperature === undefined ? {} : { temperature }),
@@ -282,13 +295,14 @@ const configOf = (chat: Chat, model: string): RequestConfig => {
     ...(maxTokens === undefined ? {} : { maxOutputTokens: maxTokens }),
     ...(stop.length === 0 ? {} : { stopSequences: stop }),
     ...formatOf(chat),
+    ...(logprobs === undefined ? {} : { responseLogprobs: true, ...(logprobs === 0 ? {} : { logprobs }) }),
     ...(chat.images === true ? { responseModalities: ["TEXT", "IMAGE"] } : {}),
     ...(isEmpty(thinkingConfig) ? {} : { thinkingConfig })
   }
 }
 
 // What there is no word for.
-const unsaid = ["user", "tier", "verbosity", "safetyId", "cacheKey", "logprobs", "cache"] as const
+const unsaid = ["user", "tier", "verbosity", "safetyId", "cacheKey", "cache"] as const
 
 const droppedOf = (chat: Chat): ReadonlyArray<ChatField> => [
   // Google's seeds have 32 bits.
