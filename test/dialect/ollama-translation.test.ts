@@ -329,10 +329,10 @@ describe("a request of Ollama's as one of chat", () => {
   })
 
   test("takes the forms of thinking, formats, choices and images that clients send", () => {
-    const efforts = [true, "high", "max"].map(
+    const efforts = [true, "high", "max", ""].map(
       (think) => Object(told({ messages: [user], think }).body)["reasoning_effort"]
     )
-    expect(efforts).toEqual(["medium", "high", "max"])
+    expect(efforts).toEqual(["medium", "high", "max", undefined])
     const schema = { type: "object" }
     expect(told({ messages: [user], format: schema }).body).toMatchObject({
       response_format: { type: "json_schema", json_schema: { schema } }

@@ -50,7 +50,7 @@ const formatOf = (format: unknown): Pick<Chat, "format"> => {
 }
 
 const thinkOf = (think: unknown): Pick<Chat, "effort"> => {
-  if (think === undefined || think === null) return {}
+  if (think === undefined || think === null || think === "") return {}
   if (typeof think === "boolean") return { effort: think ? "medium" : "none" }
   return typeof think === "string" ? { effort: think } : refuseAt("think", "must be true, false or how much")
 }
