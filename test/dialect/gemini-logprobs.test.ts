@@ -4,6 +4,7 @@ import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
 import { gemini } from "../../src/dialect/gemini/gemini.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import { refusedFields } from "../../src/dialect/refused-fields.ts"
+import { responses } from "../../src/dialect/responses/responses.ts"
 import { transduce } from "../../src/dialect/Transducer.ts"
 import { anyServer } from "../kit/codecs.ts"
 import { eventOf, geminiEvents, piece, text } from "../kit/gemini.ts"
@@ -107,4 +108,21 @@ describe("a client of OpenAI's over Google", () => {
   test("is answered without where the model tells nobody", () => {
     expect(refusedFields(chat, "Logprobs is not enabled for models/gemini-2.5-flash")).toEqual(["logprobs"])
   })
+})
+
+test("a client of Responses is told how likely the tokens of a text were that came before, and of a call no empty message", () => {
+  const asked = { model: "m", input: "go", include: ["message.output_text.logprobs"] }
+  const { answers, chat } = Result.getOrThrow(responses.operations[0].client!.decode(bytes(asked), undefined))
+  const server = gemini.operations.find((each) => each.server !== undefined)!.server!
+  const reader = Result.getOrThrow(server.encode(chat, "m", anyServer)).answers
+  const outputOf = (...parts: ReadonlyArray<unknown>) => {
+    const logprobsResult = result(["h", -0.5])
+    const last = { candidates: [{ content: { role: "model", parts: [] }, finishReason: "STOP", logprobsResult }] }
+    const stream = [...parts.map((each) => ({ candidates: [{ content: { role: "model", parts: [each] } }] })), last]
+    const events = transduce(reader.stream, [encoder.encode(stream.map(eventOf).join(""))])
+    return JSON.parse(decoder.decode(Result.getOrThrow(answers.whole([...events], context)))).output
+  }
+  const call = outputOf({ functionCall: { name: "f", args: {} } })
+  expect(call.map(({ type }: { readonly type: string }) => type)).toEqual(["function_call"])
+  expect(outputOf({ text: "h" })[0].content).toMatchObject([{ text: "h", logprobs: [told("h", -0.5)] }])
 })

@@ -91,6 +91,8 @@ class ResponseWriting {
     this.begin()
     switch (event.type) {
       case "text":
+        // How likely tokens were may be told without a text, beside calls too; that is no message.
+        if (event.text === "" && !(this.spoken instanceof MessageItem)) return undefined
         return this.message().append("output_text", event.text, event.logprobs)
       case "refusal":
         return this.message().append("refusal", event.text)

@@ -179,11 +179,11 @@ export class MessageItem extends ResponseItem {
   append(type: MessagePart["type"], text: string, logprobs: ReadonlyArray<unknown> = []): void {
     const part = this.partOf(type)
     part.said.add(text)
+    part.logprobs.push(...logprobs)
     if (text === "") return
     const content_index = this.parts.length - 1
     const at = `"content_index":${content_index},`
     if (type === "refusal") return this.say("response.refusal.delta", at, text)
-    part.logprobs.push(...logprobs)
     const likely = logprobs.length === 0 ? "[]" : JSON.stringify(logprobs)
     this.say("response.output_text.delta", at, text, `,"logprobs":${likely}`)
   }
