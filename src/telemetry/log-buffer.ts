@@ -74,9 +74,12 @@ export const makeLogBuffer = (
     gathering = true
     later(() => {
       // What is made leaves now: it waits for nothing more.
-      make()
-      gathering = false
-      begin()
+      try {
+        make()
+      } finally {
+        gathering = false
+        begin()
+      }
     })
   }
   return {

@@ -47,7 +47,7 @@ export const ollaMapped: Format["mapped"] = [
 export const ollaUnsupported: Format["unsupported"] = [
   {
     key: "server.rate_limits",
-    why: "requests are not counted by the minute; see server.max_concurrent_requests"
+    why: "requests are counted by the minute for keys and models ([limits]), not for addresses; see also server.max_concurrent_requests"
   },
   { key: "server.request_logging", why: 'one line per request is written with logging.level = "debug"' },
   { key: "server.request_limits.max_header_size", why: "the size of headers is fixed" },
