@@ -56,7 +56,10 @@ const ofDeployments: Format["unsupported"] = [
     key: "model_list[].litellm_params.rpm",
     why: "requests are counted by the minute for keys and models ([limits]), not for a backend; its max_concurrent limits how many it has at a time"
   },
-  { key: "model_list[].litellm_params.tpm", why: "tokens are counted by the minute for keys and models ([limits]), not for a backend" },
+  {
+    key: "model_list[].litellm_params.tpm",
+    why: "tokens are counted by the minute for keys and models ([limits]), not for a backend"
+  },
   { key: "model_list[].litellm_params.weight", why: "backends have a priority and no weight" },
   {
     key: "model_list[].litellm_params.order",
