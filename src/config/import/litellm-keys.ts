@@ -7,8 +7,8 @@ import { providers } from "./providers.ts"
 const prefixes = providers.map(({ name }) => `\`${name}/\``).join(", ")
 
 const asTheyCome = "requests are forwarded as they come: nothing is set, renamed or dropped in them"
-const noRedis = "nothing is shared between processes through Redis"
-const noServices = "nothing is sent to other services; see the log and /metrics"
+const noRedis = "what replicas share goes through [cluster]"
+const noServices = "no services are built in; see [telemetry.otlp], the access log and /metrics"
 
 /** What is carried over. */
 export const litellmMapped: Format["mapped"] = [
@@ -78,7 +78,7 @@ const ofDeployments: Format["unsupported"] = [
   { key: "model_list[].litellm_params.organization", why: "no organization header is sent" },
   { key: "model_list[].litellm_params.extra_headers", why: "no headers of your own are sent to backends" },
   { key: "model_list[].litellm_params.*", why: asTheyCome },
-  { key: "model_list[].model_info.*", why: "Nexus keeps no such information, and counts no cost" },
+  { key: "model_list[].model_info.*", why: "Nexus keeps no such information; prices are in [[prices]]" },
   { key: "model_list[].*", why: "no key of a model that can be carried over" },
   { key: "credential_list[].*", why: "not used by a model that is carried over" }
 ]
@@ -113,8 +113,14 @@ export const litellmUnsupported: Format["unsupported"] = [
   { key: "litellm_settings.num_retries", why: "router_settings.num_retries goes before it" },
   { key: "litellm_settings.request_timeout", why: "router_settings.timeout goes before it" },
   { key: "litellm_settings.drop_params", why: asTheyCome },
-  { key: "litellm_settings.cache", why: "answers are not cached" },
-  { key: "litellm_settings.cache_params", why: "answers are not cached" },
+  {
+    key: "litellm_settings.cache",
+    why: "answers are kept where a model or alias says cache_seconds, see docs/cache.md"
+  },
+  {
+    key: "litellm_settings.cache_params",
+    why: "answers are kept where a model or alias says cache_seconds, see docs/cache.md"
+  },
   { key: "litellm_settings.callbacks", why: noServices },
   { key: "litellm_settings.success_callback", why: noServices },
   { key: "litellm_settings.failure_callback", why: noServices },
@@ -122,16 +128,16 @@ export const litellmUnsupported: Format["unsupported"] = [
   { key: "litellm_settings.*", why: "no setting of Nexus" },
   {
     key: "general_settings.database_url",
-    why: "Nexus has no database: keys are in the file, see `nexus keys new`"
+    why: "keys are in the file or in a store of Nexus' own, see `nexus keys new`"
   },
   { key: "general_settings.max_response_size_mb", why: "answers are passed on whatever their size" },
   {
     key: "general_settings.background_health_checks",
     why: "backends are probed in the background unless health_check.enabled = false"
   },
-  { key: "general_settings.*", why: "no setting of Nexus: it has no users, budgets, alerts or database" },
+  { key: "general_settings.*", why: "no setting of Nexus; budgets are in [[budgets]]" },
   { key: "environment_variables", why: "set them in the environment that starts Nexus" },
-  { key: "guardrails", why: "requests and answers are not looked into" },
+  { key: "guardrails", why: "requests and answers are looked into by a service of your own, see [[hooks]]" },
   { key: "callback_settings", why: noServices },
   { key: "mcp_servers", why: "tools are the clients' own" },
   { key: "*", why: "no section of Nexus" }

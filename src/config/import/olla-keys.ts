@@ -59,7 +59,10 @@ export const ollaUnsupported: Format["unsupported"] = [
   { key: "proxy.max_retries", why: noEffect },
   { key: "proxy.retry_backoff", why: noEffect },
   { key: "proxy.tls_handshake_timeout", why: "connect_timeout_seconds counts until TLS is agreed" },
-  { key: "proxy.sticky_sessions", why: "conversations are not kept to one backend" },
+  {
+    key: "proxy.sticky_sessions",
+    why: "conversations stay by themselves where their prompts are cached; see routing.affinity"
+  },
   { key: "proxy.*", why: "no setting here: answers are always passed on as they come" },
   { key: "discovery.static.endpoints[].health_check_url", why: builtIn },
   { key: "discovery.static.endpoints[].model_url", why: builtIn },
@@ -73,9 +76,9 @@ export const ollaUnsupported: Format["unsupported"] = [
   { key: "discovery.health_check", why: "backends are probed as soon as Nexus starts" },
   { key: "discovery.*", why: "no setting here: backends are named in the file, or found by their ports" },
   { key: "model_registry", why: "a model is the name its server lists; requests go to servers that list it" },
-  { key: "translators", why: "Nexus speaks the OpenAI API alone" },
+  { key: "translators", why: "all dialects are served, and translated where a backend does not speak them" },
   { key: "logging.output", why: "the log goes to standard error" },
-  { key: "dashboard", why: "there is no dashboard; see `nexus backends list` and /health" },
+  { key: "dashboard", why: "the live page is at /ui" },
   { key: "engineering", why: "no setting here" },
   { key: "*", why: "no section of Nexus" }
 ]
