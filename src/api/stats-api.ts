@@ -72,9 +72,11 @@ const BackendStats = Schema.Struct({
 /** A model that has been asked for, over all backends that were. */
 const ModelStats = Schema.Struct({ id: Schema.String, backends: Schema.Array(Schema.String), ...figures })
 
-/** What waits for a slot of one model: how many of each class, and how long the first of them has. */
+/** What waits for a slot of one model or group: how many of each class, and how long the first of them has. */
 const QueueStats = Schema.Struct({
   model: Schema.String,
+  /** Of a group: who may answer for it, and as which model. */
+  candidates: Schema.optionalKey(Schema.Array(Schema.Struct({ backend: Schema.String, model: Schema.String }))),
   waiting: Schema.Finite,
   longest_wait_ms: Schema.Finite,
   classes: Schema.Struct({ high: Schema.Finite, normal: Schema.Finite, batch: Schema.Finite })

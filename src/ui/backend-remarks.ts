@@ -38,12 +38,17 @@ const firstOf = ({ figures }: Remarked): number | undefined => figures?.first_to
 
 /** That it has all it can take while others wait for what it has; one with a slot that is free, or that is left alone, is not full. */
 const fullness = ({ backend, figures }: Remarked, queue: Queue): string | undefined => {
-  const { in_flight: working, mode, models } = backend
+  const { in_flight: working, mode, models, name } = backend
   if (working === 0 || mode !== "enabled") return undefined
   const isTaken = (model: string): boolean =>
     models.some(({ id }) => id === model) &&
     working >= (figures?.slots?.find((each) => each.model === model)?.slots ?? working)
-  const line = queue.find(({ model, waiting }) => waiting > 0 && isTaken(model))
+  // A group goes by other names at backends.
+  const isWanted = ({ candidates, model }: Queue[number]): boolean =>
+    candidates === undefined
+      ? isTaken(model)
+      : candidates.some((candidate) => candidate.backend === name && isTaken(candidate.model))
+  const line = queue.find((each) => each.waiting > 0 && isWanted(each))
   if (line === undefined) return undefined
   const { longest_wait_ms: longest, model, waiting } = line
   const wait = waiting === 1 ? "1 request waits" : `${count(waiting)} requests wait`

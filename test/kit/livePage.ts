@@ -33,19 +33,20 @@ export const open = async (page: Page, gateway: Pick<Gateway, "url">, view: stri
   await page.getByRole("status").getByText("live").waitFor()
 }
 
-/** A gateway before one server of these models; requests are answered when `gate` opens. */
+/** A gateway before one server of these models; requests are answered when `gate` opens. `more` is said of the server. */
 export const started = async (
   models: ReadonlyArray<string> = ["m"],
   settings: SettingsTree = {},
   secrets?: Secrets,
-  gate?: Promise<void>
+  gate?: Promise<void>,
+  more: SettingsTree = {}
 ) => {
   const held = async function* (request: Parameters<ReturnType<typeof good>>[0]): AsyncGenerator<Step> {
     if (gate !== undefined) yield { until: gate }
     yield* good()(request)
   }
   const upstream: FakeUpstream = await startUpstream({ models: [...models], script: held })
-  const gateway = await startGateway({ backends: [backendFor("a", upstream)], ...settings }, secrets)
+  const gateway = await startGateway({ backends: [backendFor("a", upstream, more)], ...settings }, secrets)
   return {
     gateway,
     upstream,

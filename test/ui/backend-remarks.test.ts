@@ -58,6 +58,23 @@ test("a backend is said to be full while requests wait for a slot of its model, 
   )
 })
 
+test("a backend is said to be full while requests wait for a group that it may answer for, and one beside the group is not", () => {
+  const queue = {
+    model: "team",
+    candidates: [
+      { backend: "a", model: "m" },
+      { backend: "b", model: "n" }
+    ],
+    waiting: 1,
+    longest_wait_ms: 900,
+    classes: { high: 0, normal: 1, batch: 0 }
+  }
+  const all = [known("a", ["m"], 10), known("b", ["n", "m"], 10), known("c", ["m"], 10)]
+  expect(remarksOf(all, [queue])).toEqual(
+    new Map(["a", "b"].map((name) => [name, ["full: 1 request waits for a slot of team, the first for 900 ms"]]))
+  )
+})
+
 test("a backend with a free slot, or one that is drained, is not said to be full while requests wait for others", () => {
   const queue = [{ model: "m", waiting: 2, longest_wait_ms: 7200, classes: { high: 0, normal: 0, batch: 2 } }]
   const withSlots = (name: string, slots: number, mode: "enabled" | "draining" = "enabled") => {

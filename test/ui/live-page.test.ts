@@ -56,6 +56,18 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await card.getByText("healthy", { exact: true }).waitFor()
   })
 
+  test("says that a backend is full while requests wait for it by the name of a group", async () => {
+    const gate = Promise.withResolvers<void>()
+    const groups = { routing: { groups: { team: ["m"] }, aliases: { best: "team" } } }
+    await using at = await started(["m"], groups, undefined, gate.promise, { slots: 1 })
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "fleet")
+    const answers = [chat(at.gateway, { model: "best" }), chat(at.gateway, { model: "best" })]
+    await tab.page.getByRole("article", { name: "Backend a" }).getByText("full: 1 request waits").waitFor()
+    gate.resolve()
+    await Promise.all(answers)
+  })
+
   test("opens a request under way to why it went where it went, and cancels it", async () => {
     const gate = Promise.withResolvers<void>()
     await using at = await started(["m"], {}, undefined, gate.promise)

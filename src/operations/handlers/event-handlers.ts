@@ -16,6 +16,7 @@ import { ContractApi } from "../../api/gateway-api.ts"
 import { type GatewayError, Overloaded } from "../../domain/errors.ts"
 import { History } from "../../proxy/History.ts"
 import { Registry } from "../../registry/Registry.ts"
+import { Router } from "../../router/Router.ts"
 import { Control } from "../Control.ts"
 import { LiveFeed, mostEnded, type SentEvent, type FeedMoment } from "../live-feed.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
@@ -50,6 +51,7 @@ export const eventHandlers = (
     "events",
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry
+      const router = yield* Router
       const recent = yield* History
       const control = yield* Control
       const siblings = yield* Siblings
@@ -75,7 +77,7 @@ export const eventHandlers = (
           config: control.status(),
           underWay: [...recent.underWay.list(), ...(underWay ?? [])].toSorted((a, b) => a.at - b.at),
           ended: [...recent.list(since), ...(ended ?? [])].slice(0, since === undefined ? mostEnded : undefined),
-          figures: statsOf(whole, snapshot, (now - started) / 1000)
+          figures: statsOf(whole, snapshot, router.names(), (now - started) / 1000)
         }
         return found
       })

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Registry } from "../../registry/Registry.ts"
+import { Router } from "../../router/Router.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
 import { openMetrics, openMetricsContentType, prefersOpenMetrics } from "../open-metrics.ts"
 import { prometheusContentType, exposition } from "../prometheus.ts"
@@ -20,6 +21,7 @@ export const statsHandlers = (started: number) =>
     "work",
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry
+      const router = yield* Router
       const figures = yield* figuresNow(started)
       const total = yield* totalNow
       const clusterNow = yield* clusterStatus
@@ -41,7 +43,7 @@ export const statsHandlers = (started: number) =>
           Effect.map(total, (whole) => {
             const cluster = clusterNow()
             return {
-              ...statsOf(whole, registry.snapshot(), (performance.now() - started) / 1000),
+              ...statsOf(whole, registry.snapshot(), router.names(), (performance.now() - started) / 1000),
               ...(cluster === undefined ? {} : { cluster })
             }
           })

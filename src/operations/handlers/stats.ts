@@ -1,6 +1,8 @@
 /**
  * The figures of `/v1/stats`, made of what is counted and of the picture of the backends.
  */
+import type { RoutingSettings } from "../../domain/routing.ts"
+import { groupCandidates } from "../../router/groups.ts"
 import { zoneOf } from "../../backend/zone.ts"
 import { version } from "../../domain/version.ts"
 import { slotsOf } from "../../registry/live-state.ts"
@@ -69,36 +71,48 @@ const sumBy = ({ endpoints, tallies }: TotalFigures, keyOf: (tally: Tally) => st
   return sums
 }
 
-const queueOf = ({ queues }: TotalFigures): ReadonlyArray<QueueStats> => {
+/** Who may answer for a group; undefined for a model, which backends list by its name. */
+const groupMembers = (name: string, names: RoutingSettings, snapshot: Snapshot): QueueStats["candidates"] =>
+  groupCandidates(name, names, snapshot)?.map(({ model, state }) => ({ backend: state.backend.name, model: model.id }))
+
+const queueLine = (model: string, lines: TotalFigures["queues"], candidates: QueueStats["candidates"]): QueueStats => {
+  const of = (wanted: PriorityClass) =>
+    lines.reduce((sum, { priority, waiting }) => (priority === wanted ? sum + waiting : sum), 0)
+  return {
+    model,
+    ...(candidates === undefined ? {} : { candidates }),
+    waiting: lines.reduce((sum, { waiting }) => sum + waiting, 0),
+    longest_wait_ms: Math.round(Math.max(...lines.map(({ longestMs }) => longestMs))),
+    classes: { high: of("high"), normal: of("normal"), batch: of("batch") }
+  }
+}
+
+const queueOf = ({ queues }: TotalFigures, snapshot: Snapshot, names: RoutingSettings): ReadonlyArray<QueueStats> => {
   const byModel = Map.groupBy(
     queues.filter(({ waiting }) => waiting > 0),
     ({ model }) => model
   )
   return [...byModel]
-    .map(([model, lines]): QueueStats => {
-      const of = (wanted: PriorityClass) =>
-        lines.reduce((sum, { priority, waiting }) => (priority === wanted ? sum + waiting : sum), 0)
-      return {
-        model,
-        waiting: lines.reduce((sum, { waiting }) => sum + waiting, 0),
-        longest_wait_ms: Math.round(Math.max(...lines.map(({ longestMs }) => longestMs))),
-        classes: { high: of("high"), normal: of("normal"), batch: of("batch") }
-      }
-    })
+    .map(([model, lines]) => queueLine(model, lines, groupMembers(model, names, snapshot)))
     .toSorted((a, b) => b.waiting - a.waiting || (a.model < b.model ? -1 : 1))
 }
 
 /** All figures at this moment. */
-export const statsOf = (whole: TotalFigures, snapshot: Snapshot, uptimeSeconds: number): Stats => {
+export const statsOf = (
+  whole: TotalFigures,
+  snapshot: Snapshot,
+  names: RoutingSettings,
+  uptimeSeconds: number
+): Stats => {
   const none = (backend: string): Tally => emptyTally(backend, "", whole.endpoints)
   const all = none("")
   for (const tally of whole.tallies) addTally(all, tally)
   const byBackend = sumBy(whole, ({ backend }) => backend)
   const asked = new Map<string, Array<string>>()
   for (const { backend, model } of whole.tallies) {
-    const names = asked.get(model) ?? []
-    asked.set(model, names)
-    if (!isPlaceholder(backend)) names.push(backend)
+    const backends = asked.get(model) ?? []
+    asked.set(model, backends)
+    if (!isPlaceholder(backend)) backends.push(backend)
   }
   return {
     version,
@@ -133,7 +147,7 @@ export const statsOf = (whole: TotalFigures, snapshot: Snapshot, uptimeSeconds: 
     models: [...sumBy(whole, ({ model }) => model)]
       .map(([id, tally]) => named({ id, backends: asked.get(id) ?? [] }, tally))
       .toSorted((a, b) => b.requests - a.requests || (a.id < b.id ? -1 : 1)),
-    queue: queueOf(whole),
+    queue: queueOf(whole, snapshot, names),
     workers: whole.processes.map(({ worker, rssBytes, cpuSeconds }) => ({
       worker,
       rss_bytes: rssBytes,
