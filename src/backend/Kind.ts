@@ -3,6 +3,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { ApiPath } from "../domain/base-url.ts"
+import type { SamplerNames } from "../domain/samplers.ts"
 import type { Model, Server, ToldLoads, Tuning } from "../domain/server.ts"
 import type { ModelActions } from "./model-actions.ts"
 import type { DialectId, Speaking } from "./speech.ts"
@@ -114,6 +115,8 @@ export interface Kind {
     readonly signedThoughts?: true
     /** Whether its models make images where `modalities` has them. */
     readonly images?: true
+    /** What its chat calls the ways of choosing a token that it has beyond those of all. */
+    readonly samplers?: SamplerNames
   }
   /** What all spellings of a model's name have in common for it; absent where a name is taken to the letter. */
   readonly spelling?: (name: string) => string

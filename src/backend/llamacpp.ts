@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import { monotonicMs } from "../domain/monotonic.ts"
+import { namesOfLlamaCpp } from "../domain/samplers.ts"
 import type { Capabilities, Model, ToldLoad } from "../domain/server.ts"
 import {
   cacheOf,
@@ -237,7 +238,7 @@ const speaks: Speaking = speaking(
 /** llama.cpp's llama-server, and what is built around it. */
 export const llamacpp: Kind = {
   ...openAiLike,
-  takes: { namedTool: false, newerBound: true, several: true },
+  takes: { namedTool: false, newerBound: true, several: true, samplers: namesOfLlamaCpp },
   label: "llama.cpp",
   alsoCalled: ["llamaserver", "llama", "llamafile", "koboldcpp", "ggml", "gguf"],
   ports: [8080, 9931],

@@ -3,6 +3,7 @@
  * them is to start it.
  */
 import * as Effect from "effect/Effect"
+import { namesOfLlamaCpp } from "../domain/samplers.ts"
 import { withTold } from "./lenient.ts"
 import { openAiLike, openAiModels, statelessProber, withoutSecondRerank } from "./openai-like.ts"
 import { llamaswapLifecycle, readRunning } from "./llamaswap-lifecycle.ts"
@@ -24,7 +25,7 @@ const servers = "its servers, of which it tells nothing"
 export const llamaswap: Kind = {
   ...openAiLike,
   // Most of them are llama-servers.
-  takes: { namedTool: false, newerBound: true, several: true },
+  takes: { namedTool: false, newerBound: true, several: true, samplers: namesOfLlamaCpp },
   label: "llama-swap",
   alsoCalled: [],
   command: /\bllama-swap\b/i,

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { namesOfLlamaCpp } from "../domain/samplers.ts"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { TokenCount, decodeEach, RawEntries, lenientField, onDemandModel, SlotCount, withTold } from "./lenient.ts"
 import { openAiLike, openAiModels, readList, statelessProber } from "./openai-like.ts"
@@ -100,7 +101,12 @@ const models = Effect.fnUntraced(function* (talk: Talk) {
 /** LM Studio. */
 export const lmstudio: Kind = {
   ...openAiLike,
-  takes: { namedTool: false, newerBound: false, several: false },
+  takes: {
+    namedTool: false,
+    newerBound: false,
+    several: false,
+    samplers: { repeatPenalty: namesOfLlamaCpp.repeatPenalty }
+  },
   label: "LM Studio",
   // Asked for what it has not, it answers well and with an error: nothing shows what is there.
   speaks: speaking("openai", {

@@ -2,6 +2,7 @@
  * OpenRouter: its list is open to all and says what each model can do; whether the key is good, another question tells.
  */
 import * as Effect from "effect/Effect"
+import { namesOfVllm } from "../domain/samplers.ts"
 import { openAiModels, statelessProber } from "./openai-like.ts"
 import { openai } from "./openai.ts"
 import type { Kind } from "./Kind.ts"
@@ -15,7 +16,7 @@ export const openrouter: Kind = {
   label: "OpenRouter",
   alsoCalled: [],
   home: "https://openrouter.ai/api/v1",
-  takes: { ...openai.takes, signedThoughts: true, images: true },
+  takes: { ...openai.takes, signedThoughts: true, images: true, samplers: namesOfVllm },
   isOriginal: () => false,
   prober: statelessProber(models)
 }

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
+import { namesOfVllm } from "../domain/samplers.ts"
 import type { Capabilities, Model, ToldLoad } from "../domain/server.ts"
 import {
   cacheOf,
@@ -126,6 +127,7 @@ export const sglang: Kind = {
   label: "SGLang",
   ports: [30000],
   command: /\bsglang\b/i,
+  takes: { ...openAiLike.takes, samplers: namesOfVllm },
   slotsAtFirst: 4,
   fingerprint: {
     owner: "sglang",

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
+import { namesOfVllm } from "../domain/samplers.ts"
 import { healthAndModels, openAiLike } from "./openai-like.ts"
 import { vllmLifecycle } from "./vllm-lifecycle.ts"
 import type { Kind, Prober } from "./Kind.ts"
@@ -137,6 +138,7 @@ export const vllm: Kind = {
   alsoCalled: ["aphrodite"],
   ports: [8000],
   command: /\bvllm\b/i,
+  takes: { ...openAiLike.takes, samplers: namesOfVllm },
   slotsAtFirst: 4,
   fingerprint: { owner: "vllm" },
   jsonByGrammar: true,

@@ -5,6 +5,7 @@
 import type * as Result from "effect/Result"
 import type { BadRequest } from "../domain/errors.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
+import type { Sampler, SamplerNames } from "../domain/samplers.ts"
 import type { BodyReading, ParsedBody } from "./parsed-body.ts"
 import type { Transducer } from "./Transducer.ts"
 
@@ -92,7 +93,7 @@ type ChatFormat =
     }
 
 /** A request. */
-export interface Chat {
+export interface Chat extends Readonly<Partial<Record<Sampler, number>>> {
   readonly stream: boolean
   readonly messages: ReadonlyArray<ChatMessage>
   readonly tools: ReadonlyArray<ChatTool>
@@ -272,6 +273,8 @@ export interface ServerTraits {
   readonly signedThoughts?: true
   /** Whether its models make images where they are asked to. */
   readonly images?: true
+  /** What it calls the ways of choosing a token that it has beyond those of all. */
+  readonly samplers?: SamplerNames
   /** The most tokens that an answer of the model may have; undefined where nobody says. */
   readonly mostTokens?: number
   /** How the model is told how much to think, where its dialect has several words for that; undefined where nobody says. */

@@ -91,11 +91,11 @@ describe("a request as Ollama's own chat takes it", () => {
       ["b"]
     ])
     const tools = { function: { name: "" } }
-    expect(encoded({ user: "u", tier: "auto", parallelCalls: false, logprobs: 2 }).dropped).toEqual([
-      "parallelCalls",
+    expect(encoded({ user: "u", tier: "auto", parallelCalls: false, logprobs: 2 }).dropped.toSorted()).toEqual([
       "logprobs",
-      "user",
-      "tier"
+      "parallelCalls",
+      "tier",
+      "user"
     ])
   })
 

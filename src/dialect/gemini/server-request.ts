@@ -8,6 +8,7 @@ import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, Ser
 import { exactJson } from "../exact-json.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
+import { unsaid } from "../refused-fields.ts"
 import { refusalOf, Unsayable } from "../unsayable.ts"
 import { noSignature } from "./gemini-turns.ts"
 import { geminiAnswerReader } from "./server-answer.ts"
@@ -301,14 +302,34 @@ const configOf = (chat: Chat, model: string): RequestConfig => {
   }
 }
 
-// What there is no word for.
-const unsaid = ["user", "tier", "verbosity", "safetyId", "cacheKey", "cache"] as const
+// What there are words for.
+const told = [
+  "stream",
+  "messages",
+  "tools",
+  "toolChoice",
+  "parallelCalls",
+  "maxTokens",
+  "stop",
+  "temperature",
+  "topP",
+  "topK",
+  "seed",
+  "presencePenalty",
+  "frequencyPenalty",
+  "choices",
+  "logprobs",
+  "effort",
+  "showThoughts",
+  "format",
+  "images"
+] as const
 
 const droppedOf = (chat: Chat): ReadonlyArray<ChatField> => [
   // Google's seeds have 32 bits.
   ...(chat.seed !== undefined && typeof chat.seed !== "number" ? (["seed"] as const) : []),
   ...(chat.parallelCalls === false && chat.tools.length > 0 ? (["parallelCalls"] as const) : []),
-  ...unsaid.filter((field) => chat[field] !== undefined),
+  ...unsaid(chat, told),
   ...unheld(chat, ["signature"])
 ]
 

@@ -3,9 +3,11 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import { namesOfLlamaCpp, samplersNamed, samplersOf } from "../../domain/samplers.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, ServerCodec, ServerTraits } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { unheld } from "../held-fields.ts"
+import { unsaid } from "../refused-fields.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { optionsWith } from "./ollama-options.ts"
 import { ollamaReads } from "./native-answer.ts"
@@ -126,21 +128,31 @@ const optionsOf = (chat: Chat, { context, own }: ServerTraits): Fields => {
     ...(seed === undefined ? {} : { seed }),
     ...(stop === undefined || stop.length === 0 ? {} : { stop }),
     ...(presencePenalty === undefined ? {} : { presence_penalty: presencePenalty }),
-    ...(frequencyPenalty === undefined ? {} : { frequency_penalty: frequencyPenalty })
+    ...(frequencyPenalty === undefined ? {} : { frequency_penalty: frequencyPenalty }),
+    ...samplersNamed(chat, namesOfLlamaCpp)
   })
 }
 
-const unsaid: ReadonlyArray<ChatField> = [
-  "parallelCalls",
-  "logprobs",
-  "showThoughts",
-  "verbosity",
-  "user",
-  "safetyId",
-  "cacheKey",
-  "tier",
-  "cache"
-]
+// What there are words for.
+const told = [
+  "stream",
+  "messages",
+  "tools",
+  "toolChoice",
+  "maxTokens",
+  "stop",
+  "temperature",
+  "topP",
+  "topK",
+  "seed",
+  "presencePenalty",
+  "frequencyPenalty",
+  "choices",
+  "effort",
+  "format",
+  "images",
+  ...samplersOf(namesOfLlamaCpp)
+] as const
 
 const encode: ServerCodec["encode"] = (chat, model, traits) => {
   const { choices = 1, stream, toolChoice } = chat
@@ -163,7 +175,7 @@ const encode: ServerCodec["encode"] = (chat, model, traits) => {
     const forced = tools.length > 0 && (toolChoice === "required" || typeof toolChoice === "object")
     const dropped: ReadonlyArray<ChatField> = [
       ...(forced ? (["toolChoice"] as const) : []),
-      ...unsaid.filter((field) => Object.hasOwn(chat, field)),
+      ...unsaid(chat, told),
       ...unheld({ ...chat, tools }, ["reasoning"])
     ]
     return Result.succeed({ body: encoder.encode(JSON.stringify(body)), dropped, answers: ollamaReads })

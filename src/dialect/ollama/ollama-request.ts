@@ -4,6 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
+import { namesOfLlamaCpp } from "../../domain/samplers.ts"
 import type { Chat, ChatMessage, ChatTool, ChatToolChoice, ClientCodec, DecodedChat } from "../chat.ts"
 import { tooDeep } from "../json-body.ts"
 import { builtOf } from "../parsed-body.ts"
@@ -55,13 +56,14 @@ const thinkOf = (think: unknown): Pick<Chat, "effort"> => {
   return typeof think === "string" ? { effort: think } : refuseAt("think", "must be true, false or how much")
 }
 
-const numbers = {
+const numbers: Readonly<Record<string, string>> = {
   temperature: "temperature",
   top_p: "topP",
   top_k: "topK",
   presence_penalty: "presencePenalty",
-  frequency_penalty: "frequencyPenalty"
-} as const
+  frequency_penalty: "frequencyPenalty",
+  ...Object.fromEntries(Object.entries(namesOfLlamaCpp).map(([name, field]) => [field, name]))
+}
 
 const stopsOf = (stop: unknown): Pick<Chat, "stop"> => {
   const all = typeof stop === "string" ? [stop] : listOf(stop, "options.stop")
@@ -184,6 +186,7 @@ const words: ClientCodec["words"] = {
   seed: "options.seed",
   presencePenalty: "options.presence_penalty",
   frequencyPenalty: "options.frequency_penalty",
+  ...Object.fromEntries(Object.entries(namesOfLlamaCpp).map(([name, field]) => [name, `options.${field}`])),
   effort: "think",
   reasoning: "messages.thinking",
   strict: "tools.function.strict",

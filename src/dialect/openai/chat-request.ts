@@ -3,6 +3,7 @@
  */
 import * as Result from "effect/Result"
 import type { BadRequest } from "../../domain/errors.ts"
+import { samplersNamed, samplersOf } from "../../domain/samplers.ts"
 import type {
   Chat,
   ChatField,
@@ -227,7 +228,10 @@ export const encodeChatRequest = (
   const { stop, stream, temperature, tier, topK, topP, user, verbosity } = chat
   const refused = refusedOf(chat, traits)
   if (refused !== undefined) return Result.fail(refusalOf(refused, traits))
-  const dropped: Array<ChatField> = [...unsaid(chat, [...told, traits.original ? "tier" : "topK"])]
+  const { samplers = {} } = traits
+  const dropped: Array<ChatField> = [
+    ...unsaid(chat, [...told, traits.original ? "tier" : "topK", ...samplersOf(samplers)])
+  ]
   // Others show what they think in any case.
   if (traits.original && chat.showThoughts === true) dropped.push("showThoughts")
   const held = traits.original ? saidToAll : saidToOthers
@@ -246,6 +250,7 @@ export const encodeChatRequest = (
     ...(seed === undefined ? {} : { seed }),
     ...(presencePenalty === undefined ? {} : { presence_penalty: presencePenalty }),
     ...(frequencyPenalty === undefined ? {} : { frequency_penalty: frequencyPenalty }),
+    ...samplersNamed(chat, samplers),
     ...(choices === undefined ? {} : { n: choices }),
     ...(effort === undefined ? {} : { reasoning_effort: effort }),
     ...(verbosity === undefined ? {} : { verbosity }),

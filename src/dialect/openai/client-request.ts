@@ -4,6 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
+import { namesOfLlamaCpp } from "../../domain/samplers.ts"
 import type { Chat, ChatTool, ChatToolChoice, ClientCodec } from "../chat.ts"
 import { tooDeep } from "../json-body.ts"
 import { builtOf } from "../parsed-body.ts"
@@ -21,6 +22,7 @@ export const chatWords: ClientCodec["words"] = {
   topK: "top_k",
   presencePenalty: "presence_penalty",
   frequencyPenalty: "frequency_penalty",
+  ...namesOfLlamaCpp,
   choices: "n",
   effort: "reasoning_effort",
   format: "response_format",
@@ -170,6 +172,10 @@ const numbers = {
   top_k: "topK",
   presence_penalty: "presencePenalty",
   frequency_penalty: "frequencyPenalty",
+  min_p: "minP",
+  typical_p: "typicalP",
+  repeat_penalty: "repeatPenalty",
+  repeat_last_n: "repeatWindow",
   n: "choices"
 } as const
 
@@ -247,7 +253,7 @@ const textsOf = (json: JsonObject): Partial<Chat> =>
   )
 
 const carried: ReadonlyArray<string> =
-  "model messages stream stream_options tools tool_choice parallel_tool_calls functions function_call max_tokens max_completion_tokens temperature top_p top_k seed presence_penalty frequency_penalty stop response_format reasoning_effort reasoning include_reasoning logprobs top_logprobs n user safety_identifier prompt_cache_key verbosity service_tier modalities cache_control".split(
+  "model messages stream stream_options tools tool_choice parallel_tool_calls functions function_call max_tokens max_completion_tokens temperature top_p top_k seed presence_penalty frequency_penalty min_p typical_p repeat_penalty repeat_last_n stop response_format reasoning_effort reasoning include_reasoning logprobs top_logprobs n user safety_identifier prompt_cache_key verbosity service_tier modalities cache_control".split(
     " "
   )
 

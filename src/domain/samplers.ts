@@ -1,0 +1,50 @@
+/**
+ * Ways of choosing the next token that engines on one's own machines have, each under a name of its own, and clouds have not.
+ */
+
+const samplers = [
+  "minP",
+  "typicalP",
+  "repeatPenalty",
+  "repeatWindow",
+  "mirostat",
+  "mirostatTau",
+  "mirostatEta"
+] as const
+
+/** One of them. */
+export type Sampler = (typeof samplers)[number]
+
+/** What a dialect or a server calls those that it has. */
+export type SamplerNames = Readonly<Partial<Record<Sampler, string>>>
+
+/** What llama.cpp calls them, and who has its names. */
+export const namesOfLlamaCpp = {
+  minP: "min_p",
+  typicalP: "typical_p",
+  repeatPenalty: "repeat_penalty",
+  repeatWindow: "repeat_last_n",
+  mirostat: "mirostat",
+  mirostatTau: "mirostat_tau",
+  mirostatEta: "mirostat_eta"
+} as const satisfies SamplerNames
+
+/** What vLLM calls those that it has, and who has its names. */
+export const namesOfVllm = { minP: "min_p", repeatPenalty: "repetition_penalty" } as const satisfies SamplerNames
+
+/** Those that are set, under these names. */
+export const samplersNamed = (
+  set: Readonly<Partial<Record<Sampler, number>>>,
+  names: SamplerNames
+): Readonly<Record<string, number>> =>
+  Object.fromEntries(
+    samplers.flatMap((sampler) => {
+      const { [sampler]: name } = names
+      const { [sampler]: value } = set
+      return name === undefined || value === undefined ? [] : [[name, value]]
+    })
+  )
+
+/** Those that somebody has a name for. */
+export const samplersOf = (names: SamplerNames): ReadonlyArray<Sampler> =>
+  samplers.filter((sampler) => names[sampler] !== undefined)
