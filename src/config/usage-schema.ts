@@ -64,5 +64,8 @@ export const BudgetEntry = Schema.Struct({
     "refuse",
     "What becomes of a request that there is no room for: refused (402), or answered by a fallback that costs nothing"
   ),
-  webhook_url: maybe(Schema.NonEmptyString, "Where it is told (POST, JSON) that a limit is passed, once a period")
+  webhook_url: maybe(
+    Schema.NonEmptyString,
+    "Where it is told (POST, JSON) that a limit is passed or the hard one has no room for a request, once a period"
+  )
 })

@@ -4,7 +4,9 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import { BudgetExceeded } from "../domain/errors.ts"
 import { SharedStore } from "../replicas/SharedStore.ts"
 import { RequestLog } from "../telemetry/logging.ts"
@@ -96,6 +98,9 @@ const lookMs = 2000
 
 const hookMs = 5000
 
+// A webhook that does not take what it is told is told again after 1, 4, 16 and 64 seconds.
+const hookAgain = { schedule: Schedule.exponential("1 second", 4), times: 4 }
+
 const makeBudgets = Effect.fnUntraced(function* (
   rulesNow: () => ReadonlyArray<BudgetRule>,
   part: { readonly number: number; readonly of: number },
@@ -106,15 +111,17 @@ const makeBudgets = Effect.fnUntraced(function* (
   const log = yield* RequestLog
   const ledger = yield* UsageLedger
   const transport = yield* Transport
-  const run = Effect.runForkWith(yield* Effect.context<never>())
+  const run = yield* FiberSet.makeRuntime<never>()
   const wallNow = (): number => clock.currentTimeMillisUnsafe()
   // What several spend together is told by one.
   const tells = part.number === 1
   let rules: ReadonlyArray<BudgetRule> = []
   let book = new BudgetBook(rules)
   let isRead = true
+  // What was passed before the start was told then.
+  let hasBegun = false
 
-  const hook = (url: string, said: Readonly<Record<string, unknown>>): void => {
+  const hook = (url: string, said: Readonly<Record<string, string>>): void => {
     const call = transport.ask({
       method: "POST",
       url,
@@ -122,20 +129,24 @@ const makeBudgets = Effect.fnUntraced(function* (
       body: JSON.stringify(said),
       timeoutMs: hookMs
     })
+    const taken = Effect.flatMap(call, ({ status }) => (status < 400 ? Effect.void : Effect.fail({ status })))
     run(
-      Effect.match(call, {
-        onFailure: () => log.write("warn", "the webhook of a budget does not answer", { budget: said["budget"] }),
-        onSuccess: ({ status }) => {
-          if (status >= 400) log.write("warn", "the webhook of a budget refuses", { budget: said["budget"], status })
+      Effect.match(Effect.retry(taken, hookAgain), {
+        onSuccess: () => undefined,
+        onFailure: (why) => {
+          const { budget } = said
+          if ("status" in why) log.write("warn", "the webhook of a budget refuses", { budget, status: why.status })
+          else log.write("warn", "the webhook of a budget does not answer", { budget })
         }
       })
     )
   }
 
-  const tell = (account: Account, isNews: boolean): void => {
+  /** Tells once of each limit that is passed; the hard one is too where it has no room for a request. */
+  const tell = (account: Account, isNews: boolean, hasNoRoom = false): void => {
     const { of, rule, told } = account
     const spent = account.spent + account.elsewhere
-    const isOver = rule.hard !== undefined && spent >= rule.hard
+    const isOver = rule.hard !== undefined && (hasNoRoom || spent >= rule.hard)
     const level = isOver ? "hard" : rule.soft !== undefined && spent >= rule.soft ? "soft" : "nothing"
     if (level === "nothing" || level === told || told === "hard") return
     account.told = level
@@ -147,10 +158,11 @@ const makeBudgets = Effect.fnUntraced(function* (
       limit: level,
       spent_usd: dollars(spent),
       limit_usd: dollars(limit),
+      ...(hasNoRoom ? { reserved_usd: dollars(account.reserved + account.heldElsewhere) } : {}),
       per: rule.per
     }
     const say = (): void => {
-      log.write("warn", "a budget is passed", said)
+      log.write("warn", hasNoRoom ? "a budget has no room for a request" : "a budget is passed", said)
       if (rule.webhook !== undefined) hook(rule.webhook, said)
     }
     if (together === undefined) say()
@@ -176,8 +188,8 @@ const makeBudgets = Effect.fnUntraced(function* (
     const wanted = rulesNow()
     if (wanted !== rules) {
       rules = wanted
-      book = new BudgetBook(wanted)
-      if (!book.isEmpty) restate(false)
+      book = new BudgetBook(wanted, book)
+      if (!book.isEmpty) restate(hasBegun)
     }
     return book
   }
@@ -206,12 +218,17 @@ const makeBudgets = Effect.fnUntraced(function* (
     })
   }
 
-  const decided = (made: Reservation | NoRoom): Reservation | BudgetExceeded => {
+  const decided = (made: Reservation | NoRoom, nanos: number): Reservation | BudgetExceeded => {
     if (!("account" in made)) return made
-    return made.isUnknown === true ? uncounted(made.account) : exceeded(made.account)
+    const { account, isUnknown } = made
+    if (isUnknown === true) return uncounted(account)
+    // What no period would have room for says nothing of this one.
+    if (nanos <= (account.rule.hard ?? 0)) tell(account, true, true)
+    return exceeded(account)
   }
 
   current()
+  hasBegun = true
   const together = store.isOn
     ? yield* (yield* Effect.promise(() => import("./shared-accounts.ts"))).sharedAccounts({
         bookNow: () => book,
@@ -247,9 +264,9 @@ const makeBudgets = Effect.fnUntraced(function* (
     isOn: () => !current().isEmpty,
     reserve: (spender, nanos) => {
       const own = current()
-      if (together === undefined) return decided(own.reserve(spender, nanos, wallNow()))
+      if (together === undefined) return decided(own.reserve(spender, nanos, wallNow()), nanos)
       const made = together.reserve(spender, nanos)
-      return Effect.isEffect(made) ? Effect.map(made, decided) : decided(made)
+      return Effect.isEffect(made) ? Effect.map(made, (one) => decided(one, nanos)) : decided(made, nanos)
     },
     release: (reservation) => {
       book.release(reservation)

@@ -49,6 +49,15 @@ export const periodEnd = (per: BudgetPeriod, at: number): number => {
   return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1)
 }
 
+/** Whether two rules count the same requests in the same periods, whatever they allow. */
+const isSameCount = (one: BudgetRule, other: BudgetRule): boolean =>
+  one.name === other.name &&
+  one.each === other.each &&
+  one.per === other.per &&
+  String(one.keys) === String(other.keys) &&
+  String(one.owners) === String(other.owners) &&
+  String(one.models) === String(other.models)
+
 const isFor = ({ keys, models, owners }: BudgetRule, { key, model, owner }: Spender): boolean =>
   (keys === undefined || matchesAny(keys, key)) &&
   (owners === undefined || matchesAny(owners, owner)) &&
@@ -56,7 +65,7 @@ const isFor = ({ keys, models, owners }: BudgetRule, { key, model, owner }: Spen
 
 /** What was spent of one budget by one of those who have their own, in a period. */
 export interface Account {
-  readonly rule: BudgetRule
+  rule: BudgetRule
   /** Of whom it is, where each has one; empty otherwise. */
   readonly of: string
   /** When its period began, and when it ends. */
@@ -96,9 +105,11 @@ export class BudgetBook {
   private count = 0
   private readonly hasSoft: boolean
 
-  constructor(rules: ReadonlyArray<BudgetRule>) {
+  /** Takes the accounts over of a book before it that count the same: what is reserved under way stays so. */
+  constructor(rules: ReadonlyArray<BudgetRule>, before?: BudgetBook) {
     this.rules = rules
-    this.accounts = rules.map(() => new Map<string, Account>())
+    this.accounts = rules.map((rule) => before?.given(rule) ?? new Map<string, Account>())
+    this.count = this.accounts.reduce((sum, { size }) => sum + size, 0)
     this.hasSoft = rules.some(({ soft }) => soft !== undefined)
   }
 
@@ -203,6 +214,17 @@ export class BudgetBook {
       const rule = this.rules[at]
       if (rule === undefined || !isFor(rule, spender)) continue
       accounts.push(this.account(rule, at, rule.each === "all" ? "" : spender[rule.each], now))
+    }
+    return accounts
+  }
+
+  private given(rule: BudgetRule): Map<string, Account> | undefined {
+    const accounts = this.accounts[this.rules.findIndex((each) => isSameCount(each, rule))]
+    for (const account of accounts?.values() ?? []) {
+      // What was told was told of other limits.
+      if (account.rule.hard !== rule.hard || account.rule.soft !== rule.soft) account.told = "nothing"
+      account.rule = rule
+      account.ceiling = undefined
     }
     return accounts
   }

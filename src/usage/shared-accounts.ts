@@ -333,7 +333,8 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
     spend: tellSoon,
     /** Whether this replica is the one that tells of something, which one of them does. */
     tells: (account: Account, level: string): Effect.Effect<boolean> => {
-      const name = store.key(`told ${level} ${idOf(account)}`)
+      const { hard, soft } = account.rule
+      const name = store.key(`told ${level} ${(level === "hard" ? hard : soft) ?? 0} ${idOf(account)}`)
       const left = String(Math.max(1000, periodEnd(account.rule.per, account.from) - wallNow()))
       return store.send<string | null>("SET", name, replicas.id, "NX", "PX", left).pipe(
         Effect.map((answer) => answer !== null),

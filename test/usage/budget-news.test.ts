@@ -1,0 +1,171 @@
+import { describe, expect } from "bun:test"
+import { Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { BudgetExceeded } from "../../src/domain/errors.ts"
+import { Unreachable } from "../../src/domain/upstream-errors.ts"
+import { Replicas } from "../../src/replicas/Replicas.ts"
+import { SharedStore } from "../../src/replicas/SharedStore.ts"
+import { RequestLog } from "../../src/telemetry/logging.ts"
+import { Transport } from "../../src/upstream/Transport.ts"
+import type { BudgetRule } from "../../src/usage/budget.ts"
+import { Budgets } from "../../src/usage/Budgets.ts"
+import { UsageLedger } from "../../src/usage/UsageLedger.ts"
+import { effect, underWallClock } from "../kit/effect.ts"
+
+const dayMs = 86_400_000
+
+const dollar = 1_000_000_000
+
+const webhook = "http://hook.test/"
+
+const rule: BudgetRule = { name: "team", each: "all", per: "day", hard: 10 * dollar, falls: false, webhook }
+
+const who = { key: "a", owner: "", model: "m" }
+
+interface News {
+  readonly url: string
+  readonly limit: string
+  readonly spent: string
+  readonly reserved: string
+}
+
+/** Budgets on virtual time, whose rules can be changed, with what they tell; the webhook answers as it is told to. */
+const stage = Effect.fnUntraced(function* (first: ReadonlyArray<BudgetRule>) {
+  let rules = first
+  let answer = 200
+  let days = 0
+  const told: Array<News> = []
+  const lines: Array<string> = []
+  const nothing = () => undefined
+  const transport = Transport.layerOf({
+    ask: ({ body, url }) =>
+      Effect.suspend(() => {
+        if (answer === 0) return Effect.fail(new Unreachable({ reason: "connection refused" }))
+        const { limit, reserved_usd: reserved, spent_usd: spent } = JSON.parse(String(body))
+        if (answer === 200) told.push({ url, limit, spent, reserved })
+        return Effect.succeed({ status: answer, headers: new Headers(), text: "" })
+      }),
+    send: () => Promise.reject(new Error("not a question"))
+  })
+  const log = Layer.succeed(RequestLog, {
+    debugEnabled: () => false,
+    accessShare: nothing,
+    accessTemplate: nothing,
+    writeLine: nothing,
+    makeLater: nothing,
+    time: () => 0,
+    write: (_level, message) => {
+      lines.push(message)
+    }
+  })
+  const layer = Budgets.layer(() => rules, { number: 1, of: 1 }).pipe(
+    Layer.provide(Layer.mergeAll(transport, log, SharedStore.none, Replicas.none, UsageLedger.none))
+  )
+  const built = underWallClock(() => days * dayMs, Layer.build(layer))
+  const { release, reserve, spend } = yield* Effect.provide(Budgets, yield* built)
+  return {
+    told,
+    lines,
+    spend,
+    release,
+    reserve: (dollars: number) => {
+      const made = reserve(who, dollars * dollar)
+      if (made instanceof BudgetExceeded || Effect.isEffect(made)) return undefined
+      return made
+    },
+    reload: (next: ReadonlyArray<BudgetRule>) => {
+      rules = next
+    },
+    answers: (status: number) => {
+      answer = status
+    },
+    /** Sets the wall clock to the next day. */
+    nextDay: () => {
+      days += 1
+    },
+    /** Lets what was begun go on. */
+    settle: TestClock.adjust(0)
+  }
+})
+
+describe("a hard limit", () => {
+  effect("that has no room for a request is told at its webhook and in the log, once a period", () =>
+    Effect.gen(function* () {
+      const at = yield* stage([rule])
+      at.spend(who, 7 * dollar)
+      expect(at.reserve(2)).toBeDefined()
+      expect(at.reserve(2)).toBeUndefined()
+      expect(at.reserve(2)).toBeUndefined()
+      yield* at.settle
+      expect(at.told).toEqual([{ url: webhook, limit: "hard", spent: "7.00", reserved: "2.00" }])
+      expect(at.lines).toEqual(["a budget has no room for a request"])
+      at.nextDay()
+      at.spend(who, 7 * dollar)
+      expect(at.reserve(2)).toBeUndefined()
+      yield* at.settle
+      expect(at.told).toHaveLength(2)
+    })
+  )
+
+  effect("is not said to be reached for a request that is larger than all of it", () =>
+    Effect.gen(function* () {
+      const at = yield* stage([rule])
+      expect(at.reserve(11)).toBeUndefined()
+      yield* at.settle
+      expect([at.told, at.lines]).toEqual([[], []])
+    })
+  )
+})
+
+describe("settings that are read anew", () => {
+  effect("leave what is reserved for requests under way reserved, and tell nothing twice", () =>
+    Effect.gen(function* () {
+      const at = yield* stage([{ ...rule, soft: 0 }])
+      const underWay = at.reserve(6)
+      at.spend(who, dollar)
+      yield* at.settle
+      at.reload([{ ...rule, soft: 0 }])
+      expect(at.reserve(5)).toBeUndefined()
+      yield* at.settle
+      expect(at.told.map(({ limit }) => limit)).toEqual(["soft", "hard"])
+      if (underWay !== undefined) at.release(underWay)
+      expect(at.reserve(5)).toBeDefined()
+    })
+  )
+
+  effect("let in by the new limit what is under way by the old one counts under", () =>
+    Effect.gen(function* () {
+      const at = yield* stage([rule])
+      expect(at.reserve(6)).toBeDefined()
+      at.reload([{ ...rule, hard: 12 * dollar }])
+      expect(at.reserve(7)).toBeUndefined()
+      expect(at.reserve(6)).toBeDefined()
+    })
+  )
+})
+
+describe("a webhook", () => {
+  effect("that is away or refuses is told again for a minute and a half, and then given up", () =>
+    Effect.gen(function* () {
+      const at = yield* stage([rule])
+      at.answers(0)
+      expect([at.reserve(6), at.reserve(6)]).toEqual([expect.anything(), undefined])
+      yield* TestClock.adjust("10 seconds")
+      at.answers(503)
+      yield* TestClock.adjust("20 seconds")
+      expect(at.told).toEqual([])
+      at.answers(200)
+      yield* TestClock.adjust("70 seconds")
+      expect(at.told).toEqual([{ url: webhook, limit: "hard", spent: "0.00", reserved: "6.00" }])
+      at.answers(503)
+      at.nextDay()
+      expect([at.reserve(4), at.reserve(4)]).toEqual([expect.anything(), undefined])
+      yield* TestClock.adjust("2 minutes")
+      expect(at.lines).toEqual([
+        "a budget has no room for a request",
+        "a budget has no room for a request",
+        "the webhook of a budget refuses"
+      ])
+    })
+  )
+})
