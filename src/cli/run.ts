@@ -82,7 +82,7 @@ const isBareCall = (error: CliError.CliError): boolean =>
   error._tag === "ShowHelp" && error.errors.length === 0 && error.commandPath.length === 1
 
 const messageOf = (error: unknown): string => {
-  if (error instanceof ConfigInvalid && error.excerpt !== undefined) return `${error.message}\n${error.excerpt}`
+  if (error instanceof ConfigInvalid && (error.excerpt ?? "") !== "") return `${error.message}\n${error.excerpt}`
   return error instanceof Error && error.message !== "" ? error.message : String(error)
 }
 

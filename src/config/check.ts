@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import { typeCalled } from "../backend/all.ts"
 import { printable } from "../domain/printable.ts"
+import { redactorOf } from "../domain/redact.ts"
 import { nearest } from "./nearest.ts"
 import { pathId, isTable, type KeyPath, showPath, showValue, type Table, valueAt } from "./path.ts"
 import { keyEntries, expectedText, keysAt, schemaAt } from "./reference.ts"
@@ -72,12 +73,27 @@ const leavesOf = (issue: SchemaIssue.Issue, path: KeyPath): ReadonlyArray<Leaf> 
   }
 }
 
+/** What other gateways call the keys of a backend. */
+const elsewhereCalled: ReadonlyMap<string, string> = new Map([
+  ["address", "url"],
+  ["api_base", "url"],
+  ["base_url", "url"],
+  ["endpoint", "url"],
+  ["host", "url"],
+  ["kind", "type"],
+  ["provider", "type"],
+  ["timeout", "request_timeout_seconds"]
+])
+
 const suggestion = (path: KeyPath): string | undefined => {
   const parent = path.slice(0, -1)
   const name = String(path.at(-1))
   const sibling = nearest(name, keysAt(parent) ?? [])
-  if (sibling !== undefined) return showPath([...parent, sibling])
-  const elsewhere = keyEntries().find((each) => each.path.at(-1) === name && !each.path.includes(0))
+  const called = sibling ?? (path[0] === "backends" && path.length === 3 ? elsewhereCalled.get(name) : undefined)
+  if (called !== undefined) return showPath([...parent, called])
+  const elsewhere = keyEntries().find(
+    (each) => each.path.at(-1) === name && each.path.length === 2 && !each.path.includes(0)
+  )
   return elsewhere === undefined ? undefined : showPath(elsewhere.path)
 }
 
@@ -132,6 +148,8 @@ export const schemaMistakes = (tree: Table): ReadonlyArray<Mistake> => {
     .map((leaf) => mistakeOf(tree, leaf))
 }
 
+const withoutKnownKeys = redactorOf([])
+
 /** Tells a mistake; `where` is such as `nexus.toml:12`, and `subject` what holds the value, the key when undefined. */
 export const mistakeText = (
   { path, reason, ...rest }: Mistake,
@@ -139,5 +157,5 @@ export const mistakeText = (
   subject?: string
 ): string => {
   const text = "value" in rest ? `${subject ?? showPath(path)} = ${showValue(rest.value)}: ${reason}` : reason
-  return printable(where === undefined ? text : `${where}: ${text}`)
+  return printable(where === undefined ? withoutKnownKeys(text) : `${where}: ${withoutKnownKeys(text)}`)
 }

@@ -5,6 +5,7 @@ import * as Result from "effect/Result"
 import { parse, TomlError } from "smol-toml"
 import { printable } from "../domain/printable.ts"
 import { decodeSettings, type Mistake, schemaMistakes, mistakeText } from "./check.ts"
+import { discreetLine, discreetValue } from "./discreet.ts"
 import { otlpWarnings } from "./otlp.ts"
 import { compileSettings, type LoadedConfig } from "./compile.ts"
 import { passwordInUrl, withoutPasswordOfStore, withoutStorePassword } from "./cluster.ts"
@@ -29,7 +30,6 @@ import {
   type Digest,
   isAllowedMissing,
   keyFilesOf,
-  masked,
   type AllowedMissing,
   type MissingKey,
   resolveSecrets,
@@ -53,8 +53,12 @@ const isYaml = (path: string, text: string): boolean => {
   return /^---\s*$/.test(line) || /^['"]?[\w.-]+['"]?\s*:(\s|$)/.test(line) || /\.ya?ml$/i.test(path)
 }
 
+const noUtf8 = "it is not in UTF-8, as TOML has to be; save it as UTF-8"
+
 /** What a text that is no TOML is instead, and what makes a nexus.toml of it; undefined when that is not to be told. */
 const foreignWords = (path: string, text: string): string | undefined => {
+  const isUtf16 = /^(\ufffd{2}(\0[^\0]|[^\0]\0)|\0[^\0]\0|[^\0]\0[^\0]\0)/.test(text)
+  if (isUtf16) return noUtf8
   if (text.includes("\0")) return "it is no text; -c takes a nexus.toml"
   if (isYaml(path, text)) {
     const [owner] = owners.find(([, sign]) => sign.test(text)) ?? []
@@ -114,13 +118,18 @@ const syntaxError = ({ path, text }: FileText, error: TomlError): UnparsedFile =
   const [said = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n")
   return {
     message: `${path}:${error.line}:${error.column}: no valid TOML: ${said}`,
-    excerpt: error.codeblock.trimEnd().split("\n").map(printable).join("\n")
+    excerpt: error.codeblock.trimEnd().split("\n").map(discreetLine).map(printable).join("\n")
   }
 }
 
 /** Reads the TOML of a file and its variables. */
 export const parseFile = (file: FileText | undefined, env: Environment): Result.Result<ParsedFile, UnparsedFile> => {
   if (file === undefined) return Result.succeed({ substituted: substitute({}, env), keyFiles: storeFilesIn(env) })
+  const odd = file.text.includes("\0") ? -1 : file.text.indexOf("\ufffd")
+  if (odd >= 0) {
+    const line = file.text.slice(0, odd).split("\n").length
+    return Result.fail({ message: printable(`${file.path}:${line}: ${noUtf8}`), excerpt: "" })
+  }
   try {
     const tree: unknown = parse(file.text)
     const substituted = substitute(isTable(tree) ? tree : {}, env)
@@ -163,17 +172,15 @@ const inItsWords = (origin: SettingOrigin, mistake: Mistake): Mistake => {
     : mistake
 }
 
-/** The value of a mistake as the file writes it: what a variable held, or a digest that may be a key, is not shown. */
+/** The value of a mistake as the file writes it: neither what a variable held nor what may be a key is shown. */
 const discreet = (mistake: Mistake, { original, written }: Substituted): Mistake => {
   if (!("value" in mistake)) return mistake
   const { path, value } = mistake
   const isReplaced = typeof value === "object" || written.some((each) => pathId(each.path) === pathId(path))
-  if (isReplaced) {
-    const said = valueAt(original, path)
-    return { ...mistake, value: typeof said === "string" && path[0] === "cluster" ? withoutStorePassword(said) : said }
-  }
-  const isDigest = path.at(-1) === "sha256" || path.at(-1) === "previous_sha256"
-  return isDigest && typeof value === "string" ? { ...mistake, value: masked(value) } : mistake
+  if (!isReplaced) return { ...mistake, value: discreetValue(path, value) }
+  const said = valueAt(original, path)
+  const isStore = typeof said === "string" && path[0] === "cluster"
+  return { ...mistake, value: isStore ? withoutStorePassword(said) : discreetValue(path, said) }
 }
 
 /** The file with the lines of these paths. */

@@ -6,10 +6,12 @@ import type { Tls } from "../domain/server.ts"
 import type { Mistake } from "./check.ts"
 import type { ConfiguredKey, Secrets } from "./compile.ts"
 import type { StoreSecrets } from "./cluster.ts"
+import { masked } from "./discreet.ts"
 import { issuerFilesOf } from "./issuer-rules.ts"
 import { isTable, type KeyPath, showPath, type Table, tablesAt, valueAt } from "./path.ts"
 import { type KeyFiles, tlsFileKeys, tlsOf } from "./pem.ts"
 import { secretIn } from "../domain/key-terms.ts"
+import { looksLikeKey } from "../domain/redact.ts"
 import { isHardwareAddress } from "./wake.ts"
 import type { Environment } from "./sources.ts"
 
@@ -70,9 +72,6 @@ export const storeFilesIn = (env: Environment): ReadonlyArray<string> =>
     return file === undefined || file.trim() === "" ? [] : [file]
   })
 
-/** The beginning of a text that may be a secret. */
-export const masked = (text: string): string => `${text.slice(0, 4)}…`
-
 const nameOf = ({ name }: Table): string => (typeof name === "string" ? name : "")
 
 const fromHex = (digits: string): Uint8Array => new Uint8Array(Buffer.from(digits, "hex"))
@@ -100,6 +99,8 @@ export type Digest = (text: string) => Uint8Array
 export const keyTextFault = (key: string, what: string): string | undefined =>
   /^[\x21-\x7e]+$/.test(key) ? undefined : `${what} holds spaces or characters that no key can have`
 
+const isVariableName = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+
 /** Resolves all keys of settings that may have other mistakes. */
 export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, digestOf: Digest): ResolvedSecrets => {
   const mistakes: Array<Mistake> = []
@@ -116,7 +117,8 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
   const fromVariable = (table: Table, key: string, at: KeyPath, of: MissingKey["of"]): string | undefined => {
     const name = table[key]
     if (typeof name !== "string" || name === "") return undefined
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+    const held = env[name]?.trim()
+    if (!isVariableName(name) || (held === undefined && looksLikeKey(name))) {
       // It may be the key itself, which is not to be shown.
       const reason = "expected the name of an environment variable, not the key itself"
       mistakes.push({ path: [...at, key], value: masked(name), reason })
@@ -124,7 +126,6 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
     }
     names.add(name)
     const path = [...at, key]
-    const held = env[name]?.trim()
     if (held !== undefined && held !== "") return accepted(held, "this environment variable", path, name)
     const state = held === undefined ? "is not set" : "is empty"
     const reason = `this environment variable ${state}`
@@ -137,6 +138,10 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
     const found = typeof file === "string" ? files.get(file) : undefined
     if (typeof file !== "string" || found === undefined) return undefined
     const path = [...at, key]
+    if ("fault" in found && looksLikeKey(file)) {
+      mistakes.push({ path, value: masked(file), reason: "expected the name of a file, not the key itself" })
+      return undefined
+    }
     const text = "text" in found ? found.text.trim() : ""
     if (text !== "") return accepted(text, "this file", path, file)
     const reason = "fault" in found ? found.fault : "this file is empty"
@@ -247,7 +252,7 @@ export const storeSecretsOf = (
     mistakes.push({ path: path(key), value, reason })
   }
   const fromVariable = (name: string): string | undefined => {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+    if (!isVariableName(name) || (env[name] === undefined && looksLikeKey(name)))
       return wrong(
         "password_env",
         masked(name),

@@ -2,9 +2,9 @@
  * The settings in force, each with where it comes from, and no secret among them.
  */
 import { withoutStorePassword } from "./cluster.ts"
+import { masked } from "./discreet.ts"
 import { isTable, type KeyPath, pathId, showPath, type Table, valueAt } from "./path.ts"
 import type { ReadConfig } from "./read.ts"
-import { masked } from "./secrets.ts"
 import type { SettingOrigin } from "./sources.ts"
 
 /** One setting; `origin` is such as `default`, `nexus.toml`, `NEXUS_PORT` or `--port`. */

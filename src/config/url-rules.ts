@@ -10,8 +10,11 @@ const keyInQuery = /([?&](?:[a-z-]*(?:api|access|subscription|auth)[_-]?)?(?:key
 /** What is wrong with a base URL; undefined when nothing is. */
 export const urlFault = (text: string): string | undefined => {
   if (!/^https?:\/\//i.test(text)) {
-    const isPlace = /^(?![a-z][a-z0-9+.-]*:\/\/)[^\s@?#\\]+$/i.test(text) && URL.canParse(`http://${text}`)
-    const meant = isPlace ? `; did you mean "http://${text}"?` : ""
+    // A scheme with its slashes missing or too many, or spaces around it, leaves a place behind.
+    const [, scheme = "http", place = ""] = /^(?:(https?):?\/+|\/{2,})?(.*)$/i.exec(text.trim()) ?? []
+    const isPlace = /^(?![a-z][a-z0-9+.-]*:\/)[^\s@?#\\/][^\s@?#\\]*$/i.test(place)
+    const url = `${scheme.toLowerCase()}://${place}`
+    const meant = isPlace && URL.canParse(url) ? `; did you mean "${url}"?` : ""
     return `expected a URL that begins with http:// or https://${meant}`
   }
   if (!URL.canParse(text) || /^https?:\/\/[/?#]/i.test(text) || /[\s\\]/.test(text)) {

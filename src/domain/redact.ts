@@ -37,6 +37,10 @@ const addressOf = (url: string): string => {
 // What looks like a key of a well-known kind is somebody's, and nobody else's business; one that its server masked is none.
 const anyKey = /\bsk-[\w-]{5,}(?![\w*-])|\b(?:gsk|hf|r8)_\w{20,}|\b(?:xai|nvapi|pplx)-[\w-]{20,}|\bAIza[\w-]{30,}/g
 
+/** Whether a word looks like a key and not like a name: by its beginning, or by letters and digits in one long run. */
+export const looksLikeKey = (word: string): boolean =>
+  word.search(anyKey) >= 0 || /(?=[A-Za-z]*\d)(?=[A-Z0-9]*[a-z])[A-Za-z0-9]{20,}/.test(word)
+
 const hidden = "[redacted]"
 
 /** What takes out these keys, and the addresses of servers of a private network. */

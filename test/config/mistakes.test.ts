@@ -36,6 +36,16 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
     `[server]\nstrategy = "smart"`,
     `nexus.toml:2: unknown key server.strategy; did you mean routing.strategy?`
   ],
+  [
+    "a key of a backend as other gateways call it",
+    backend(`api_base = "http://h:1/v1"`),
+    `nexus.toml:4: unknown key backends[0].api_base; did you mean backends[0].url?`
+  ],
+  [
+    "a key of a backend that stands far off alone",
+    backend(`headers = { a = "b" }`),
+    `nexus.toml:4: unknown key backends[0].headers`
+  ],
   ["a key that is like no other", `[server]\nzzzzzzzz = 1`, `nexus.toml:2: unknown key server.zzzzzzzz`],
   [
     "a number out of range",
@@ -374,6 +384,9 @@ describe("refused with file, line, key and what is allowed:", () => {
       expect(mistakesOf(text)[0]).toBe(`nexus.toml: ${whose}, and Nexus reads TOML; ${way}`)
     }
     expect(mistakesOf('{"server": {}}')[0]).toBe("nexus.toml: this is JSON, and Nexus reads TOML")
+    for (const text of ["\ufffd\ufffd[\0a\0]\0", "[\0a\0]\0", "\ufffdELF = 1"]) {
+      expect(mistakesOf(text)[0]).toMatch(/^nexus\.toml(:1)?: it is not in UTF-8, as TOML has to be; save it as UTF-8$/)
+    }
     expect(mistakesOf("\u007fELF\u0000\u0001")[0]).toBe("nexus.toml: it is no text; -c takes a nexus.toml")
   })
 
