@@ -36,16 +36,6 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
     `[server]\nstrategy = "smart"`,
     `nexus.toml:2: unknown key server.strategy; did you mean routing.strategy?`
   ],
-  [
-    "a key of a backend as other gateways call it",
-    backend(`api_base = "http://h:1/v1"`),
-    `nexus.toml:4: unknown key backends[0].api_base; did you mean backends[0].url?`
-  ],
-  [
-    "a key of a backend that stands far off alone",
-    backend(`headers = { a = "b" }`),
-    `nexus.toml:4: unknown key backends[0].headers`
-  ],
   ["a key that is like no other", `[server]\nzzzzzzzz = 1`, `nexus.toml:2: unknown key server.zzzzzzzz`],
   [
     "a number out of range",

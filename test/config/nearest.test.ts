@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
+import { mistakesOf } from "./reading.ts"
 import { nearest, nearestOf } from "../../src/config/nearest.ts"
 
 const keys = ["host", "port", "request_timeout_seconds", "max_body_mb", "strategy"]
@@ -75,4 +76,15 @@ describe("the name that was meant", () => {
       })
     )
   })
+})
+
+test("a key of a backend is known by what other gateways call it, and not mistaken for one that stands far off", () => {
+  const told = (key: string) => mistakesOf(`[[backends]]\nname = "a"\nurl = "http://h:1"\n${key}`)
+  expect(told(`api_base = "http://h:1/v1"`)).toEqual([
+    "nexus.toml:4: unknown key backends[0].api_base; did you mean backends[0].url?"
+  ])
+  expect(told("timeout = 5")).toEqual([
+    "nexus.toml:4: unknown key backends[0].timeout; did you mean backends[0].request_timeout_seconds?"
+  ])
+  expect(told(`headers = { a = "b" }`)).toEqual(["nexus.toml:4: unknown key backends[0].headers"])
 })

@@ -57,6 +57,44 @@ describe("the type of a server", () => {
   })
 })
 
+describe("a model of LiteLLM's", () => {
+  const of = (model: string) => imported(`model_list: [{model_name: a, litellm_params: {model: ${model}}}]`)
+
+  test.each([
+    ["gemini/gemini-2.5-flash", "gemini", "https://generativelanguage.googleapis.com", "GEMINI_API_KEY"],
+    ["anthropic/claude-sonnet-4-5", "anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY"],
+    ["dall-e-3", "openai", "https://api.openai.com", "OPENAI_API_KEY"],
+    ["moonshot/kimi-k2", "openai", "https://api.moonshot.ai", "MOONSHOT_API_KEY"]
+  ] as const)("%s is called where its provider is", (model, type, url, key) => {
+    const result = of(model)
+    expect(result.left).toEqual([])
+    expect(checked(result).backends).toMatchObject([{ type, url }])
+    expect(result.toml).toContain(`api_key_env = "${key}"`)
+  })
+
+  test.each([
+    ["bedrock/anthropic.claude-3", "keys of an AWS account are not taken: a backend of type bedrock takes"],
+    ["vertex_ai/gemini-2.5-pro", "service accounts are not taken: a backend of type vertex takes"],
+    ["sagemaker/x", "Nexus does not know how to call 'sagemaker'"]
+  ])("%s is left out, with what could be done", (model, why) => {
+    expect(of(model).left[0]).toStartWith(`config.yaml:1: model_list[0]: ${why}`)
+  })
+})
+
+test("a request's line in the log is asked for where the other gateway wrote one", () => {
+  const model = "models: { m: { cmd: 'llama-server --port ${PORT}', ttl: 5 } }"
+  expect(checked(imported(`logRequests: true\n${model}`)).settings.logging.access_log).toBe(true)
+  const servers = "discovery: { static: { endpoints: [{ url: 'http://h:1', name: h, type: ollama }] } }"
+  expect(checked(imported(`server: { request_logging: true }\n${servers}`)).settings.logging.access_log).toBe(true)
+})
+
+test("a section of which some is carried over is told of by its keys, not as none that Nexus has", () => {
+  const swap = imported("models: { m: { cmd: 'llama-server --port ${PORT}', ttl: 5 } }")
+  expect(swap.left.map((line) => line.split(": ")[1])).toEqual(["models.m.cmd", "models.m.ttl"])
+  const lite = imported("model_list: []\nlitellm_settings: { drop_params: true }")
+  expect(lite.left[1]).toStartWith("config.yaml:2: litellm_settings.drop_params: requests are forwarded")
+})
+
 describe("names of LiteLLM", () => {
   const deployment = (name: string, model: string) =>
     `{model_name: ${name}, litellm_params: {model: ${model}, api_base: "http://h:1/v1"}}`

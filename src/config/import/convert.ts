@@ -56,11 +56,13 @@ const childrenOf = (value: unknown, path: KeyPath): ReadonlyArray<readonly [KeyP
 /** Keys that are neither carried over nor noted, each with its reason; a table as a whole when it can be. */
 const unmapped = (tree: Table, format: Format, { used, notes }: Draft): ReadonlyArray<Note> => {
   const unknown = `no key of ${format.title}'s that can be carried over`
+  const sections = new Set(format.unsupported.map(({ key }) => /^[^.[*]+(?=[.[])/.exec(key)?.[0]))
+  const isSection = ([key]: KeyPath): boolean => typeof key === "string" && sections.has(key)
   const visit = (path: KeyPath, value: unknown, spoken: ReadonlyArray<KeyPath>): ReadonlyArray<Note> => {
     // Only what is below this place can speak of what is below it.
     const near = spoken.filter((each) => startsWith(each, path))
     if (path.length > 0 && near.some((each) => each.length === path.length)) return []
-    const known = format.unsupported.find(({ key }) => isAt(path, key))
+    const known = format.unsupported.find(({ key }) => (key !== "*" || !isSection(path)) && isAt(path, key))
     if (known !== undefined && near.length === 0) return [{ path, why: known.why }]
     const children = childrenOf(value, path)
     if (children.length === 0) return path.length === 0 ? [] : [{ path, why: unknown }]

@@ -12,7 +12,7 @@ import { type Provider, providerOf } from "./providers.ts"
 const variable = /os\.environ\/([A-Za-z_][A-Za-z0-9_]*)/
 
 // Whose addresses Nexus takes as LiteLLM does.
-const asTheyAre: ReadonlySet<string> = new Set(["ollama", "azure", "anthropic"])
+const asTheyAre: ReadonlySet<string> = new Set(["ollama", "azure", "anthropic", "gemini"])
 
 const isWildcard = (name: string): boolean => name.includes("*")
 

@@ -32,7 +32,7 @@ export const llamaSwapMapped: Format["mapped"] = [
   { from: "peers.*.proxy, apiKey, models", to: "`[[backends]]`; `peer/model` becomes an alias" },
   { from: "selectors.*.targets", to: "an alias for the first, and `[routing.fallbacks]` for the others" },
   { from: "apiKeys", to: "`[[auth.keys]]` with `env`" },
-  { from: "logLevel", to: "`logging.level`" }
+  { from: "logLevel, logRequests", to: "`logging.level`, `logging.access_log`" }
 ]
 
 /** What is not, and why. */
@@ -74,6 +74,5 @@ export const llamaSwapUnsupported: Format["unsupported"] = [
   { key: "sendLoadingState", why: "answers are passed on as they come" },
   { key: "logTimeFormat", why: log },
   { key: "logToStdout", why: log },
-  { key: "logRequests", why: 'one line per request is written with logging.level = "debug"' },
   { key: "*", why: "no section of Nexus" }
 ]

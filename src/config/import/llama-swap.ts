@@ -208,7 +208,9 @@ export const llamaSwap: Format = {
   unsupported: llamaSwapUnsupported,
   convert: (read, draft) => {
     const naming = { names: modelNames(draft), nameFor: backendNames() }
-    setKey(draft, sectionAt(draft.settings, ["logging"]), "level", read.text(["logLevel"]), ["logLevel"])
+    const logging = sectionAt(draft.settings, ["logging"])
+    setKey(draft, logging, "level", read.text(["logLevel"]), ["logLevel"])
+    setKey(draft, logging, "access_log", read.flag(["logRequests"]), ["logRequests"])
     keys(read, draft)
     models(read, draft, naming)
     peers(read, draft, naming)

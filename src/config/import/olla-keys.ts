@@ -40,7 +40,8 @@ export const ollaMapped: Format["mapped"] = [
   },
   { from: "discovery.static.endpoints[].auth", to: "of type `bearer`: `api_key_env` or `api_key_file`" },
   { from: "model_aliases", to: "`[routing.aliases]` for the first model, `[routing.fallbacks]` for the others" },
-  { from: "logging.level, format", to: "`logging.level`, `logging.format`" }
+  { from: "logging.level, format", to: "`logging.level`, `logging.format`" },
+  { from: "server.request_logging", to: "`logging.access_log`" }
 ]
 
 /** What is not, and why. */
@@ -49,7 +50,6 @@ export const ollaUnsupported: Format["unsupported"] = [
     key: "server.rate_limits",
     why: "requests are counted by the minute for keys and models ([limits]), not for addresses; see also server.max_concurrent_requests"
   },
-  { key: "server.request_logging", why: 'one line per request is written with logging.level = "debug"' },
   { key: "server.request_limits.max_header_size", why: "the size of headers is fixed" },
   { key: "server.cors.*", why: "what a browser may send and read is fixed; only the origins are set" },
   { key: "server.cors", why: "browsers are let in only from the origins of server.cors.origins" },

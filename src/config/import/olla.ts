@@ -56,6 +56,8 @@ const logging = (read: Reader, draft: Draft): void => {
   for (const key of ["level", "format"]) {
     setKey(draft, table, key, read.text(["logging", key])?.toLowerCase(), ["logging", key])
   }
+  const requests = ["server", "request_logging"]
+  setKey(draft, table, "access_log", read.flag(requests), requests)
 }
 
 // To Olla this is whatever speaks the API.

@@ -30,6 +30,7 @@ export const providers: ReadonlyArray<Provider> = [
   { name: "groq", type: "openai", url: "https://api.groq.com/openai/v1", key: "GROQ_API_KEY" },
   { name: "openrouter", type: "openrouter", url: "https://openrouter.ai/api/v1", key: "OPENROUTER_API_KEY" },
   { name: "anthropic", type: "anthropic", url: "https://api.anthropic.com", key: "ANTHROPIC_API_KEY" },
+  { name: "gemini", type: "gemini", url: "https://generativelanguage.googleapis.com", key: "GEMINI_API_KEY" },
   { name: "azure", type: "azure" },
   { name: "mistral", type: "openai", url: "https://api.mistral.ai/v1", key: "MISTRAL_API_KEY" },
   { name: "deepseek", type: "openai", url: "https://api.deepseek.com/v1", key: "DEEPSEEK_API_KEY" },
@@ -38,10 +39,24 @@ export const providers: ReadonlyArray<Provider> = [
   { name: "xai", type: "openai", url: "https://api.x.ai/v1", key: "XAI_API_KEY" },
   { name: "cerebras", type: "openai", url: "https://api.cerebras.ai/v1", key: "CEREBRAS_API_KEY" },
   { name: "nvidia_nim", type: "openai", url: "https://integrate.api.nvidia.com/v1", key: "NVIDIA_NIM_API_KEY" },
-  { name: "sambanova", type: "openai", url: "https://api.sambanova.ai/v1", key: "SAMBANOVA_API_KEY" }
+  { name: "sambanova", type: "openai", url: "https://api.sambanova.ai/v1", key: "SAMBANOVA_API_KEY" },
+  { name: "moonshot", type: "openai", url: "https://api.moonshot.ai/v1", key: "MOONSHOT_API_KEY" },
+  {
+    name: "dashscope",
+    type: "openai",
+    url: "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+    key: "DASHSCOPE_API_KEY"
+  }
 ]
 
-const isOpenAi = /^(gpt-|chatgpt-|o[1-9](-|$)|text-embedding-|davinci|babbage)/
+const isOpenAi =
+  /^(gpt-|chatgpt-|o[1-9](-|$)|text-embedding-|dall-e-|whisper-|tts-|(omni|text)-moderation-|davinci|babbage)/
+
+// Called here as well, but with keys that LiteLLM's settings do not name.
+const otherKeys: ReadonlyMap<string, string> = new Map([
+  ["bedrock", "keys of an AWS account are not taken: a backend of type bedrock takes an API key of Bedrock's"],
+  ["vertex_ai", "service accounts are not taken: a backend of type vertex takes a token, or an API key"]
+])
 
 // Names that need no prefix.
 const plainly = (text: string): string | undefined =>
@@ -65,7 +80,7 @@ export const providerOf = (
   if (provider === undefined) {
     return prefix === ""
       ? "which provider it is of cannot be told from its name"
-      : `Nexus does not know how to call '${prefix}'`
+      : (otherKeys.get(prefix) ?? `Nexus does not know how to call '${prefix}'`)
   }
   const model = text.startsWith(`${prefix}/`) ? text.slice(prefix.length + 1) : text
   return { provider: provider.name.endsWith("openai") && hasAddress ? other : provider, model }
