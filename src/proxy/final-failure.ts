@@ -89,7 +89,10 @@ export const failureReason = (error: UpstreamError): string => {
     case "TimedOut":
       return limitWords[error.limit](seconds(error.afterMs))
     case "BadAnswer":
-      return withWords(`answered with ${error.reason}`, error.body)
+      // What is wrong with its bytes says so in a sentence.
+      return error.reason.startsWith("the answer ")
+        ? error.reason
+        : withWords(`answered with ${error.reason}`, error.body)
     case "ErrorStatus":
       return withWords(`answered with status ${error.status}`, isTheirs(error.status) ? undefined : error.body)
     default:

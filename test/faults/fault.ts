@@ -82,8 +82,8 @@ export const refused = (status: number, code?: string | null, message?: string |
   ...(message === undefined ? {} : { message })
 })
 
-/** The 502 of an answer that is none. */
-export const badGateway = refused(502, "bad_gateway")
+/** The 502 of an answer that is none, in a sentence. */
+export const badGateway = refused(502, "bad_gateway", /^(?!.*\b(answered with the answer|answered with it)\b)/s)
 
 /** The 504 of a limit. */
 export const timedOut = (limit: "first_byte" | "idle") => refused(504, "gateway_timeout", limitWords(limit))
