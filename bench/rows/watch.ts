@@ -17,6 +17,9 @@ const otlp = (mockPort: number, ...more: ReadonlyArray<string>): ReadonlyArray<s
 
 const accessLog = ["[logging]", 'level = "info"', 'format = "json"', "access_log = true"]
 
+/** Before that many requests of each kind the compiler is at work on what they run, which is read as theirs. */
+const warmRequests = 60_000
+
 interface Variant {
   readonly name: string
   readonly tables: (mockPort: number) => ReadonlyArray<string>
@@ -70,12 +73,14 @@ export const watch: Row = {
     const field: Pick<Field, "disturbance"> = { disturbance: 0 }
     let failed = 0
     const others = (): number => cpuOfMachine() - cpuOf(process.pid) - cpuOf(gateway.pid) - cpuOf(mock.pid)
+    let done = 0
     const read = async (): Promise<number> => {
       const [before, start, own] = [others(), performance.now(), cpuOfThreads(gateway.pid)]
       const load = await closedLoop(gateway.port, request, 32, seconds)
       const cost = (cpuOfThreads(gateway.pid) - own) / load.done
       field.disturbance = Math.max(field.disturbance, (others() - before) / 1000 / (performance.now() - start))
       failed += load.failed
+      done += load.done
       return cost
     }
     const under = async ({ followed = false, tables }: Variant): Promise<number> => {
@@ -91,7 +96,8 @@ export const watch: Row = {
     const off: Variant = { name: "off", tables: () => [] }
     try {
       await ready(gateway, request)
-      for (let warm = 0; warm < 2; warm += 1) for (const variant of [off, ...variants]) await under(variant)
+      const all = [off, ...variants]
+      while (done < warmRequests * all.length) for (const variant of all) await under(variant)
       for (let trial = 0; trial < trials; trial += 1) {
         for (const variant of variants) {
           for (const leg of trial % 2 === 0 ? (["floor", "nexus"] as const) : (["nexus", "floor"] as const)) {
