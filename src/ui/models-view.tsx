@@ -85,7 +85,7 @@ export const ModelsView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element =>
     narrow: "5.5rem",
     cell: (row) => {
       const words = said.get(keyOf(row))
-      if (row.loaded === undefined) return <span class="dim">not to be changed from here</span>
+      if (row.loaded === undefined) return <span class="dim">not from here</span>
       const action: Action = row.loaded ? "unload" : "load"
       return (
         <>

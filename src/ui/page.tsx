@@ -7,6 +7,7 @@ import type { OtherPlace } from "../api/page-places.ts"
 import { ConfigView } from "./config-view.tsx"
 import { DoctorView } from "./doctor-view.tsx"
 import { FleetView } from "./fleet-view.tsx"
+import { heedKeys } from "./keyboard.ts"
 import { KeysView } from "./keys-view.tsx"
 import { follow, useLive, type Live } from "./live.ts"
 import { ModelsView } from "./models-view.tsx"
@@ -149,6 +150,7 @@ const App = (): JSX.Element => {
 const root = document.querySelector("#app")
 if (root !== null) {
   follow()
+  heedKeys()
   void askFacts()
   render(<App />, root)
 }

@@ -1,0 +1,47 @@
+/**
+ * What those feel who lead the page by keys: the focus stays when what has it moves or goes, and Escape closes what is open.
+ */
+
+// In the order in which they take the focus of what has gone.
+const takers = ['[role="table"]', "button:not(:disabled), a[href], input, select, textarea, [tabindex]"] as const
+
+// What has the focus, and what it stands in, from the inside out.
+let held: ReadonlyArray<HTMLElement> = []
+
+const around = (element: HTMLElement): ReadonlyArray<HTMLElement> => {
+  const all: Array<HTMLElement> = []
+  for (let at: HTMLElement | null = element; at !== null && at !== document.body; at = at.parentElement) all.push(at)
+  return all
+}
+
+/** Gives the focus back to what lost it by being moved; where that has gone, to what stands nearest to its place. */
+const giveBack = (): void => {
+  const [own, ...outer] = held
+  if (own === undefined || document.activeElement !== document.body) return
+  if (own.isConnected) return own.focus({ preventScroll: true })
+  for (const each of outer.filter(({ isConnected }) => isConnected)) {
+    for (const taker of takers) {
+      const next = each.querySelector<HTMLElement>(taker)
+      if (next !== null) return next.focus({ preventScroll: true })
+    }
+  }
+}
+
+const isWrittenIn = (target: EventTarget | null): boolean =>
+  target instanceof HTMLElement && target.matches("input, select, textarea")
+
+/** Begins to keep the focus, and to hear Escape. */
+export const heedKeys = (): void => {
+  document.addEventListener("focusin", ({ target }) => {
+    if (target instanceof HTMLElement) held = around(target)
+  })
+  // Who points beside everything wants to leave it.
+  document.addEventListener("pointerdown", () => {
+    held = []
+  })
+  new MutationObserver(giveBack).observe(document.body, { childList: true, subtree: true })
+  document.addEventListener("keydown", ({ key, target }) => {
+    if (key !== "Escape" || isWrittenIn(target)) return
+    document.querySelector<HTMLElement>('main a[aria-label="Close"]')?.click()
+  })
+}
