@@ -108,6 +108,9 @@ export const anthropic: Kind = {
   speaks: speaking("anthropic"),
   isOriginal: () => true,
   headers: { "anthropic-version": version },
+  // Clients of Vertex AI have the version in the body; of a chat it is taken out where the model is put in.
+  fixedFields: (_, path) =>
+    path.startsWith("/v1/messages/count_tokens") ? { anthropic_version: undefined } : undefined,
   authHeaders: (key) => (isToken(key) ? { authorization: `Bearer ${key}` } : { "x-api-key": key }),
   prober: statelessProber(models)
 }

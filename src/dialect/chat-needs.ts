@@ -47,8 +47,8 @@ export interface ChatSight {
   readonly tokens: () => TokenEstimate
 }
 
-/** How a dialect looks at a body; fails with the field at fault. */
-type Look = (json: JsonObject) => Result.Result<ChatSight, BadRequest>
+/** How a dialect looks at a body whose model the path may have named; fails with the field at fault. */
+type Look = (json: JsonObject, named: string | undefined) => Result.Result<ChatSight, BadRequest>
 
 type Read = Result.Result<ReadRequest, BadRequest>
 
@@ -60,7 +60,7 @@ const needsOf = (
   look: Look,
   counting: boolean
 ): Read => {
-  const seen = look(json)
+  const seen = look(json, reading.model)
   if (Result.isFailure(seen)) return Result.fail(seen.failure)
   const { form, model, most, sight, stream, tokens, tools } = seen.success
   if (counting) {

@@ -13,6 +13,7 @@ import { judgeBy, type OpenApiJudge } from "../kit/openApi.ts"
 import { ask as askRaw, dial } from "../kit/rawClient.ts"
 import type { Script } from "../kit/rawServer.ts"
 
+const chatPath = "/v1/chat/completions"
 const chat = { model: "gpt", messages: [{ role: "user", content: "hi" }] }
 const passedBodies: Readonly<Record<string, unknown>> = {
   "/v1/audio/speech": { model: "m", input: "hi", voice: "alloy" },
@@ -30,15 +31,16 @@ const passedBodies: Readonly<Record<string, unknown>> = {
   "/detokenize": { model: "m", tokens: [1] }
 }
 const contents = [{ role: "user", parts: [{ text: "hi" }] }]
-const [content] = contents
-const geminiBodies = Object.fromEntries(
-  ["v1", "v1beta"].flatMap((version) =>
+const placedBodies = Object.fromEntries(
+  ["v1", "v1beta", "v1/publishers/anthropic"].flatMap((version) =>
     Object.entries({
       generateContent: { contents },
       streamGenerateContent: { contents },
       countTokens: { contents },
-      embedContent: { content },
-      batchEmbedContents: { requests: [{ content }] }
+      embedContent: { content: contents[0] },
+      batchEmbedContents: { requests: [{ content: contents[0] }] },
+      rawPredict: chat,
+      streamRawPredict: chat
     }).map(([verb, body]) => [`/${version}/models/{model}:${verb}`, body])
   )
 )
@@ -60,7 +62,7 @@ const bodies: Readonly<Record<string, unknown>> = {
   "/api/embeddings": { model: "m", prompt: "a" },
   "/api/show": { model: "m" },
   "/api/pull": { model: "m" },
-  ...geminiBodies,
+  ...placedBodies,
   "/admin/v1/route": chat,
   "/admin/v1/replay": { settings: {}, since_ms: 1000 },
   "/admin/v1/keys": { name: "new" },
@@ -229,7 +231,6 @@ describe("every endpoint of the document", () => {
 
   describe("refuses the bodies that the document does not allow, and takes those that it does:", () => {
     const long = "x".repeat(513)
-    const chatPath = "/v1/chat/completions"
     const server = { url: "http://127.0.0.1:9", type: "generic" }
     const rows: ReadonlyArray<readonly [path: string, refused: ReadonlyArray<object>, taken: ReadonlyArray<object>]> = [
       [
@@ -416,7 +417,6 @@ describe("failures are as the document says", () => {
     })
     await expectTold(await ask("/health", {}, alone), "get", "/health", 503)
     await expectTold(await ask("/readyz", {}, alone), "get", "/readyz", 503)
-    const chatPath = "/v1/chat/completions"
     await expectTold(await post(chatPath, { ...chat, model: "m" }, {}, alone), "post", chatPath, 503)
     await expectTold(await ask("/admin/v1/models", {}, alone), "get", "/admin/v1/models", 200)
   })

@@ -12,7 +12,7 @@ import { readChatNeeds } from "../chat-needs.ts"
 import { eventStreamType, redactedEvents } from "../event-stream.ts"
 import { EventReader } from "../event-reader.ts"
 import { bodyKindOf } from "../first-bytes.ts"
-import { withJsonModel } from "../json-model.ts"
+import { withFixedFields, withJsonModel } from "../json-model.ts"
 import { messagesEvent } from "./messages-answer.ts"
 import { encodeMessagesRequest } from "./messages-body.ts"
 import { messagesErrorBody, passedMessagesError } from "./messages-error.ts"
@@ -23,6 +23,10 @@ import { withoutSeals } from "./messages-seals.ts"
 import { MessagesWatch, usageOfMessages } from "./messages-watch.ts"
 import { estimatedCount, wholeCount } from "../token-count.ts"
 import { parsedJson } from "../read-json.ts"
+import { askedOfPublisher } from "../vertex-path.ts"
+
+// Called on the bytes as they are: a Buffer over them would make the engine give them another form.
+const { includes } = Buffer.prototype
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -61,10 +65,15 @@ const codec: ClientCodec = {
   decode: decodeMessagesRequest
 }
 
+// Where Vertex AI has the models of Anthropic, and counts tokens.
+const publisher = "/v1/publishers/anthropic/models"
+const countsAt = "count-tokens:rawPredict"
+
 const messages: Operation = {
   name: "messages",
   fields,
   path: "/v1/messages",
+  alsoAt: [`${publisher}/{model}:rawPredict`, `${publisher}/{model}:streamRawPredict`],
   generates: true,
   needs: (body, reading) => readChatNeeds(messages, body, reading, lookAtMessages),
   whole: wholeMessage,
@@ -98,6 +107,14 @@ const faultOf = (bytes: Uint8Array): AnswerFault => {
     : new ErrorStatus({ status, contentType: "application/json", body, retryAfterMs: undefined, underGood: true })
 }
 
+// Where the path names the model, as at Vertex AI, the body has the version of the API, which Anthropic wants in a header.
+const versionMark = encoder.encode('"anthropic_version"')
+
+const withModel = (body: Uint8Array, model: string): ReadonlyArray<Uint8Array> =>
+  includes.call(body, versionMark)
+    ? [withFixedFields(body, { model, anthropic_version: undefined })]
+    : withJsonModel(body, model)
+
 // What is left of what a key may be used for, and until when.
 const limited = ["requests", "tokens", "input-tokens", "output-tokens"]
 
@@ -111,13 +128,15 @@ export const anthropic: Dialect = {
   operations: [messages, countTokens],
   hint: "Anthropic's API is at /v1/messages and /v1/messages/count_tokens",
   canonicalPath: (method, path) => {
+    const placed = askedOfPublisher("anthropic", method, path)
+    if (placed !== undefined) return placed === countsAt ? countTokens.path : `${publisher}/${placed}`
     const [, found] = (method === "POST" ? meant.exec(path) : null) ?? []
     return found === undefined ? path : `/v1${found}`
   },
   suggestedPath: () => undefined,
   headers: { asked: ["anthropic-version", "anthropic-beta"], answered: limits, id: "request-id" },
   limitsLeft: anthropicLimits,
-  withModel: withJsonModel,
+  withModel,
   withoutSeals,
   types: { request: "application/json", whole: "application/json", stream: eventStreamType },
   kindOf: bodyKindOf,

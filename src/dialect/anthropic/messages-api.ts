@@ -25,13 +25,22 @@ const prompt = {
   )
 }
 
-const MessagesRequest = open({
+const request = {
   ...prompt,
   max_tokens: maybe(Schema.Finite, "Most tokens of the answer; counted against the context of a backend"),
   stream: maybe(Schema.Boolean, "Answer as events while the text is made"),
   thinking: maybe(open({}), "How much the model is to think"),
   output_config: maybe(open({}), "The effort of the model, and the form of its answer")
-}).annotate({ identifier: "MessagesRequest" })
+}
+
+const MessagesRequest = open(request).annotate({ identifier: "MessagesRequest" })
+
+const { model: _, ...placed } = request
+
+const VertexMessagesRequest = open({
+  ...placed,
+  anthropic_version: maybe(Schema.String, "Taken, and not looked at")
+}).annotate({ identifier: "VertexMessagesRequest", description: "MessagesRequest whose model is in the path" })
 
 const CountTokensRequest = open(prompt).annotate({ identifier: "CountTokensRequest" })
 
@@ -56,6 +65,13 @@ const events = Schema.String.annotate({
     "With stream: true, the events of Messages from message_start to message_stop. An answer that breaks off ends with the event error"
 }).pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
 
+const atVertex = (verb: string) =>
+  HttpApiEndpoint.post(`messagesBy${verb}`, `/v1/publishers/anthropic/models/:model:${verb}`, {
+    params: { model: Schema.String },
+    payload: VertexMessagesRequest,
+    success: [Message, events]
+  }).annotate(OpenApi.Summary, "The same, where clients of Vertex AI ask, below any project and place or none")
+
 const Anthropic = HttpApiGroup.make("anthropic")
   .add(
     HttpApiEndpoint.post("messages", "/v1/messages", {
@@ -65,7 +81,9 @@ const Anthropic = HttpApiGroup.make("anthropic")
     HttpApiEndpoint.post("countTokens", "/v1/messages/count_tokens", {
       payload: CountTokensRequest,
       success: TokenCount
-    }).annotate(OpenApi.Summary, "How many tokens a request makes")
+    }).annotate(OpenApi.Summary, "How many tokens a request makes"),
+    atVertex("rawPredict"),
+    atVertex("streamRawPredict")
   )
   .annotate(
     OpenApi.Description,

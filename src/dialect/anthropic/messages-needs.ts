@@ -54,8 +54,9 @@ const wantsForm = ({ output_config: output, output_format: older }: JsonObject):
   Predicate.isObject(older) || (Predicate.isObject(output) && Predicate.isObject(output["format"]))
 
 /** What is seen in the body of a request. */
-export const lookAtMessages = (json: JsonObject): Result.Result<ChatSight, BadRequest> => {
-  const { max_tokens: most, messages, model, stream, tools } = json
+export const lookAtMessages = (json: JsonObject, named?: string): Result.Result<ChatSight, BadRequest> => {
+  const { max_tokens: most, messages, stream, tools } = json
+  const model = named ?? json["model"]
   const fault = modelFault(model) ?? messagesFault(messages) ?? streamFault(stream)
   if (fault !== undefined) return Result.fail(fault)
   return Result.succeed({

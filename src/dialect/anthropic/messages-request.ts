@@ -159,7 +159,7 @@ const tierOf = ({ service_tier: tier }: JsonObject, notes: Notes): Pick<Chat, "t
 const vital = ["mcp_servers", "container", "thread"] as const
 
 const carried: ReadonlyArray<string> =
-  "model messages system stream max_tokens tools tool_choice thinking output_config output_format temperature top_p top_k stop_sequences metadata service_tier cache_control"
+  "model messages system stream max_tokens tools tool_choice thinking output_config output_format temperature top_p top_k stop_sequences metadata service_tier cache_control anthropic_version"
     .split(" ")
     .concat(vital)
 

@@ -22,6 +22,7 @@ import { withoutForeignThoughts } from "./gemini-seals.ts"
 import { GeminiWatch } from "./gemini-watch.ts"
 import { encodeGeminiRequest } from "./server-request.ts"
 import { estimatedCount, wholeCount } from "../token-count.ts"
+import { askedOfPublisher } from "../vertex-path.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -166,7 +167,10 @@ export const gemini: Dialect = {
     embedding("batchEmbedContents", "requests", manyEmbeddings)
   ],
   hint: "Google's API is below /v1beta, such as /v1beta/models/MODEL:generateContent",
-  canonicalPath: (_, path) => path,
+  canonicalPath: (method, path) => {
+    const rest = askedOfPublisher("google", method, path)
+    return rest === undefined ? path : `/v1beta/models/${rest}`
+  },
   suggestedPath: () => undefined,
   headers: { asked: [], answered: [] },
   withModel,
