@@ -4,6 +4,7 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import type { KeyToSend } from "../config/NexusConfig.ts"
@@ -27,6 +28,7 @@ import type { CaptureList, DeletedCaptures, WholeCapture } from "../api/captures
 import type { CacheState } from "../api/cache-api.ts"
 import type { Audit } from "../api/audit-api.ts"
 import type { UsageReport } from "../api/usage-api.ts"
+import { printable } from "../domain/printable.ts"
 import { Transport } from "../upstream/Transport.ts"
 import type { ShortCall } from "../upstream/ask.ts"
 
@@ -70,9 +72,12 @@ export class GatewayRefused extends Data.TaggedError("GatewayRefused")<{
   readonly status: number
   /** Where the key came from that was sent; undefined when none was. */
   readonly keyFrom?: KeyToSend["keyFrom"]
+  /** What it said itself, where that is told. */
+  readonly words?: string | undefined
 }> {
   override get message(): string {
-    const why = this.status === 401 ? locked(this.keyFrom) : (refusals.get(this.status) ?? `status ${this.status}`)
+    const { keyFrom, status, words } = this
+    const why = status === 401 ? locked(keyFrom) : (words ?? refusals.get(status) ?? `status ${status}`)
     return `The gateway at ${this.url} refuses: ${why}`
   }
 }
@@ -149,27 +154,42 @@ const connect = Effect.fnUntraced(function* ({ url, key, socket }: GatewayAddres
 /** Where what only the administration answers is asked. */
 const adminOf = (address: GatewayAddress): GatewayAddress => ({ ...address, ...address.admin })
 
+const OwnWords = Schema.Struct({ error: Schema.Struct({ message: Schema.String }) })
+
+/** Why a gateway lets nobody do this, in its own words. */
+const wordsOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string | undefined> =>
+  response.status === 403
+    ? HttpClientResponse.schemaBodyJson(OwnWords)(response).pipe(
+        Effect.map(({ error: { message } }) => printable(message)),
+        Effect.orElseSucceed(() => undefined)
+      )
+    : Effect.succeed(undefined)
+
 // What answers, and speaks another language, is some other server: then no gateway runs at that address.
 const explain =
   ({ url, keyFrom }: GatewayAddress) =>
-  (error: unknown) => {
+  (error: unknown): Effect.Effect<never, NoGateway | GatewayRefused> => {
     const reason = HttpClientError.isHttpClientError(error) ? error.reason : undefined
-    if (reason?._tag === "TransportError") return new NoGateway({ url, reason: reason.description ?? "no answer" })
+    if (reason?._tag === "TransportError")
+      return Effect.fail(new NoGateway({ url, reason: reason.description ?? "no answer" }))
     if (
       reason !== undefined &&
       "response" in reason &&
       (reason.response.status === 401 || refusals.has(reason.response.status))
     ) {
-      return new GatewayRefused({ url, status: reason.response.status, keyFrom })
+      const { response } = reason
+      const refused = (words: string | undefined) =>
+        new GatewayRefused({ url, status: response.status, keyFrom, words })
+      return Effect.flatMap(wordsOf(response), (words) => Effect.fail(refused(words)))
     }
-    return new NoGateway({ url, reason: notNexus })
+    return Effect.fail(new NoGateway({ url, reason: notNexus }))
   }
 
 /** The backends of the gateway at this address. */
 export const askBackends = (
   address: GatewayAddress
 ): Effect.Effect<typeof BackendList.Type, NoGateway | GatewayRefused, Transport> =>
-  Effect.flatMap(connect(address), (client) => client.gateway.backends()).pipe(Effect.mapError(explain(address)))
+  Effect.flatMap(connect(address), (client) => client.gateway.backends()).pipe(Effect.catch(explain(address)))
 
 /** How long the gateway may keep back its answer about changes, in seconds; less than it has for any answer. */
 const changesWait = 4
@@ -183,12 +203,12 @@ export const askChanges = (
     client.gateway.changes({ query: since === undefined ? {} : { since, wait: changesWait } })
   ).pipe(
     Effect.map(({ state }) => state),
-    Effect.mapError(explain(address))
+    Effect.catch(explain(address))
   )
 
 /** The figures of the gateway at this address. */
 export const askStats = (address: GatewayAddress): Effect.Effect<Stats, NoGateway | GatewayRefused, Transport> =>
-  Effect.flatMap(connect(address), (client) => client.work.stats()).pipe(Effect.mapError(explain(address)))
+  Effect.flatMap(connect(address), (client) => client.work.stats()).pipe(Effect.catch(explain(address)))
 
 const isHealth = (value: unknown): value is typeof Unhealthy.Type =>
   typeof value === "object" && value !== null && "status" in value && value.status === "unhealthy"
@@ -202,7 +222,7 @@ export const askHealth = (
       (error) => isHealth(error),
       (unhealthy) => Effect.succeed(unhealthy as GatewayHealth) // reason: isHealth has checked it
     ),
-    Effect.mapError(explain(address))
+    Effect.catch(explain(address))
   )
 
 const isRefusal = (value: unknown): value is { readonly error: { readonly message: string } } =>
@@ -212,8 +232,10 @@ const isRefusal = (value: unknown): value is { readonly error: { readonly messag
 export class Unanswerable extends Data.TaggedError("Unanswerable")<{ readonly message: string }> {}
 
 // A refusal in OpenAI's shape is the gateway's own word.
-const told = (address: GatewayAddress) => (error: unknown) =>
-  isRefusal(error) ? new Unanswerable({ message: error.error.message }) : explain(address)(error)
+const told =
+  (address: GatewayAddress) =>
+  (error: unknown): Effect.Effect<never, NotDone> =>
+    isRefusal(error) ? Effect.fail(new Unanswerable({ message: error.error.message })) : explain(address)(error)
 
 /** Why a gateway did not do what it was asked. */
 export type NotDone = NoGateway | GatewayRefused | Unanswerable
@@ -233,7 +255,7 @@ const asked = <A, E>(
   address: GatewayAddress,
   question: (client: Effect.Success<ReturnType<typeof connect>>) => Effect.Effect<A, E>
 ): Effect.Effect<A, NotDone, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), question).pipe(Effect.mapError(told(adminOf(address))))
+  Effect.flatMap(connect(adminOf(address)), question).pipe(Effect.catch(told(adminOf(address))))
 
 /** Has the gateway at this address take over its config; `only` has it tell what that would change, and change nothing. */
 export const askReload = (
@@ -325,7 +347,7 @@ export const askCancel = (
 /** The aliases and fallbacks of the gateway at this address. */
 export const askAliases = (address: GatewayAddress): Effect.Effect<AliasList, NoGateway | GatewayRefused, Transport> =>
   Effect.flatMap(connect(adminOf(address)), (client) => client.catalogue.aliases()).pipe(
-    Effect.mapError(explain(adminOf(address)))
+    Effect.catch(explain(adminOf(address)))
   )
 
 /** The prompts and answers that the gateway of this address has stored last. */

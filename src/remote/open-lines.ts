@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Refusal } from "../api/refusal.ts"
 import { type OpenAnswer, openAnswer, type OpenQuestion } from "../upstream/open-answer.ts"
+import { printable } from "../domain/printable.ts"
 import { Transport } from "../upstream/Transport.ts"
 import {
   type GatewayAddress,
@@ -68,7 +69,12 @@ export const openLines = Effect.fnUntraced(function* (
   const text = yield* linesOf(answer).pipe(Stream.mkString, Effect.mapError(lost))
   const told = Option.getOrUndefined(decodeRefusal(text))
   if (answer.status === 401 || answer.status === 403)
-    return yield* new GatewayRefused({ url, status: answer.status, keyFrom })
+    return yield* new GatewayRefused({
+      url,
+      status: answer.status,
+      keyFrom,
+      words: told === undefined ? undefined : printable(told.error.message)
+    })
   return yield* told === undefined
     ? new NoGateway({ url, reason: notNexus })
     : new Unanswerable({ message: told.error.message })

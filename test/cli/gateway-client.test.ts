@@ -130,6 +130,16 @@ describe("asking a running gateway", () => {
     })
   })
 
+  test("why it may not be asked is told in the gateway's own words", async () => {
+    const forbidden = answering(403, '{"error":{"message":"Keys are administered with a key\\u001b[2J"}}')
+    expect(await run(Effect.flip(askBackends(address)), forbidden)).toMatchObject({
+      message: "The gateway at http://127.0.0.1:8000 refuses: Keys are administered with a key\\u001b[2J"
+    })
+    expect(await run(Effect.flip(askBackends(address)), answering(403, "<html>"))).toMatchObject({
+      message: "The gateway at http://127.0.0.1:8000 refuses: it does not take requests from here"
+    })
+  })
+
   test("a name that is too long for any gateway is no sign of another server", async () => {
     expect(await run(Effect.flip(askCancel(address, "x".repeat(9000))), answering(414, "{}"))).toMatchObject({
       _tag: "GatewayRefused",
