@@ -7,6 +7,7 @@ import type { Grant } from "../domain/grant.ts"
 import type { LivePageMode, ModelChangers } from "../domain/server.ts"
 import { type IssuedTokens, isTokenForm, type TokenRefusal } from "../domain/token-issuer.ts"
 import { isLoopback } from "../domain/url-host.ts"
+import { addressThrough, type ClientAddress, isLocal } from "./client-address.ts"
 import type { KeyFault, KeyRing } from "./key-ring.ts"
 import { isOwnPage, isRead, isUi, keyInCookie } from "./own-page.ts"
 import { adminPrefix, areaOf, areaRefusal, looksOnly } from "./permissions.ts"
@@ -20,6 +21,8 @@ export interface AdmissionRules {
   readonly allowsHost: ((host: string) => boolean) | undefined
   /** Browser origins that are accepted. */
   readonly origins: ReadonlySet<string>
+  /** Where requests come from that proxies pass on; absent where none is trusted. */
+  readonly clientAddress?: ClientAddress | undefined
   /** Who may have the models of servers changed. */
   readonly modelChanges: ModelChangers
   /** What the live page may do. */
@@ -68,11 +71,14 @@ export const makeAdmission = (options: {
   readonly origins: ReadonlyArray<string>
   readonly keys: () => KeyRing
   readonly tokens?: IssuedTokens | undefined
+  /** Networks of proxies that are believed. */
+  readonly trustedProxies?: ReadonlyArray<string>
   readonly modelChanges?: ModelChangers
   readonly livePage?: LivePageMode
 }): AdmissionRules => ({
   keys: options.keys,
   tokens: options.tokens,
+  clientAddress: options.trustedProxies?.length ? addressThrough(options.trustedProxies) : undefined,
   modelChanges: options.modelChanges ?? "admins",
   livePage: options.livePage ?? "on",
   allowsHost: isLoopback(options.hostname)
@@ -125,6 +131,7 @@ const keysIn = function* (request: Request, parameter?: string): Generator<strin
 export interface Visitor {
   /** Milliseconds since 1970. */
   readonly now: () => number
+  /** The address that somebody asks from. */
   readonly peer: () => string | undefined
 }
 
@@ -193,9 +200,6 @@ export const mayKnowState = (rules: AdmissionRules, request: Request, visitor: V
 /** Whether a browser asks beforehand what it may send: it never shows a key when it does. */
 export const isPreflight = (rules: AdmissionRules, { method, headers }: Request): boolean =>
   method === "OPTIONS" && headers.has("access-control-request-method") && rules.origins.has(headers.get("origin") ?? "")
-
-const isLocal = (address: string | undefined): boolean =>
-  address !== undefined && isLoopback(address.replace(/^::ffff:/i, ""))
 
 // A page that somebody opens from elsewhere can be read by nobody else: what links to it learns nothing, and may not frame it.
 const isLink = ({ method, headers }: Request, path: string): boolean =>

@@ -2,8 +2,8 @@
  * The keys of clients, by their digests: 10,000 of them cost what one costs.
  */
 import { hash } from "node:crypto"
-import { BlockList, isIP } from "node:net"
 import { type AuthKey, type Grant, grantOf } from "../domain/grant.ts"
+import { isIn, networksOf } from "./client-address.ts"
 
 /** A key as it was found. */
 export interface KnownKey {
@@ -14,24 +14,6 @@ export interface KnownKey {
 
 /** Why a key that is known lets nobody in. */
 export type KeyFault = "early" | "expired" | "elsewhere"
-
-const networksOf = (networks: ReadonlyArray<string>): BlockList => {
-  const list = new BlockList()
-  for (const network of networks) {
-    const [address = "", length = ""] = network.split("/")
-    const family = isIP(address) === 6 ? "ipv6" : "ipv4"
-    list.addSubnet(address, Number(length), family)
-  }
-  return list
-}
-
-/** Whether an address is in a list; one that is written as IPv6 for IPv4 is the IPv4 one. */
-const isIn = (list: BlockList, address: string | undefined): boolean => {
-  if (address === undefined) return false
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "")
-  const family = isIP(plain)
-  return family !== 0 && list.check(plain, family === 6 ? "ipv6" : "ipv4")
-}
 
 const always = (): undefined => undefined
 

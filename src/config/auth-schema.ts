@@ -40,7 +40,7 @@ const AuthKey = Schema.Struct({
   expires: maybe(moment, "When it ends, written alike"),
   networks: maybe(
     Schema.NonEmptyArray(Schema.NonEmptyString),
-    "Networks that it may come from, such as 10.0.0.0/8 or fd00::/8: by the address that connects, which is a proxy's behind one"
+    "Networks that it may come from, such as 10.0.0.0/8 or fd00::/8: by the address that connects, or that one of server.trusted_proxies tells of"
   ),
   ...rateLimits(" with this key"),
   metrics: or(Schema.Boolean, false, "Is for /metrics alone"),

@@ -5,6 +5,7 @@
 import { backendTypes, kindNamed, plainType, typeCalled } from "../backend/all.ts"
 import { followedFault, memberSources } from "../backend/followed.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
+import { rangeFault } from "../domain/key-terms.ts"
 import * as Result from "effect/Result"
 import { splitModelAt } from "../domain/routing.ts"
 import { isLoopback, serverOf } from "../domain/url-host.ts"
@@ -292,6 +293,13 @@ const allowedHosts = (tree: Table): ReadonlyArray<Mistake> =>
     return reason === undefined ? [] : [{ path: ["server", "allowed_hosts", index], value, reason }]
   })
 
+const trustedProxies = (tree: Table): ReadonlyArray<Mistake> =>
+  listAt(tree, ["server", "trusted_proxies"]).flatMap((value, index) => {
+    if (typeof value !== "string" || value === "") return []
+    const reason = rangeFault(value) ?? (value.endsWith("/0") ? "everybody would be a proxy" : undefined)
+    return reason === undefined ? [] : [{ path: ["server", "trusted_proxies", index], value, reason }]
+  })
+
 const listAt = (tree: Table, path: KeyPath): ReadonlyArray<unknown> => {
   const list = valueAt(tree, path)
   return Array.isArray(list) ? list : []
@@ -384,6 +392,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...followedMistakes(tree),
   ...origins(tree),
   ...allowedHosts(tree),
+  ...trustedProxies(tree),
   ...searched(tree, lineOf),
   ...keyMistakes(tree),
   ...repeated(tree, ["auth", "keys"], "name", lineOf),

@@ -39,6 +39,11 @@ const Server = Schema.Struct({
     [],
     "Host names accepted on loopback besides localhost, 127.0.0.1 and [::1]; *.ts.net is every name below ts.net"
   ),
+  trusted_proxies: or(
+    Schema.Array(Schema.NonEmptyString),
+    [],
+    "Networks of proxies in front, such as 10.0.0.0/8, whose X-Forwarded-For is believed: a client's address is then the last one in it that is none of theirs"
+  ),
   request_timeout_seconds: or(
     limit,
     300,

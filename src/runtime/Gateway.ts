@@ -127,7 +127,9 @@ class Asked implements Visitor {
   }
 
   peer(): string | undefined {
-    return this.server.peer(this.request)
+    const address = this.server.peer(this.request)
+    const { clientAddress } = this.rules
+    return clientAddress === undefined ? address : clientAddress(address, this.request.headers.get("x-forwarded-for"))
   }
 }
 

@@ -121,6 +121,7 @@ const rulesOf =
     makeAdmission({
       hostname: server.host,
       allowedHosts: server.allowed_hosts,
+      trustedProxies: server.trusted_proxies,
       origins: server.cors.origins,
       keys,
       tokens: tokens(),
@@ -135,6 +136,7 @@ const adminRulesOf =
     makeAdmission({
       hostname: place._tag === "Port" ? place.host : "localhost",
       allowedHosts: server.allowed_hosts,
+      trustedProxies: server.trusted_proxies,
       origins: [],
       keys,
       tokens: tokens(),
