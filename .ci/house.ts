@@ -71,7 +71,7 @@ export const house: Readonly<Record<string, Room>> = {
   ),
   remote: room(
     "what commands ask of a running gateway",
-    "config replicas registry upstream admission health discovery http operations api"
+    "domain config replicas registry upstream admission health discovery http operations api"
   ),
   doctor: room(
     "what is wrong with a config, a machine, a backend",

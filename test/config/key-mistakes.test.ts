@@ -63,3 +63,10 @@ describe("keys of clients are refused with file, line, key and what is allowed:"
   for (const [what, toml, told] of cases)
     test(what, () => expect(mistakesOf(toml, { env: { HERE: "nx-here" } })).toEqual([told]))
 })
+
+test("a proxy that is trusted is a network, and not everybody", () => {
+  expect(mistakesOf('[server]\ntrusted_proxies = ["10.0.0.1/8", "0.0.0.0/0", "10.0.0.0/8"]')).toEqual([
+    'nexus.toml:2: server.trusted_proxies[0] = "10.0.0.1/8": expected a network such as 10.0.0.0/8 or fd00::/8, one address as 10.1.2.3/32; the digits behind its length must be 0',
+    'nexus.toml:2: server.trusted_proxies[1] = "0.0.0.0/0": everybody would be a proxy'
+  ])
+})
