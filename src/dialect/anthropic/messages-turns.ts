@@ -3,6 +3,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
+import { isDrawing, shownTypeOf } from "../image-type.ts"
 import { isSealed, unsealedCall } from "../signatures.ts"
 import { argumentsText, type JsonObject, listOf, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
@@ -14,8 +15,8 @@ const imageOf = (block: JsonObject, place: string): ChatPart => {
   if (source["type"] !== "base64" || typeof data !== "string" || typeof type !== "string") {
     return refuseAt(`${place}.source`, "must hold the image itself (base64) or its url; files are at Anthropic alone")
   }
-  if (type === "image/svg+xml") return refuseAt(`${place}.source.media_type`, "is none that models look at")
-  return { type: "image", mediaType: type === "image/jpg" ? "image/jpeg" : type, data }
+  if (isDrawing(type)) return refuseAt(`${place}.source.media_type`, "is none that models look at")
+  return { type: "image", mediaType: shownTypeOf(type, data), data }
 }
 
 const titled = (title: unknown, text: string): string =>

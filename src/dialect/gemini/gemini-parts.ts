@@ -2,6 +2,7 @@
  * What the parts of a turn hold, in the words of the hub.
  */
 import type { ChatPart } from "../chat.ts"
+import { isDrawing, shownTypeOf } from "../image-type.ts"
 import { type JsonObject, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { fieldsOf, manyOf, objectAt } from "./gemini-fields.ts"
 import { wordIn } from "../word-table.ts"
@@ -24,8 +25,8 @@ const blobOf = (blob: JsonObject, place: string, notes: Notes): ChatPart => {
   const [kind = "", subtype = ""] = mediaType.split("/")
   const isSeen = kind === "image" || kind === "audio"
   notes.only(blob, ["data", "mimeType", ...(isSeen ? [] : ["displayName"])], "contents.parts.inlineData")
-  if (mediaType === "image/svg+xml") return refuseAt(`${place}.mimeType`, "is none that models look at")
-  if (kind === "image") return { type: "image", mediaType: mediaType === "image/jpg" ? "image/jpeg" : mediaType, data }
+  if (isDrawing(mediaType)) return refuseAt(`${place}.mimeType`, "is none that models look at")
+  if (kind === "image") return { type: "image", mediaType: shownTypeOf(mediaType, data), data }
   if (kind === "audio") return { type: "audio", format: wordIn(audioFormats, subtype) ?? subtype, data }
   if (mediaType === "application/pdf") return { type: "file", name: name || "document.pdf", mediaType, data }
   if (isText(mediaType)) {

@@ -6,8 +6,8 @@ import * as Result from "effect/Result"
 import { readErrorText } from "../../domain/error-text.ts"
 import type { AnswerDecoder, ChatEvent } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
+import { imageTypeOf } from "../image-type.ts"
 import { brokenEvent, isBrokenObject } from "../read-json.ts"
-import { imageTypeOf } from "./ollama-turns.ts"
 import { lineObject, usageOfOllama } from "./ollama-watch.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>

@@ -4,22 +4,10 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
+import { imageTypeOf } from "../image-type.ts"
 import { argumentsText, type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { wordIn } from "../word-table.ts"
 import { Turns } from "../turns.ts"
-
-// How the bytes of images begin, in base64.
-const beginnings: ReadonlyArray<readonly [beginning: string, mediaType: string]> = [
-  ["iVBORw0KGgo", "image/png"],
-  ["/9j/", "image/jpeg"],
-  ["R0lGOD", "image/gif"],
-  ["UklGR", "image/webp"],
-  ["Qk", "image/bmp"]
-]
-
-/** What an image in base64 is, by how it begins; undefined where it is none. */
-export const imageTypeOf = (data: string): string | undefined =>
-  beginnings.find(([beginning]) => data.startsWith(beginning))?.[1]
 
 const dataUrl = /^data:[^,]*,/
 

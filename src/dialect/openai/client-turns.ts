@@ -3,6 +3,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
+import { isDrawing, shownTypeOf } from "../image-type.ts"
 import { type JsonObject, listOf, type Notes, refuseAt, shownWord, systemOf, textOf } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
 import { isThinkingPart, thinkingIn } from "./thinking-parts.ts"
@@ -25,8 +26,8 @@ const imageOf = (part: JsonObject, at: string): ChatPart => {
   if (typeof url !== "string" || url === "") return refuseAt(place, "must hold the url of an image")
   if (/^https?:/i.test(url)) return { type: "image", url, ...detail }
   const { data, mediaType } = dataOf(url, place)
-  if (mediaType === "image/svg+xml") return refuseAt(place, "is of a kind that models do not look at")
-  return { type: "image", mediaType: mediaType === "image/jpg" ? "image/jpeg" : mediaType, data, ...detail }
+  if (isDrawing(mediaType)) return refuseAt(place, "is of a kind that models do not look at")
+  return { type: "image", mediaType: shownTypeOf(mediaType, data), data, ...detail }
 }
 
 const fileOf = (part: JsonObject, at: string): ChatPart => {

@@ -4,6 +4,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
+import { isDrawing, shownTypeOf } from "../image-type.ts"
 import { type JsonObject, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
 import { Turns } from "../turns.ts"
 import { unsealed } from "./reasoning-seal.ts"
@@ -35,13 +36,8 @@ const imageOf = (part: JsonObject, place: string): ChatPart => {
   const held = dataOf(url)
   if (held === undefined && /^data:/i.test(url)) return refuseAt(`${place}.image_url`, "must hold its data in base64")
   if (held === undefined) return { type: "image", url, ...detail }
-  if (held.mediaType === "image/svg+xml") return refuseAt(`${place}.image_url`, "is of a kind that no model looks at")
-  return {
-    type: "image",
-    ...held,
-    mediaType: held.mediaType === "image/jpg" ? "image/jpeg" : held.mediaType,
-    ...detail
-  }
+  if (isDrawing(held.mediaType)) return refuseAt(`${place}.image_url`, "is of a kind that no model looks at")
+  return { type: "image", ...held, mediaType: shownTypeOf(held.mediaType, held.data), ...detail }
 }
 
 const fileOf = (part: JsonObject, place: string): ChatPart => {
