@@ -33,6 +33,38 @@ const thoughts = /reasoning_content|thinking blocks?/i
 // Some want them back in every turn: nothing is mended by leaving them out.
 const wants = /pass(?:ed)? back|missing|required|must (?:be (?:given|present|provided)|start|include|contain)/i
 
+// How much a model may think, by degrees.
+const degrees = ["none", "minimal", "low", "medium", "high", "xhigh", "max"] as const
+
+type Degree = (typeof degrees)[number]
+
+/** What a server refuses: a field, or one of the words for how much to think. */
+export type ModelRefusal = ChatField | `effort ${Degree}`
+
+const quoted = /["'`](none|minimal|low|medium|high|xhigh|max)["'`]/g
+
+/** The words for how much to think that are not among those of a refusal, which lists what is taken; none where it does not. */
+const unlisted = (asked: string | undefined, words: string): ReadonlyArray<ModelRefusal> => {
+  const listed = new Set(Array.from(words.matchAll(quoted), ([, word]) => word))
+  if (asked !== undefined) listed.delete(asked)
+  // Who is to think is not told that it is not to.
+  if (![...listed].some((word) => word !== "none")) return []
+  return degrees.filter((degree) => !listed.has(degree)).map((degree): ModelRefusal => `effort ${degree}`)
+}
+
+/** The word that comes nearest to how much a model is to think among those that are not refused, the smaller one of two. */
+const takenDegree = (asked: string, refused: ReadonlySet<ModelRefusal>): string | undefined => {
+  const at = degrees.findIndex((degree) => degree === asked)
+  const isTaken = (degree: Degree): boolean => !refused.has(`effort ${degree}`)
+  if (degrees.every((degree) => degree !== asked || isTaken(degree))) return asked
+  const away = (degree: Degree): number => Math.abs(degrees.indexOf(degree) - at)
+  return degrees
+    .filter((degree) => degree !== "none" && isTaken(degree))
+    .toSorted((one, other) => away(one) - away(other))[0]
+}
+
+const isField = (refusal: ModelRefusal): refusal is ChatField => !refusal.startsWith("effort ")
+
 /** Whether a request says it. */
 export const says = (chat: Chat, field: ChatField): boolean => {
   if (field !== "reasoning") return Object.hasOwn(chat, field)
@@ -42,30 +74,38 @@ export const says = (chat: Chat, field: ChatField): boolean => {
 }
 
 /** The fields of a request that the words of a refusal are about; none where something else is wrong with it. */
-export const refusedFields = (chat: Chat, words: string): ReadonlyArray<ChatField> => {
+export const refusedFields = (chat: Chat, words: string): ReadonlyArray<ModelRefusal> => {
   const found = refuses.test(words)
     ? refusable.flatMap(([field, named]) => (named.test(words) && says(chat, field) ? [field] : []))
     : []
   if (found.length > 0) return found.length > 1 && excludes.test(words) ? found.slice(1) : found
   if (thoughts.test(words) && wants.test(words)) return []
   if (thoughts.test(words) && says(chat, "reasoning")) return ["reasoning"]
-  return thinking.test(words) && says(chat, "effort") ? ["effort"] : []
+  if (!thinking.test(words) || !says(chat, "effort")) return []
+  const others = unlisted(chat.effort, words)
+  return others.length === 0 ? ["effort"] : others
 }
+
+/** The fields of a request that are left out because a server refuses them. */
+export const leftOut = (chat: Chat, refused: ReadonlySet<ModelRefusal>): ReadonlyArray<ChatField> =>
+  [...refused].filter(isField).filter((field) => says(chat, field))
 
 type RequestField = Exclude<keyof Chat, "extra" | "newerBound">
 
-const isField = (name: string): name is RequestField => name !== "extra" && name !== "newerBound"
+const isOfRequest = (name: string): name is RequestField => name !== "extra" && name !== "newerBound"
 
 /** The fields that a server has no word for: all that hold anything but the known ones, those of a later hub included. */
 export const unsaid = (chat: Chat, known: ReadonlyArray<RequestField>): ReadonlyArray<ChatField> =>
   Object.entries(chat).flatMap(([name, value]) =>
-    value !== undefined && isField(name) && !known.includes(name) ? [name] : []
+    value !== undefined && isOfRequest(name) && !known.includes(name) ? [name] : []
   )
 
-/** A request that does not say these. */
-export const withoutFields = (chat: Chat, fields: ReadonlySet<ChatField>): Chat => {
+/** A request that does not say these; how much to think is told in a word that is not refused. */
+export const withoutFields = (chat: Chat, fields: ReadonlySet<ModelRefusal>): Chat => {
   if (fields.size === 0) return chat
-  const kept = { ...chat }
+  const { effort: asked, ...others } = chat
+  const effort = asked === undefined ? undefined : takenDegree(asked, fields)
+  const kept = { ...others, ...(effort === undefined ? {} : { effort }) }
   for (const field of fields) Reflect.deleteProperty(kept, field)
   if (!fields.has("reasoning")) return kept
   const messages = chat.messages.map((message) =>

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { locality } from "../backend/backend.ts"
-import type { ChatField } from "../dialect/chat.ts"
+import type { ModelRefusal } from "../dialect/refused-fields.ts"
 import type { ReadRequest, Span } from "../dialect/Dialect.ts"
 import { type GatewayError, Overloaded } from "../domain/errors.ts"
 import type { Work } from "../fleet/running.ts"
@@ -277,7 +277,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     return this.next(this.latest === undefined ? Effect.fail(why) : this.over(this.latest))
   }
 
-  private refusedBy({ candidate, model }: Attempt): ReadonlySet<ChatField> {
+  private refusedBy({ candidate, model }: Attempt): ReadonlySet<ModelRefusal> {
     return this.forwarding.refusals.of(candidate.state, model, performance.now())
   }
 

@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import { speakerOf } from "../backend/backend.ts"
 import { askedIn } from "../backend/speech.ts"
 import type { DialectList } from "../dialect/all.ts"
-import type { ChatField } from "../dialect/chat.ts"
+import type { ModelRefusal } from "../dialect/refused-fields.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import type { DecodedEmbed, EmbedClient, EmbedServer, EncodedEmbed } from "../dialect/embed.ts"
 import { BadAnswer } from "../domain/upstream-errors.ts"
@@ -85,7 +85,7 @@ export class EmbedTranslator {
   }
 
   /** There is nothing that a second try could leave out. */
-  refusedBy(): ReadonlyArray<ChatField> {
+  refusedBy(): ReadonlyArray<ModelRefusal> {
     return []
   }
 

@@ -8,7 +8,7 @@ import type { Captures } from "../capture/Captures.ts"
 import type { Hooks } from "../hooks/Hooks.ts"
 import type { KeyBounds } from "../router/zoned-targets.ts"
 import type { DialectList } from "../dialect/all.ts"
-import type { ChatField } from "../dialect/chat.ts"
+import type { ModelRefusal } from "../dialect/refused-fields.ts"
 import type { ReadRequest } from "../dialect/Dialect.ts"
 import type { GatewayError } from "../domain/errors.ts"
 import type { Work } from "../fleet/running.ts"
@@ -46,7 +46,7 @@ export interface Forwarding {
   readonly hedging: Hedging
   readonly newcomers: ListDrift
   readonly limits: RequestLimiter
-  readonly refusals: LearnedRefusals<ChatField>
+  readonly refusals: LearnedRefusals<ModelRefusal>
   /** Those who refuse to tell the tokens of a stream. */
   readonly wishRefusals: LearnedRefusals<"usage">
   /** Called once the body of a request is there; says why it may not go on. */

@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import { locality } from "../backend/backend.ts"
 import type { DialectList } from "../dialect/all.ts"
 import { finishIn } from "../dialect/finish-words.ts"
-import type { ChatField } from "../dialect/chat.ts"
+import type { ModelRefusal } from "../dialect/refused-fields.ts"
 import type { ReadRequest } from "../dialect/Dialect.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { Rule, Ruling } from "../domain/routing.ts"
@@ -41,7 +41,7 @@ export interface ShadowsNeed {
   readonly router: Router["Service"]
   readonly upstream: Upstream["Service"]
   readonly deadlines: Deadlines["Service"]
-  readonly refusals: LearnedRefusals<ChatField>
+  readonly refusals: LearnedRefusals<ModelRefusal>
   readonly counts: RuleCounts
   readonly accounting: Accounting["Service"]
   readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>

@@ -12,7 +12,7 @@ import type { AnswerContext, AnswerDecoder, ChatField, ClientCodec, DecodedChat 
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import { serverRoute } from "../dialect/routes.ts"
 import type { BodyReading } from "../dialect/parsed-body.ts"
-import { refusedFields, says, withoutFields } from "../dialect/refused-fields.ts"
+import { leftOut, type ModelRefusal, refusedFields, withoutFields } from "../dialect/refused-fields.ts"
 import { withStillTools } from "../dialect/still-tools.ts"
 import { transduce } from "../dialect/Transducer.ts"
 import { errorWords } from "../domain/error-text.ts"
@@ -97,7 +97,7 @@ class Translator {
   for(
     candidate: Candidate,
     model: string,
-    refused: ReadonlySet<ChatField>
+    refused: ReadonlySet<ModelRefusal>
   ): Result.Result<Translation, BadRequest> | undefined {
     const { codec: client, decoded } = this
     const { model: served, state } = candidate
@@ -124,7 +124,7 @@ class Translator {
     }
     const unheard = decoded.dropped.filter((field) => fuller?.heard.includes(field) !== true)
     const chat = sortsTools(backend) ? withStillTools(decoded.chat) : decoded.chat
-    const left = [...refused].filter((field) => says(decoded.chat, field))
+    const left = leftOut(decoded.chat, refused)
     return Result.map(
       codec.encode(withoutFields(chat, refused), model, traits),
       ({ answers, body, dropped: unsaid }) => {
@@ -149,7 +149,7 @@ class Translator {
   }
 
   /** What of the request a failure refuses to be told at all. */
-  refusedBy(error: UpstreamError): ReadonlyArray<ChatField> {
+  refusedBy(error: UpstreamError): ReadonlyArray<ModelRefusal> {
     if (error._tag !== "ErrorStatus" || (error.status !== 400 && error.status !== 422)) return []
     return refusedFields(this.decoded.chat, errorWords(error.body) ?? "")
   }
@@ -201,7 +201,7 @@ class NativeOnly {
     return undefined
   }
 
-  refusedBy(): ReadonlyArray<ChatField> {
+  refusedBy(): ReadonlyArray<ModelRefusal> {
     return []
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import type { Chat, ChatField } from "../../src/dialect/chat.ts"
-import { refusedFields, says, withoutFields } from "../../src/dialect/refused-fields.ts"
+import { leftOut, type ModelRefusal, refusedFields, says, withoutFields } from "../../src/dialect/refused-fields.ts"
 
 const all: Chat = {
   stream: false,
@@ -28,7 +28,6 @@ const all: Chat = {
 
 const refusals: ReadonlyArray<readonly [words: string, fields: ReadonlyArray<ChatField>]> = [
   ['"m" does not support thinking', ["effort"]],
-  ["reasoning_effort must be one of 'low', 'medium'", ["effort"]],
   [
     "Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) value is supported.",
     ["temperature"]
@@ -62,6 +61,43 @@ describe("a refusal in these words is of these fields:", () => {
   test("never of one that the request does not say", () => {
     const bare: Chat = { stream: false, messages: [], tools: [], extra: {} }
     for (const [words] of refusals) expect(refusedFields(bare, words)).toEqual([])
+  })
+})
+
+describe("a word for how much to think that is refused", () => {
+  const words: ReadonlyArray<readonly [refusal: string, told: Readonly<Record<string, string>>]> = [
+    [
+      `invalid reasoning value: 'ASKED' (must be "high", "medium", "low", "max", or "none")`,
+      { none: "none", minimal: "low", low: "low", xhigh: "high", max: "max" }
+    ],
+    [
+      "Unsupported value: 'reasoning_effort' does not support 'ASKED' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'.",
+      { none: "minimal", minimal: "minimal", xhigh: "high", max: "high" }
+    ],
+    [
+      `[{'type': 'literal_error', 'loc': ('body', 'reasoning_effort'), 'msg': "Input should be 'low', 'medium' or 'high'", 'input': 'ASKED'}]`,
+      { none: "low", minimal: "low", medium: "medium", max: "high" }
+    ],
+    ["reasoning_effort must be one of `low`, `high`", { medium: "low", minimal: "low", xhigh: "high" }]
+  ]
+  for (const [refusal, told] of words) {
+    test(`gives way to the nearest that is taken: ${refusal}`, () => {
+      for (const effort of ["xhigh", "minimal"].filter((each) => told[each] !== each)) {
+        const refused = new Set(refusedFields({ ...all, effort }, refusal.replace("ASKED", effort)))
+        for (const [asked, taken] of Object.entries(told)) {
+          const chat = { ...all, effort: asked }
+          expect([asked, withoutFields(chat, refused).effort, leftOut(chat, refused)]).toEqual([asked, taken, []])
+        }
+      }
+    })
+  }
+
+  test("is left out where nothing is listed, or nothing but not to think", () => {
+    for (const refusal of ["reasoning_effort must be one of `none` or `default`", "reasoning_effort 'high' is invalid"])
+      expect(refusedFields(all, refusal)).toEqual(["effort"])
+    const every = ["none", "minimal", "low", "medium", "high", "xhigh", "max"] as const
+    const refused = new Set(every.map((each): ModelRefusal => `effort ${each}`))
+    expect(withoutFields(all, refused)).not.toHaveProperty("effort")
   })
 })
 

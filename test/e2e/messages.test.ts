@@ -243,6 +243,25 @@ describe("a request of Messages over a backend that speaks chat", () => {
     expect(here.upstreams[0]!.calls().map((call) => fieldsOf(call)["reasoning_effort"])).toEqual(["medium", undefined])
   })
 
+  test("is told to think in a word that its model takes, of which it has heard once", async () => {
+    const taken = new Set<unknown>(["none", "low", "medium", "high"])
+    await using here = await world([
+      (request) => {
+        const { reasoning_effort: effort } = fieldsOf(request)
+        const message = `invalid reasoning value: '${String(effort)}' (must be "high", "medium", "low", or "none")`
+        return taken.has(effort) ? whole() : [json({ error: { message } }, 400)]
+      }
+    ])
+    const thinking = { thinking: { type: "enabled", budget_tokens: 1024 } }
+    const others = [thinking, { thinking: { type: "disabled" } }, { output_config: { effort: "max" } }]
+    for (const each of [thinking, ...others]) {
+      const answer = await ask(here.port, "POST", path, asking(each))
+      expect([answer.status, answer.header("x-nexus-dropped")]).toEqual([200, undefined])
+    }
+    const told = here.upstreams[0]!.calls().map((call) => fieldsOf(call)["reasoning_effort"])
+    expect(told).toEqual(["minimal", "low", "low", "none", "high"])
+  })
+
   test("pays once for what its model refuses to be told, until the server has been away", async () => {
     await using here = await world([
       (request) =>
