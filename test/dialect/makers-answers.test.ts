@@ -84,12 +84,76 @@ describe("calls at once that a server tells apart by nothing but their names", (
     })
   }
 
+  test("are one where each piece has an id of its own", () => {
+    const pieces = ['{"at":', '"a"', "}"].map((piece, n) => called("tide", piece, { index: 0, id: `c${n}` }))
+    const deltas = pieces.map((piece) => ({ tool_calls: [piece] }))
+    expect(callsIn(streamed(deltas, "tool_calls"))).toEqual(['tide {"at":"a"}'])
+    expect(collected(streamOf(deltas, "tool_calls"))).toEqual(['tide {"at":"a"}'])
+  })
+
   test("are one where a server says its name again with each piece", () => {
     const pieces = ['{"at":', '[{"x":1}', ',{"x":2}', "]}", ""]
     const deltas = pieces.map((piece) => ({ tool_calls: [called("tide", piece, { index: 0, id: "c" })] }))
     expect(callsIn(streamed(deltas, "tool_calls"))).toEqual(['tide {"at":[{"x":1},{"x":2}]}'])
     expect(collected(streamOf(deltas, "tool_calls"))).toEqual(['tide {"at":[{"x":1},{"x":2}]}'])
   })
+})
+
+describe("a name of a tool", () => {
+  const tools = ["tide", "tide_at", "look"].map((name) => ({
+    name,
+    description: undefined,
+    schema: {},
+    strict: undefined
+  }))
+  const asked = answersFrom(server, { stream: true, messages: [], tools, extra: {} })
+  const told = (deltas: ReadonlyArray<Fields>) => transduce(asked.stream, [streamOf(deltas, "tool_calls")])
+  const pieceOf = (name: string | null, args: string, more: Fields = {}) => ({
+    tool_calls: [{ index: 0, ...more, function: { name, arguments: args } }]
+  })
+  const first = { id: "c", type: "function" }
+
+  const ways: ReadonlyArray<readonly [way: string, names: ReadonlyArray<string | null>]> = [
+    ["in pieces", ["ti", "de_", "at"]],
+    ["longer each time", ["ti", "tide_", "tide_at"]],
+    ["again and again", ["tide_at", "tide_at", "tide_at"]],
+    ["once", ["tide_at", "", null]]
+  ]
+  for (const [way, names] of ways) {
+    test(`that comes ${way} is that name, before its arguments and with them`, () => {
+      const apart = [...names.map((name, n) => pieceOf(name, "", n === 0 ? first : {})), pieceOf(null, '{"n":1}')]
+      const along = names.map((name, n) => pieceOf(name, n < 2 ? "" : '{"n":1}', n === 0 ? first : {}))
+      for (const deltas of [apart, along]) {
+        expect(callsIn(told(deltas))).toEqual(['tide_at {"n":1}'])
+        expect(collected(streamOf(deltas, "tool_calls"))).toEqual(['tide_at {"n":1}'])
+      }
+    })
+  }
+
+  test("that no more of comes is what it is, in its place", () => {
+    const next = { tool_calls: [{ index: 1, id: "d", type: "function", function: { name: "look", arguments: "{}" } }] }
+    expect(callsIn(told([pieceOf("ti", "", first)]))).toEqual(["ti "])
+    for (const more of [next, { content: "so" }, { reasoning_content: "hm" }]) {
+      const events = told([pieceOf("ti", "", first), more])
+      expect(events.slice(0, 2)).toEqual([{ type: "start" }, { type: "call", call: 0, id: "c", name: "ti" }])
+    }
+  })
+
+  test("that begins like another one waits for nothing", () => {
+    const stream = asked.stream.start()
+    const [chunk = ""] = new TextDecoder().decode(streamOf([pieceOf("tide", "", first)])).split("\n\n")
+    expect(stream.push(encoder.encode(`${chunk}\n\n`))).toEqual([
+      { type: "start" },
+      { type: "call", call: 0, id: "c", name: "tide" }
+    ])
+  })
+})
+
+test("thoughts are thoughts by whatever name a server tells them", () => {
+  for (const name of ["reasoning_content", "reasoning", "reasoning_text", "thinking"]) {
+    const events = [...streamed([{ [name]: "hm" }, { content: "so" }]), ...whole({ [name]: "hm", content: "so" })]
+    expect(events.flatMap((event) => (event.type === "reasoning" ? [event.text] : []))).toEqual(["hm", "hm"])
+  }
 })
 
 describe("arguments of a call that are an object in quotes", () => {

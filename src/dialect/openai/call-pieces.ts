@@ -3,7 +3,9 @@
  * index and no id, or one id.
  */
 import * as Predicate from "effect/Predicate"
+import type { ChatEvent } from "../chat.ts"
 import { exactMembers } from "../exact-json.ts"
+import { GrowingText } from "../growing-text.ts"
 import { isObjectText, parsedJson } from "../read-json.ts"
 
 type Fields = Readonly<Record<PropertyKey, unknown>>
@@ -45,5 +47,148 @@ export const unquoted = (said: string): string => {
     return typeof text === "string" && isObjectText(text) ? text : said
   } catch {
     return said
+  }
+}
+
+/** A call; its arguments are kept where its name has not come yet, or where they are in quotes, until they are whole. */
+interface OpenCall {
+  readonly index: unknown
+  readonly id: string | undefined
+  name: string | undefined
+  /** What has come of its name. */
+  begun: string
+  signature: string
+  held: string
+  quoted: boolean
+  readonly said: GrowingText
+}
+
+const said = (value: unknown): string => (typeof value === "string" ? value : "")
+
+// Where Google's models keep what they have signed a call with.
+const signatureIn = ({ extra_content: extra }: Fields): string => {
+  const google = Predicate.isObject(extra) ? extra["google"] : undefined
+  return Predicate.isObject(google) ? said(google["thought_signature"]) : ""
+}
+
+/** Whether arguments may begin so, and not only go on. */
+export const beginsArguments = (text: string): boolean => text === "" || /^\s*"?\{/.test(text)
+
+/** The calls of one answer, by their pieces. */
+export class CallPieces {
+  private readonly calls: Array<OpenCall> = []
+  private readonly tell: (event: ChatEvent) => void
+  private readonly names: ReadonlyArray<string>
+  private waits = false
+
+  /** `names` are those of the tools that may be called. */
+  constructor(tell: (event: ChatEvent) => void, names: ReadonlyArray<string>) {
+    this.tell = tell
+    this.names = names
+  }
+
+  /** Whether a call has no name. */
+  get isNameless(): boolean {
+    return this.calls.some(({ name }) => name === undefined)
+  }
+
+  /** Takes a list of pieces. */
+  readsAll(pieces: ReadonlyArray<unknown>): void {
+    const named = new Set<number>()
+    for (const piece of pieces) if (Predicate.isObject(piece)) this.reads(piece, named)
+  }
+
+  /** Takes a piece; `named` are the calls that have a name in the same list: each entry with a name is one of its own. */
+  reads(piece: Fields, named = new Set<number>()): void {
+    const made = Predicate.isObject(piece["function"]) ? piece["function"] : {}
+    const id = said(piece["id"]) || undefined
+    const name = said(made["name"])
+    const text = argumentsIn(made)
+    const at = this.placeOf(piece["index"], id, (known, place) => {
+      if (name === "") return false
+      // Some give each piece of a call an id of its own.
+      if (id !== undefined && id !== known.id) return beginsArguments(text)
+      return known.begun !== "" && (named.has(place) || (known.name !== undefined && beginsAnother(known.said, text)))
+    })
+    const known = this.calls[at]
+    if (known === undefined) return
+    if (name !== "") named.add(at)
+    if (known.name === undefined) this.named(known, at, name, text !== "", piece)
+    if (text === "") return
+    known.quoted ||= known.said.length === 0 && isQuoted(text)
+    known.said.add(text)
+    if (known.quoted) return
+    if (known.name === undefined) known.held += text
+    else this.tell({ type: "arguments", call: at, text })
+  }
+
+  /** Takes that something else is said, or nothing more: names are whole that might have gone on. */
+  settles(): void {
+    if (!this.waits) return
+    this.waits = false
+    for (const [at, call] of this.calls.entries()) if (call.begun !== "") this.told(call, at)
+  }
+
+  /** Arguments that came in quotes. */
+  quoted(): ReadonlyArray<ChatEvent> {
+    return this.calls.flatMap(({ quoted, said: all }, call): ReadonlyArray<ChatEvent> =>
+      quoted ? [{ type: "arguments", call, text: unquoted(all.text) }] : []
+    )
+  }
+
+  private named(call: OpenCall, at: number, piece: string, isLast: boolean, { extra_content }: Fields): void {
+    if (piece !== "") {
+      call.begun = this.joined(call.begun, piece)
+      call.signature ||= signatureIn({ extra_content })
+    }
+    if (call.begun === "") return
+    if (isLast || this.names.includes(call.begun) || !this.isBeginning(call.begun)) this.told(call, at)
+    else this.waits = true
+  }
+
+  private isBeginning(name: string): boolean {
+    return this.names.some((each) => each.startsWith(name))
+  }
+
+  // A name comes in pieces, or again, or longer each time.
+  private joined(begun: string, piece: string): string {
+    if (this.isBeginning(begun + piece)) return begun + piece
+    return begun === "" || piece.startsWith(begun) ? piece : begun
+  }
+
+  private told(call: OpenCall, at: number): void {
+    if (call.name !== undefined) return
+    const { begun: name, id, signature } = call
+    call.name = name
+    this.tell({ type: "call", call: at, id, name, ...(signature === "" ? {} : { signature }) })
+    if (call.held !== "") this.tell({ type: "arguments", call: at, text: call.held })
+  }
+
+  // By its index, else by its id, else it is the last one; some servers give every call the same index.
+  private placeOf(
+    index: unknown,
+    id: string | undefined,
+    isAnother: (known: OpenCall, place: number) => boolean
+  ): number {
+    const at =
+      typeof index === "number"
+        ? this.calls.findLastIndex((call) => call.index === index)
+        : id === undefined
+          ? this.calls.length - 1
+          : this.calls.findLastIndex((call) => call.id === id)
+    const known = this.calls[at]
+    if (known !== undefined && !isAnother(known, at)) return at
+    this.settles()
+    this.calls.push({
+      index,
+      id,
+      name: undefined,
+      begun: "",
+      signature: "",
+      held: "",
+      quoted: false,
+      said: new GrowingText()
+    })
+    return this.calls.length - 1
   }
 }

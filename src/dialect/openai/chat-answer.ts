@@ -6,13 +6,12 @@ import * as Result from "effect/Result"
 import { readErrorText } from "../../domain/error-text.ts"
 import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
-import { GrowingText } from "../growing-text.ts"
 import { SeveralReading } from "../several-answers.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer } from "../Transducer.ts"
 import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.ts"
 import { citationsIn, ToldSources } from "./answer-sources.ts"
-import { argumentsIn, beginsAnother, isQuoted, parsedAnswer, unquoted } from "./call-pieces.ts"
+import { CallPieces, parsedAnswer } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
 import { thoughtsAmong } from "./thinking-parts.ts"
 import { callSignatures, toldThoughts } from "./thought-details.ts"
@@ -35,8 +34,13 @@ const logprobsIn = (likely: unknown): { readonly logprobs?: ReadonlyArray<unknow
   return Array.isArray(content) && content.length > 0 ? { logprobs: content } : {}
 }
 
+// Makers and those in between have several names for it.
 const thoughtIn = (delta: Json): string =>
-  said(delta["reasoning_content"]) || said(delta["reasoning"]) || thoughtsAmong(delta["content"])
+  said(delta["reasoning_content"]) ||
+  said(delta["reasoning"]) ||
+  said(delta["reasoning_text"]) ||
+  said(delta["thinking"]) ||
+  thoughtsAmong(delta["content"])
 
 const dataUrl = /^data:(image\/[^;,]+)(?:;[^,]*)?;base64,/i
 
@@ -95,22 +99,6 @@ const stoppedBy = (word: string, choice: Json): ChatStop => {
   return matched === "" ? stop : { reason: "string", text: matched }
 }
 
-/** A call; its arguments are kept where its name has not come yet, or where they are in quotes, until they are whole. */
-interface OpenCall {
-  readonly index: unknown
-  readonly id: string | undefined
-  name: string | undefined
-  held: string
-  quoted: boolean
-  readonly said: GrowingText
-}
-
-// Where Google's models keep what they have signed a call with.
-const signatureIn = ({ extra_content: extra }: Json): string => {
-  const google = Predicate.isObject(extra) ? extra["google"] : undefined
-  return Predicate.isObject(google) ? said(google["thought_signature"]) : ""
-}
-
 // OpenRouter tells why beside the choice that it has given up.
 const wordsOf = ({ error }: Json): string | undefined =>
   Predicate.isObject(error) ? readErrorText(JSON.stringify({ error })).sentence : undefined
@@ -119,7 +107,7 @@ const choicesIn = ({ choices }: Json): ReadonlyArray<Json> =>
   Array.isArray(choices) ? choices.filter(Predicate.isObject) : []
 
 class AnswerReading {
-  private readonly calls: Array<OpenCall> = []
+  private readonly calls: CallPieces
   private readonly sources: ToldSources
   private events: Array<ChatEvent> = []
   private stopped = false
@@ -130,10 +118,11 @@ class AnswerReading {
   private readonly late: boolean
   private waiting: Array<ChatEvent> = []
 
-  /** `late` where what calls are signed with may come behind them. */
-  constructor(sources = new ToldSources(), late = false) {
+  /** `late` where what calls are signed with may come behind them; `names` are those of its tools. */
+  constructor(sources = new ToldSources(), late = false, names: ReadonlyArray<string> = []) {
     this.sources = sources
     this.late = late
+    this.calls = new CallPieces((event) => this.called(event), names)
   }
 
   /** Everything that has been read since it was last taken. */
@@ -174,6 +163,7 @@ class AnswerReading {
 
   /** Takes what is known without a look at its chunk. */
   knows(event: ChatEvent): void {
+    this.calls.settles()
     this.release()
     this.events.push(event)
   }
@@ -182,6 +172,7 @@ class AnswerReading {
   says(delta: Json, likely: unknown): void {
     const thought = thoughtIn(delta)
     const { reasoning_details: details } = delta
+    if (thought !== "") this.calls.settles()
     if (details !== undefined) {
       for (const [id, signature] of callSignatures(details)) this.signatures.set(id, signature)
       this.events.push(...toldThoughts(details, thought))
@@ -196,8 +187,8 @@ class AnswerReading {
     const refusal = said(delta["refusal"])
     if (refusal !== "") this.events.push({ type: "refusal", text: refusal })
     const { function_call: old, tool_calls: calls } = delta
-    if (Array.isArray(calls)) this.callingAll(calls)
-    if (Predicate.isObject(old)) this.calling({ index: 0, function: old }, new Set())
+    if (Array.isArray(calls)) this.calls.readsAll(calls)
+    if (Predicate.isObject(old)) this.calls.reads({ index: 0, function: old })
   }
 
   /** Takes why the answer ended. */
@@ -208,10 +199,9 @@ class AnswerReading {
     if (finish === "bad")
       return this.fails(wordsOf(choice) ?? `The backend gave up its answer (finish_reason '${word}')`)
     this.stopped = true
+    this.calls.settles()
     this.release()
-    for (const [call, { quoted, said: all }] of this.calls.entries()) {
-      if (quoted) this.events.push({ type: "arguments", call, text: unquoted(all.text) })
-    }
+    for (const each of this.calls.quoted()) this.events.push(each)
     this.events.push({ type: "stop", stop: stoppedBy(word, choice) })
   }
 
@@ -225,43 +215,10 @@ class AnswerReading {
   }
 
   ends(): void {
-    if (this.calls.some(({ name }) => name === undefined)) return this.fails("The backend made a call without a name")
+    if (this.calls.isNameless) return this.fails("The backend made a call without a name")
     for (const each of this.sources.without(this.cited)) this.events.push(each)
     if (this.stopped) this.events.push({ type: "done" })
     else this.fails("The backend ended the stream before it finished")
-  }
-
-  private callingAll(calls: ReadonlyArray<unknown>): void {
-    const begun = new Set<number>()
-    for (const call of calls) if (Predicate.isObject(call)) this.calling(call, begun)
-  }
-
-  // `begun` are the calls that have been named in the same list: each of its entries with a name is one of its own.
-  private calling(call: Json, begun: Set<number>): void {
-    const made = Predicate.isObject(call["function"]) ? call["function"] : {}
-    const id = said(call["id"]) || undefined
-    const name = said(made["name"]) || undefined
-    const text = argumentsIn(made)
-    const at = this.placeOf(call["index"], id, (known, place) => {
-      if (name === undefined) return false
-      if (id !== undefined && id !== known.id) return true
-      return known.name !== undefined && (begun.has(place) || beginsAnother(known.said, text))
-    })
-    const known = this.calls[at]
-    if (known === undefined) return
-    if (name !== undefined) begun.add(at)
-    if (known.name === undefined && name !== undefined) {
-      known.name = name
-      const signature = signatureIn(call)
-      this.called({ type: "call", call: at, id: known.id, name, ...(signature === "" ? {} : { signature }) })
-      if (known.held !== "") this.called({ type: "arguments", call: at, text: known.held })
-    }
-    if (text === "") return
-    known.quoted ||= known.said.length === 0 && isQuoted(text)
-    known.said.add(text)
-    if (known.quoted) return
-    if (known.name === undefined) known.held += text
-    else this.called({ type: "arguments", call: at, text })
   }
 
   private called(event: ChatEvent): void {
@@ -280,33 +237,15 @@ class AnswerReading {
     for (const event of this.waiting) this.events.push(this.signed(event))
     this.waiting = []
   }
-
-  // By its index, else by its id, else it is the last one; some servers give every call the same index.
-  private placeOf(
-    index: unknown,
-    id: string | undefined,
-    isAnother: (known: OpenCall, place: number) => boolean
-  ): number {
-    const at =
-      typeof index === "number"
-        ? this.calls.findLastIndex((call) => call.index === index)
-        : id === undefined
-          ? this.calls.length - 1
-          : this.calls.findLastIndex((call) => call.id === id)
-    const known = this.calls[at]
-    if (known !== undefined && !isAnother(known, at)) return at
-    this.calls.push({ index, id, name: undefined, held: "", quoted: false, said: new GrowingText() })
-    return this.calls.length - 1
-  }
 }
 
 /** Answers that come in one, as so many are asked for. */
 class ChoicesReading extends SeveralReading<AnswerReading> {
   private readonly sources: ToldSources
 
-  constructor(most: number, late: boolean) {
+  constructor(most: number, late: boolean, names: ReadonlyArray<string>) {
     const sources = new ToldSources()
-    super(most, () => new AnswerReading(sources, late))
+    super(most, () => new AnswerReading(sources, late, names))
     this.sources = sources
   }
 
@@ -423,7 +362,7 @@ const decodeSeveral =
     if (!Predicate.isObject(json) || !choices.some(({ message }) => Predicate.isObject(message))) {
       return Result.fail("JSON without a message")
     }
-    const reading = new ChoicesReading(most, false)
+    const reading = new ChoicesReading(most, false, [])
     reading.tellsAll(json)
     reading.ends()
     return Result.succeed([{ type: "start" }, ...reading.take()])
@@ -432,10 +371,14 @@ const decodeSeveral =
 /** How answers of chat completions are read, whatever was asked. */
 export const chatAnswers: AnswerDecoder = { stream: streamDecoder(() => new AnswerReading()), whole: decodeChatAnswer }
 
-/** The same of a request for so many answers; `late` where what calls are signed with may come behind them. */
-export const chatAnswersOf = (choices = 1, late = false): AnswerDecoder => {
+/**
+ * The same of a request for so many answers, with tools of these names; `late` where what calls are signed with may come
+ * behind them.
+ */
+export const chatAnswersOf = (names: ReadonlyArray<string>, choices = 1, late = false): AnswerDecoder => {
   if (choices > 1) {
-    return { stream: streamDecoder(() => new ChoicesReading(choices, late)), whole: decodeSeveral(choices) }
+    return { stream: streamDecoder(() => new ChoicesReading(choices, late, names)), whole: decodeSeveral(choices) }
   }
-  return late ? { ...chatAnswers, stream: streamDecoder(() => new AnswerReading(undefined, true)) } : chatAnswers
+  if (!late && names.length === 0) return chatAnswers
+  return { ...chatAnswers, stream: streamDecoder(() => new AnswerReading(undefined, late, names)) }
 }

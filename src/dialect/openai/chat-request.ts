@@ -262,6 +262,7 @@ export const encodeChatRequest = (
     ...(cacheKey === undefined ? {} : { prompt_cache_key: cacheKey }),
     ...(tier === undefined || !traits.original ? {} : { service_tier: tier })
   }
-  const answers = restoring(chatAnswersOf(choices, traits.signedThoughts === true && ofGoogle.test(model)))
+  const names = fit.tools.map(({ name }) => name)
+  const answers = restoring(chatAnswersOf(names, choices, traits.signedThoughts === true && ofGoogle.test(model)))
   return Result.succeed({ body: encoder.encode(JSON.stringify(fields)), dropped, answers })
 }

@@ -9,7 +9,7 @@ import type { Assembly, StreamCollector } from "../Dialect.ts"
 import { exactJson } from "../exact-json.ts"
 import { EventReader } from "../event-reader.ts"
 import { brokenEvent, isBrokenObject, parsedJson } from "../read-json.ts"
-import { argumentsIn, beginsAnother, parsedAnswer } from "./call-pieces.ts"
+import { argumentsIn, beginsAnother, beginsArguments, parsedAnswer } from "./call-pieces.ts"
 
 type Fields = Record<PropertyKey, unknown>
 
@@ -68,6 +68,13 @@ const textOf = (value: unknown): string | undefined => (typeof value === "string
 
 const ofCall = new Set(["index", "function"])
 const ofFunction = new Set(["name"])
+
+// A name comes in pieces before there are arguments, or again, or longer each time.
+const named = ({ arguments: args, name }: Fields, piece: string | undefined): string | undefined => {
+  const before = textOf(name)
+  if (before === undefined || piece === undefined || piece === before || args !== "") return before ?? piece
+  return piece.startsWith(before) ? piece : before + piece
+}
 const ofDelta = new Set(["tool_calls"])
 const ofChoice = new Set(["delta", "index"])
 const ofAnswer = new Set(["choices", "object", "id", "created", "model"])
@@ -113,7 +120,7 @@ class ChoiceAssembly {
     const piece = call["function"]
     if (!Predicate.isObject(piece)) return
     if (textOf(piece["name"]) !== undefined) begun.add(own)
-    made["name"] = textOf(made["name"]) ?? piece["name"] ?? ""
+    made["name"] = named(made, textOf(piece["name"])) ?? piece["name"] ?? ""
     lay(made, piece, ofFunction)
   }
 
@@ -130,7 +137,7 @@ class ChoiceAssembly {
           : this.calls.findLast(({ fields }) => fields["id"] === id)
     const isAnother = (than: Call): boolean => {
       if (textOf(made["name"]) === undefined) return false
-      if (id !== undefined && than.fields["id"] !== id) return true
+      if (id !== undefined && than.fields["id"] !== id) return beginsArguments(argumentsIn(made))
       const { arguments: text, name } = than.made
       return (
         textOf(name) !== undefined &&
