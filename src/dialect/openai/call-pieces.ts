@@ -38,10 +38,10 @@ export const beginsAnother = (said: SaidArguments, piece: string): boolean => {
 }
 
 /** Whether arguments that begin so are a text in quotes, where an object should be. */
-export const isQuoted = (said: string): boolean => said.trimStart().startsWith('"')
+const isQuoted = (said: string): boolean => said.trimStart().startsWith('"')
 
 /** The object that is written in quotes, as a text of its own; what is no such text is left as it is. */
-export const unquoted = (said: string): string => {
+const unquoted = (said: string): string => {
   try {
     const text: unknown = JSON.parse(said)
     return typeof text === "string" && isObjectText(text) ? text : said
