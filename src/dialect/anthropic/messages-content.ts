@@ -5,6 +5,7 @@
 import * as Predicate from "effect/Predicate"
 import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
+import { isTextFile, wordsOfFile } from "../text-files.ts"
 import { Unsayable } from "../unsayable.ts"
 import { isSealed } from "../signatures.ts"
 
@@ -19,15 +20,13 @@ const cannot = (why: string): never => {
 export const markOf = ({ cache }: { readonly cache?: CacheMark }): Fields =>
   cache === undefined ? {} : { cache_control: cache }
 
-// Types that are read as text are told as text.
-const textual = /^text\/|[/+](?:json|xml|yaml|x-yaml|javascript|typescript|toml|csv)$/
-
 const documentOf = ({ data, mediaType, name, ...rest }: ChatPart & { readonly type: "file" }): Fields => {
   const about = { type: "document", title: name, ...markOf(rest) }
   if (mediaType === "application/pdf") return { ...about, source: { type: "base64", media_type: mediaType, data } }
-  if (!textual.test(mediaType)) return cannot(`has a file of the type '${mediaType}', which this model does not take`)
-  const text = Buffer.from(data, "base64").toString("utf8")
-  return { ...about, source: { type: "text", media_type: "text/plain", data: text } }
+  if (!isTextFile({ mediaType })) {
+    return cannot(`has a file of the type '${mediaType}', which this model does not take`)
+  }
+  return { ...about, source: { type: "text", media_type: "text/plain", data: wordsOfFile({ data }) } }
 }
 
 const partOf = (part: ChatPart): ReadonlyArray<Fields> => {

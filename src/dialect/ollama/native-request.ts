@@ -8,6 +8,7 @@ import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, ServerCodec, Ser
 import { exactJson } from "../exact-json.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
+import { readOut } from "../text-files.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { optionsWith } from "./ollama-options.ts"
 import { ollamaReads } from "./native-answer.ts"
@@ -51,8 +52,9 @@ const reminder = (text: string): Fields => ({
 const spokenOf = (message: Exclude<ChatMessage, { readonly role: "system" }>, names: Map<string, string>): Fields => {
   switch (message.role) {
     case "user": {
-      const texts = message.parts.flatMap((part) => (part.type === "text" ? [part.text] : []))
-      const images = message.parts.filter(({ type }) => type !== "text").map(imageOf)
+      const parts = message.parts.map(readOut)
+      const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []))
+      const images = parts.filter(({ type }) => type !== "text").map(imageOf)
       return { role: "user", content: texts.join("\n"), ...(images.length === 0 ? {} : { images }) }
     }
     case "assistant": {

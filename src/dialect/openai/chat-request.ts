@@ -18,6 +18,7 @@ import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
 import { isSealed } from "../signatures.ts"
+import { isTextFile, readOut } from "../text-files.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { chatAnswersOf } from "./chat-answer.ts"
 import { callDetail, thoughtDetail, thoughtOfGoogle } from "./thought-details.ts"
@@ -61,7 +62,8 @@ const partOf = (part: ChatPart): Fields => {
   }
 }
 
-const contentOf = (parts: ReadonlyArray<ChatPart>): unknown => {
+const contentOf = (given: ReadonlyArray<ChatPart>): unknown => {
+  const parts = given.map(readOut)
   const [only] = parts
   return parts.length === 1 && only?.type === "text" ? only.text : parts.map(partOf)
 }
@@ -166,7 +168,9 @@ const formatOf = ({ format }: Chat): Fields => {
 }
 
 const hasFile = ({ messages }: Chat): boolean =>
-  messages.some((message) => message.role === "user" && message.parts.some(({ type }) => type === "file"))
+  messages.some(
+    (message) => message.role === "user" && message.parts.some((part) => part.type === "file" && !isTextFile(part))
+  )
 
 // What OpenAI itself passes over.
 const saidToAll = ["detail", "strict", "formatNote", "fileName"] as const
