@@ -308,6 +308,29 @@ describe("a request of chat completions in the hub", () => {
     expect(refusal(request)).toBe(param)
   })
 
+  test("may say how much to think in the words of other makers", () => {
+    const ways: ReadonlyArray<readonly [request: object, effort: string | undefined, dropped: ReadonlyArray<string>]> =
+      [
+        [{ reasoning: { max_tokens: 6000 } }, "medium", []],
+        [{ reasoning: { effort: "low", max_tokens: 6000 } }, "low", []],
+        [{ reasoning: { enabled: true } }, undefined, []],
+        [{ thinking: { type: "enabled", budget_tokens: 16_000 } }, "high", []],
+        [{ thinking: { type: "disabled" } }, "none", []],
+        [{ thinking: { type: "enabled" } }, undefined, ["thinking"]],
+        [{ enable_thinking: false }, "none", []],
+        [{ enable_thinking: true, thinking_budget: 1024 }, "minimal", []],
+        [{ enable_thinking: true }, undefined, ["enable_thinking"]],
+        [{ chat_template_kwargs: { enable_thinking: false } }, "none", []],
+        [{ chat_template_kwargs: { thinking: false } }, "none", []],
+        [{ chat_template_kwargs: { thinking: false, more: 1 } }, undefined, ["chat_template_kwargs"]],
+        [{ reasoning_effort: "high", thinking: { type: "disabled" } }, "high", ["thinking"]]
+      ]
+    for (const [request, effort, dropped] of ways) {
+      const told = chatOf({ messages: [{ role: "user", content: "hi" }], ...request })
+      expect([request, told.chat.effort, told.dropped]).toEqual([request, effort, dropped])
+    }
+  })
+
   test("names what nobody else can be told", () => {
     const { chat, dropped } = chatOf({
       store: true,

@@ -20,6 +20,7 @@ import {
   textOf,
   userWord
 } from "../request-notes.ts"
+import { effortOfTokens } from "../thinking-wish.ts"
 import { wordIn } from "../word-table.ts"
 
 /** How the first block of Claude Code's system prompt begins, which is another one in each request. */
@@ -93,9 +94,6 @@ const choiceOf = (choice: unknown, tools: ReadonlyArray<ChatTool>): Pick<Chat, "
   return { toolChoice: known, ...parallel }
 }
 
-const byBudget = (tokens: number): string =>
-  tokens < 2000 ? "minimal" : tokens < 5000 ? "low" : tokens < 10_000 ? "medium" : "high"
-
 const effortOf = ({ output_config: output, thinking }: JsonObject, notes: Notes): Pick<Chat, "effort"> => {
   const asked = Predicate.isObject(output) ? output["effort"] : undefined
   const effort = typeof asked === "string" ? asked : undefined
@@ -104,7 +102,8 @@ const effortOf = ({ output_config: output, thinking }: JsonObject, notes: Notes)
   notes.only(thinking, ["type", "budget_tokens"], "thinking")
   const { budget_tokens: budget, type } = thinking
   if (type === "disabled") return { effort: "none" }
-  if (type === "enabled" && effort === undefined && typeof budget === "number") return { effort: byBudget(budget) }
+  if (type === "enabled" && effort === undefined && typeof budget === "number")
+    return { effort: effortOfTokens(budget) }
   return told
 }
 

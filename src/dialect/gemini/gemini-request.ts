@@ -8,6 +8,7 @@ import { tooDeep } from "../json-body.ts"
 import { builtOf, type ParsedBody } from "../parsed-body.ts"
 import { numberIn } from "../read-json.ts"
 import { type JsonObject, Notes, refuseAt, seedOf, textOf } from "../request-notes.ts"
+import { effortOfTokens } from "../thinking-wish.ts"
 import { geminiAnswers } from "./gemini-answer.ts"
 import { fieldsOf, isGiven, manyOf, objectAt, withForms, wordOf } from "./gemini-fields.ts"
 import { jsonSchemaOf } from "./gemini-schema.ts"
@@ -73,16 +74,13 @@ const choiceOf = (given: unknown, tools: ReadonlyArray<ChatTool>, notes: Notes):
   }
 }
 
-const byBudget = (tokens: number): string =>
-  tokens < 2000 ? "minimal" : tokens < 5000 ? "low" : tokens < 10_000 ? "medium" : "high"
-
 const thoughtsOf = (given: unknown, notes: Notes): Pick<Chat, "effort" | "showThoughts"> => {
   const thinking = fieldsOf(given)
   notes.only(thinking, ["thinkingBudget", "thinkingLevel", "includeThoughts"], "thinkingConfig")
   const { includeThoughts, thinkingBudget } = thinking
   const level = wordOf(thinking["thinkingLevel"]).toLowerCase()
   const budget = numberIn(thinkingBudget ?? -1)
-  const effort = level !== "" ? level : budget === 0 ? "none" : budget > 0 ? byBudget(budget) : undefined
+  const effort = level !== "" ? level : budget === 0 ? "none" : budget > 0 ? effortOfTokens(budget) : undefined
   return {
     ...(effort === undefined ? {} : { effort }),
     ...(typeof includeThoughts === "boolean" ? { showThoughts: includeThoughts } : {})

@@ -11,6 +11,7 @@ import { builtOf } from "../parsed-body.ts"
 import { type JsonObject, listOf, Notes, refuseAt, seedOf, shownWord, textOf } from "../request-notes.ts"
 import { type AnswerWishes, answersFor } from "./client-answer.ts"
 import { readMessages } from "./client-turns.ts"
+import { effortOfOthers, effortOfReasoning, otherWords } from "../thinking-wish.ts"
 import { wordIn } from "../word-table.ts"
 
 /** What chat calls the fields of the hub. */
@@ -224,13 +225,13 @@ const formatOf = ({ response_format: format }: JsonObject): Pick<Chat, "format">
   }
 }
 
-const effortOf = ({ reasoning, reasoning_effort: effort }: JsonObject, notes: Notes): Pick<Chat, "effort"> => {
-  if (typeof effort === "string" && effort !== "") return { effort }
-  if (!Predicate.isObject(reasoning)) return {}
-  notes.only(reasoning, ["effort", "enabled", "exclude"], "reasoning")
-  const { effort: within, enabled } = reasoning
-  if (typeof within === "string" && within !== "") return { effort: within }
-  return enabled === false ? { effort: "none" } : {}
+const effortOf = (json: JsonObject, notes: Notes): Pick<Chat, "effort"> => {
+  const { reasoning, reasoning_effort: asked } = json
+  if (typeof asked === "string" && asked !== "") return { effort: asked }
+  if (Predicate.isObject(reasoning)) notes.only(reasoning, ["effort", "enabled", "exclude", "max_tokens"], "reasoning")
+  const within = Predicate.isObject(reasoning) ? effortOfReasoning(reasoning) : undefined
+  const effort = within ?? effortOfOthers(json)
+  return effort === undefined ? {} : { effort }
 }
 
 const logprobsOf = ({ logprobs, top_logprobs: top }: JsonObject): Pick<Chat, "logprobs"> =>
@@ -289,7 +290,7 @@ const read = (plain: JsonObject, exact: JsonObject, notes: Notes): Chat => {
   const images = imagesOf(plain)
   const messages = readMessages(listOf(exact["messages"], "messages"), notes)
   const { tools, toolChoice } = choiceOf(plain, toolsOf(exact, notes))
-  notes.only(plain, carried, "")
+  notes.only(plain, carried.concat(otherWords(plain)), "")
   const { parallel_tool_calls: parallel } = plain
   // Who knows one function call of an answer cannot be given two.
   const single = Array.isArray(plain["functions"]) || parallel === false
