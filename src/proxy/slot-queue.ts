@@ -144,6 +144,7 @@ export class SlotQueue implements Deadline {
   /** Who is asked at once; undefined where nobody can be, and "wait" where somebody is to be waited for. */
   choose(plan: Plan, now: number): Attempt | "wait" | undefined {
     if (this.schedule.size > 0) return "wait"
+    this.shares(plan, now)
     const choice = plan.choose(now)
     if (choice === undefined) return undefined
     // Beside those who wait at other processes it goes in their order.
@@ -285,9 +286,7 @@ export class SlotQueue implements Deadline {
     // Those who have come, gone or changed since.
     if (waiting.plan.snapshot !== snapshot) waiting.plan = waiting.plan.over(snapshot, now)
     const { plan } = waiting
-    const isInUse = now - this.sharedAt < sharedMs
-    const isShared = isInUse || this.limits().severalKeys
-    plan.shares(isShared, isInUse)
+    const isShared = this.shares(plan, now)
     const choice = plan.chooseAnew(now, (standing) => this.ahead.get(standing) ?? 0)
     if (choice === undefined) {
       this.left(waiting, now)
@@ -307,6 +306,14 @@ export class SlotQueue implements Deadline {
     this.ahead.set(standing, (this.ahead.get(standing) ?? 0) + 1)
     if (!choice.all) return "stays"
     return isShared ? "key stays" : "all stay"
+  }
+
+  /** Tells a plan whether keys share the servers; gives that as well. */
+  private shares(plan: Plan, now: number): boolean {
+    const isInUse = now - this.sharedAt < sharedMs
+    const isShared = isInUse || this.limits().severalKeys
+    plan.shares(isShared, isInUse)
+    return isShared
   }
 
   /** Whether the place that one could have is left to a key that waits at another process. */
