@@ -187,7 +187,9 @@ export const placesAt = ({ model, state }: Candidate, standing: Standing, claim:
   if (told === undefined && locality(type) === "cloud" && !(slots.refuses && slots.seen !== undefined)) return Infinity
   if (told === undefined && slots.seen === undefined)
     return crowds || leaves > 0 ? slots.calm : Math.max(slots.places(false), slots.refuses ? 0 : slotsAtFirst(type))
-  return spared(Math.max(slots.places(claim.shares === true && !crowds), told ?? 0))
+  const found = slots.places(claim.shares === true && !crowds)
+  if (crowds && leaves === 0 && found > Math.max(slots.seen ?? 0, told ?? 0)) return found
+  return spared(Math.max(found, told ?? 0))
 }
 
 // Those that leave slots free have all but these among themselves.
