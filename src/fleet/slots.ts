@@ -7,13 +7,16 @@
 const believed = { all: 2, fewer: 3, told: 4 } as const
 
 // Requests that a server is given at a time while nothing is known, and by how much more where others wait for it.
-const search = { from: 4, times: 1.5 } as const
+const search = { from: 4, calm: 3, times: 1.5 } as const
 
 // A step of the search: this share of what was found.
 const stepShare = 1 / 8
 
 // Answers that begin for each slot, before a further one is looked for; twice as many after each time in vain.
 const tryAfter = { first: 4, most: 64 } as const
+
+// Answers that begin before more are looked for than were seen at once, while others come for whom room is left.
+const sparingTry = 8
 
 // So many times as long others have that chance alone.
 const modesty = 4
@@ -34,8 +37,8 @@ export class Slots {
   // Answers in a row that began beside more than were known.
   private above = 0
   private limit: number = search.from
-  /** The same, while nothing is known, for those who leave it to others to look for more: one more with each answer that ends. */
-  calm: number = search.from
+  /** The same for those who leave it to others to look for more, and are not to have all before these come: one more with each end. */
+  calm: number = search.calm
   // Answers that have begun since it was given more than its slots.
   private begun = 0
   private patience: number = tryAfter.first
@@ -52,6 +55,18 @@ export class Slots {
   places(modest: boolean): number {
     if (!this.isKnown) return this.limit
     return this.begun >= this.patience * this.peak * (modest ? modesty : 1) ? beyond(this.peak) : this.peak
+  }
+
+  /** The same while nothing is known and others come, who are left a share of what was seen at once, but for a try now and then. */
+  get sparing(): number {
+    if (this.begun >= sparingTry) return Math.max(this.calm, this.peak + 1)
+    const share = Math.floor(this.peak * stepShare)
+    return share === 0 ? this.calm : Math.min(this.calm, this.peak - share)
+  }
+
+  /** Nobody else has come: those who were not to have all before others may have one more. */
+  eases(): void {
+    if (this.calm <= this.peak) this.calm += 1
   }
 
   /** It has been given so many. */
@@ -146,7 +161,7 @@ export class Slots {
   clear(): void {
     this.peak = 0
     this.limit = search.from
-    this.calm = search.from
+    this.calm = search.calm
     this.isKnown = false
     this.refuses = false
     this.full = 0

@@ -15,9 +15,9 @@ import type { PriorityClass } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import type { Standing } from "../fleet/standing.ts"
 import { type SiblingOf, standingOf } from "../registry/live-state.ts"
-import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import { type Candidate, inRotation, type Snapshot } from "../registry/snapshot.ts"
 import type { Attempt } from "../router/choice.ts"
-import { type Capacity, capacityOf, placesAt } from "../router/expected-end.ts"
+import { type Capacity, capacityOf, isCrowded, placesAt } from "../router/expected-end.ts"
 import type { Plan } from "../router/plan.ts"
 import type { QueueCounts } from "../telemetry/queue-counts.ts"
 import type { Deadline, Deadlines } from "../upstream/Deadlines.ts"
@@ -80,6 +80,9 @@ const keepsFreeMs = 600_000
 
 // For so long after requests of two keys they share the servers, in milliseconds.
 const sharedMs = 60_000
+
+// This share of all slots is left to other keys.
+const sparedShare = 1 / 16
 
 // What a token takes, in milliseconds, while nothing was measured.
 const usual = { readMs: 1, writeMs: 20 } as const
@@ -149,7 +152,8 @@ export class SlotQueue implements Deadline {
     if (choice === undefined) return undefined
     // Beside those who wait at other processes it goes in their order.
     if (this.elsewhere.waitingFor(plan.requested) !== undefined && this.limits().maxQueue > 0) return "wait"
-    return choice._tag === "Wait" ? "wait" : plan.takes(choice.attempt)
+    if (choice._tag === "Wait" || this.isSpared(plan, choice.attempt, now)) return "wait"
+    return plan.takes(choice.attempt)
   }
 
   /** Takes in one that waits; or why it may not. It may go before this returns. */
@@ -294,7 +298,8 @@ export class SlotQueue implements Deadline {
       return "goes"
     }
     if (choice._tag === "Ask") {
-      if (this.isForOthers(waiting, now)) return isShared ? "key stays" : "all stay"
+      if (this.isForOthers(waiting, now) || this.isSpared(plan, choice.attempt, now))
+        return isShared ? "key stays" : "all stay"
       this.left(waiting, now)
       if (this.served !== undefined) this.took.set(waiting.group, (this.places += 1))
       waiting.goes(plan.takes(choice.attempt), plan)
@@ -306,6 +311,26 @@ export class SlotQueue implements Deadline {
     this.ahead.set(standing, (this.ahead.get(standing) ?? 0) + 1)
     if (!choice.all) return "stays"
     return isShared ? "key stays" : "all stay"
+  }
+
+  /**
+   * Whether the last free places of all are left by a key that has half of a server to others that have come of late, one at a
+   * time: they would wait for an end.
+   */
+  private isSpared({ needs: { key, leaves = 0 }, targets }: Plan, { candidate }: Attempt, now: number): boolean {
+    if (key === undefined || leaves > 0 || now - this.sharedAt >= sharedMs) return false
+    if (!isCrowded(candidate, { key, shares: true })) return false
+    let slots = 0
+    let free = 0
+    for (const { model, state } of targets[0]?.candidates ?? []) {
+      const { running, slots: found } = standingOf(state.live, model.id)
+      const own = Math.max(model.slots ?? 0, found.seen ?? 0)
+      if (own === 0) return false
+      if (!inRotation(state)) continue
+      slots += own
+      free += Math.max(0, own - running.length - state.live.siblings.inFlight)
+    }
+    return free > 0 && free <= Math.floor(slots * sparedShare)
   }
 
   /** Tells a plan whether keys share the servers; gives that as well. */
@@ -353,7 +378,9 @@ export class SlotQueue implements Deadline {
       this.widened.add(standing)
       const taken = standing.running.length + candidate.state.live.siblings.inFlight
       const isFull = taken >= placesAt(candidate, standing, needs)
-      if (isFull) standing.widens(now, this.beats % patience === 0)
+      const isPatient = this.beats % patience === 0
+      if (isFull) standing.widens(now, isPatient)
+      else if (isPatient && candidate.model.slots !== undefined) standing.slots.eases()
     }
   }
 

@@ -122,7 +122,7 @@ export interface Claim {
    * do not have half of a server; once they are known, further ones are looked for by those that do.
    */
   readonly shares?: boolean
-  /** Whether they have of late: a share of the slots is left to these by who has half of a server, and nothing where nobody comes. */
+  /** Whether they have of late: while slots are looked for, who has half of a server leaves these a share of what was seen. */
   readonly spares?: boolean
 }
 
@@ -164,9 +164,6 @@ export const isCrowded = ({ model, state }: Candidate, { key, shares = false }: 
 // What is pushed out of a cache is missed with this chance.
 const missed = 0.5
 
-// Who has half of a server leaves this share of its slots free for other keys, which come one at a time and would wait for an end.
-const sparedShare = 1 / 8
-
 /**
  * How many requests of a model a server has at most once it is given one more of these needs: its slots, and some more where
  * only that can show further ones; while nothing is known, as many as it has shown to begin at once. Clouds have no bound but
@@ -179,17 +176,16 @@ export const placesAt = ({ model, state }: Candidate, standing: Standing, claim:
   const { type } = state.backend
   const { slots } = standing
   const crowds = claim.shares === true && claim.key !== undefined && standing.isCrowdedBy(claim.key)
-  const spared = (places: number): number =>
-    crowds && claim.spares === true && leaves === 0
-      ? places - Math.floor(places * sparedShare)
-      : without(standing, places, leaves)
-  if (told !== undefined && (slotsConfigured === true || !showsSlots(type))) return spared(told)
+  const isTold = told !== undefined && (slotsConfigured === true || !showsSlots(type))
+  if (told !== undefined && crowds && leaves === 0)
+    return Math.min(slots.calm, isTold ? told : Math.max(told, slots.seen ?? 0))
+  if (isTold) return without(standing, told, leaves)
   if (told === undefined && locality(type) === "cloud" && !(slots.refuses && slots.seen !== undefined)) return Infinity
-  if (told === undefined && slots.seen === undefined)
+  if (told === undefined && slots.seen === undefined) {
+    if (crowds && claim.spares === true && leaves === 0) return slots.sparing
     return crowds || leaves > 0 ? slots.calm : Math.max(slots.places(false), slots.refuses ? 0 : slotsAtFirst(type))
-  const found = slots.places(claim.shares === true && !crowds)
-  if (crowds && leaves === 0 && found > Math.max(slots.seen ?? 0, told ?? 0)) return found
-  return spared(Math.max(found, told ?? 0))
+  }
+  return without(standing, Math.max(slots.places(claim.shares === true && !crowds), told ?? 0), leaves)
 }
 
 // Those that leave slots free have all but these among themselves.

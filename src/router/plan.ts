@@ -24,7 +24,16 @@ import { ablePool, chainFor, emptyPool, type Pool, poolOf, type PromptMaker, ref
 import type { Mutable } from "effect/Types"
 import type { Work } from "../fleet/running.ts"
 import type { Recalled, Standing } from "../fleet/standing.ts"
-import { type Claim, baseOf, bestSpeeds, type BestSpeeds, expectEnd, isCrowded, noEnd, placesAt } from "./expected-end.ts"
+import {
+  type Claim,
+  baseOf,
+  bestSpeeds,
+  type BestSpeeds,
+  expectEnd,
+  isCrowded,
+  noEnd,
+  placesAt
+} from "./expected-end.ts"
 import type { Attempt, Choice, ScoredCandidate } from "./choice.ts"
 import { lastResort, mistrusted } from "./last-resort.ts"
 import { type Chance, chooseCandidate, smartest, type StrategyInput } from "./strategy.ts"
@@ -155,12 +164,11 @@ export class Plan implements DecisionBasis {
     return this.pick(now, ahead)
   }
 
-  /** Whether other keys than its own may ask as well, and whether any has of late. */
+  /** Whether other keys than its own may ask as well, and whether any has of late: then who was found may have no place for it. */
   shares(others: boolean, spares: boolean): void {
     const { shares = false, spares: spared = false } = this.claim
     if (others === shares && spares === spared) return
     this.claim = others ? { ...this.needs, shares: true, spares } : this.needs
-    // Who was found before may have no place for one more of its key.
     if (this.waiting?._tag === "Ask" && isCrowded(this.waiting.attempt.candidate, this.claim)) this.waiting = undefined
   }
 
