@@ -157,10 +157,6 @@ export const capacityOf = (candidates: ReadonlyArray<Candidate>, claim: Claim): 
   return { places, readMs, writeMs, answer, isGuess }
 }
 
-/** Whether a request is one of those of a key that shares a server and has half of all there. */
-export const isCrowded = ({ model, state }: Candidate, { key, shares = false }: Claim): boolean =>
-  shares && key !== undefined && standingOf(state.live, model.id).isCrowdedBy(key)
-
 // What is pushed out of a cache is missed with this chance.
 const missed = 0.5
 

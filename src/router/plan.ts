@@ -24,19 +24,10 @@ import { ablePool, chainFor, emptyPool, type Pool, poolOf, type PromptMaker, ref
 import type { Mutable } from "effect/Types"
 import type { Work } from "../fleet/running.ts"
 import type { Recalled, Standing } from "../fleet/standing.ts"
-import {
-  type Claim,
-  baseOf,
-  bestSpeeds,
-  type BestSpeeds,
-  expectEnd,
-  isCrowded,
-  noEnd,
-  placesAt
-} from "./expected-end.ts"
+import { type Claim, baseOf, bestSpeeds, type BestSpeeds, expectEnd, noEnd, placesAt } from "./expected-end.ts"
 import type { Attempt, Choice, ScoredCandidate } from "./choice.ts"
 import { lastResort, mistrusted } from "./last-resort.ts"
-import { type Chance, chooseCandidate, smartest, type StrategyInput } from "./strategy.ts"
+import { type Chance, chooseCandidate, isCrowded, smartest, type StrategyInput } from "./strategy.ts"
 import { leftOutOf, targetsFor } from "./rule-targets.ts"
 import { forbiddenIn } from "./scope.ts"
 import { withFigures, type LiveFigures, recordFigures } from "./live-figures.ts"

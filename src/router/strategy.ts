@@ -53,6 +53,10 @@ const idler = (a: Candidate, b: Candidate, root: number): boolean => {
     : attraction(root, a.state.backend.name) > attraction(root, b.state.backend.name)
 }
 
+/** Whether a request is one of those of a key that shares a server and has half of all there. */
+export const isCrowded = ({ model, state }: Candidate, { key, shares = false }: Claim): boolean =>
+  shares && key !== undefined && standingOf(state.live, model.id).isCrowdedBy(key)
+
 // What is too short to be kept is drawn nowhere.
 const rootOf = ({ chain }: Work): number => (chain === undefined || chain.hashes.length === 0 ? 0 : chain.root)
 
