@@ -18,6 +18,10 @@ const all: Chat = {
   temperature: 0.5,
   topP: 0.9,
   topK: 40,
+  minP: 0.05,
+  repeatPenalty: 1.1,
+  mirostat: 2,
+  mirostatTau: 5,
   seed: 1,
   effort: "high",
   user: "u",
@@ -39,6 +43,10 @@ const refusals: ReadonlyArray<readonly [words: string, fields: ReadonlyArray<Cha
   ["Unrecognized request argument supplied: parallel_tool_calls", ["parallelCalls"]],
   ["Unknown parameter: 'service_tier'", ["tier"]],
   ["'seed' is not supported", ["seed"]],
+  // vLLM's, where it decodes speculatively.
+  ["The min_p and logit_bias sampling parameters are not yet supported with speculative decoding.", ["minP"]],
+  ["repetition_penalty: Extra inputs are not permitted", ["repeatPenalty"]],
+  ["Unknown parameter: 'mirostat_tau'", ["mirostatTau"]],
   ["metadata.user_id: extra inputs are not permitted", ["user"]],
   ["property 'reasoning_content' is unsupported", ["reasoning"]],
   // Thoughts are wanted back, and nothing is mended by fewer of them.
