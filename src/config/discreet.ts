@@ -1,6 +1,7 @@
 /**
  * What is shown of a value that may be a key: who wrote one in a wrong place is told of the place alone.
  */
+import { looksLikeKey } from "../domain/redact.ts"
 import { isTable, type KeyPath } from "./path.ts"
 import { expectedText, schemaAt } from "./reference.ts"
 
@@ -45,12 +46,15 @@ export const discreetValue = (path: KeyPath, value: unknown): unknown => {
   return isNamed || !sections.has(path[0]) ? value : withoutKeys(path, value)
 }
 
-// The value of a line of the file whose key may be that of a secret; what names a variable or a file is none.
-const secretLine = /((?:^|[\s.{,"'_-])(?:key|token|secret|password|sha256|authorization)["']?\s*=\s*)(.*)$/i
+// The value of a line of the file whose key may be that of a secret, in TOML or not; what names a variable or a file is none.
+const secretLine =
+  /((?:^|[\s.{,"'_-])(?:api[_-]?)?(?:keys?|token|secret|pass(?:word)?|sha256|bearer|auth(?:orization)?)["']?\s*[=:]\s*)(.*)$/i
+
+const starred = (run: string): string => run.slice(0, 4) + "*".repeat(Math.max(0, run.length - 4))
 
 /** A line of the file without the key that may stand in it, and as long as before. */
 export const discreetLine = (line: string): string =>
-  line.replace(secretLine, (_, name: string, value: string) => {
-    const stars = value.replaceAll(/[\w+/=.-]{5,}/g, (run) => run.slice(0, 4) + "*".repeat(run.length - 4))
-    return name + stars
-  })
+  line
+    .replace(secretLine, (_, name: string, value: string) => name + value.replaceAll(/[^\s"',{}[\]]{5,}/g, starred))
+    .replaceAll(/(?<=:\/\/[^\s/@"']*:)[^\s/@"']+(?=@)/g, starred)
+    .replaceAll(/[\w-]{5,}/g, (run) => (looksLikeKey(run) ? starred(run) : run))

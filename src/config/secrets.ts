@@ -99,6 +99,9 @@ export type Digest = (text: string) => Uint8Array
 export const keyTextFault = (key: string, what: string): string | undefined =>
   /^[\x21-\x7e]+$/.test(key) ? undefined : `${what} holds spaces or characters that no key can have`
 
+// A path may have the name of a mount in it, which is as long as a key.
+const isPath = (name: string): boolean => /^(\.{0,2}|~|[a-z]:)[/\\]/i.test(name)
+
 const isVariableName = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
 
 /** Resolves all keys of settings that may have other mistakes. */
@@ -138,7 +141,7 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
     const found = typeof file === "string" ? files.get(file) : undefined
     if (typeof file !== "string" || found === undefined) return undefined
     const path = [...at, key]
-    if ("fault" in found && looksLikeKey(file)) {
+    if ("fault" in found && !isPath(file) && looksLikeKey(file)) {
       mistakes.push({ path, value: masked(file), reason: "expected the name of a file, not the key itself" })
       return undefined
     }

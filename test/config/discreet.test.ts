@@ -51,11 +51,25 @@ describe("a key that was written in a wrong place is not shown:", () => {
   }
 
   test("nor in the lines around what is no TOML, whose place stays where it is", () => {
-    for (const line of [`key = "${word}" "b"`, `key = ${word}`, `api_key = "${word}`, `"x-api-key" = '${word}' 1`]) {
+    const lines = [
+      `key = "${word}" "b"`,
+      `key = ${word}`,
+      `api_key = "${word}`,
+      `api_key: "${word}"`,
+      `apiKey = ${word}`,
+      `bearer = ${word}`,
+      `keys = ["${word}" 1]`,
+      `"x-api-key" = '${word}' 1`
+    ]
+    for (const line of lines) {
       const told = mistakesOf(`${key}${line}\n`)
       expect(told.join("\n")).not.toContain("correct-horse")
       expect(told[2]).toBe(`3:  ${line.replace(word, "corr*****************")}`)
     }
+    const lineOf = (line: string) => mistakesOf(`${backend}${line}`)[2]
+    expect(lineOf("api_key_env = sk-abcdefgh")).toBe("4:  api_key_env = sk-a*******")
+    expect(lineOf(`key = "p@ss!w0rd&c" 1`)).toBe(`4:  key = "p@ss*******" 1`)
+    expect(lineOf("url = redis://:abcdefgh@h")).toBe("4:  url = redis://:abcd****@h")
     expect(mistakesOf(`${backend}api_key_env = OPENAI_API_KEY`)[2]).toBe("4:  api_key_env = OPENAI_API_KEY")
   })
 
@@ -65,6 +79,11 @@ describe("a key that was written in a wrong place is not shown:", () => {
     ])
     expect(mistakesOf(`${backend}api_key_env = "OPENAI_API_KEY_OF_TEAM_2"`)).toEqual([
       `nexus.toml:4: backends[0].api_key_env = "OPENAI_API_KEY_OF_TEAM_2": this environment variable is not set`
+    ])
+    const file = "/mnt/8xk2abcdefghijklm3456789pqrstuvw/key"
+    const files = new Map([[file, { fault: "this file may not be read" }]])
+    expect(mistakesOf(`${backend}api_key_file = "${file}"`, { files })).toEqual([
+      `nexus.toml:4: backends[0].api_key_file = "${file}": this file may not be read`
     ])
   })
 })
