@@ -147,9 +147,11 @@ const makeBudgets = Effect.fnUntraced(function* (
     const { of, rule, told } = account
     const spent = account.spent + account.elsewhere
     const isOver = rule.hard !== undefined && (hasNoRoom || spent >= rule.hard)
-    const level = isOver ? "hard" : rule.soft !== undefined && spent >= rule.soft ? "soft" : "nothing"
-    if (level === "nothing" || level === told || told === "hard") return
-    account.told = level
+    const level = isOver ? "hard" : rule.soft !== undefined && spent >= rule.soft ? "soft" : undefined
+    if (level === undefined || told[level]) return
+    told[level] = true
+    // A hard limit that is passed says all that the soft one would; no room for one request does not.
+    if (isOver && !hasNoRoom) told.soft = true
     if (!isNews || !tells) return
     const limit = (level === "hard" ? rule.hard : rule.soft) ?? 0
     const said = {

@@ -78,8 +78,8 @@ export interface Account {
   heldElsewhere: number
   /** What `spent` and `reserved` here may come to while nothing is heard of others; undefined where there are none. */
   ceiling: number | undefined
-  /** What has been told of it in this period. */
-  told: "nothing" | "soft" | "hard"
+  /** Which limits have been told of in this period. */
+  readonly told: { soft: boolean; hard: boolean }
 }
 
 /** What a request has reserved, to be given back once. */
@@ -221,8 +221,9 @@ export class BudgetBook {
   private given(rule: BudgetRule): Map<string, Account> | undefined {
     const accounts = this.accounts[this.rules.findIndex((each) => isSameCount(each, rule))]
     for (const account of accounts?.values() ?? []) {
-      // What was told was told of other limits.
-      if (account.rule.hard !== rule.hard || account.rule.soft !== rule.soft) account.told = "nothing"
+      // What was told of another limit was not told of this one.
+      if (account.rule.hard !== rule.hard) account.told.hard = false
+      if (account.rule.soft !== rule.soft) account.told.soft = false
       account.rule = rule
       account.ceiling = undefined
     }
@@ -242,7 +243,7 @@ export class BudgetBook {
         elsewhere: 0,
         heldElsewhere: 0,
         ceiling: undefined,
-        told: "nothing"
+        told: { soft: false, hard: false }
       }
       if (this.count >= mostAccounts) this.forget(now)
       this.accounts[at]?.set(of, account)
@@ -260,7 +261,8 @@ export class BudgetBook {
     account.spent = 0
     account.elsewhere = 0
     account.ceiling = undefined
-    account.told = "nothing"
+    account.told.soft = false
+    account.told.hard = false
   }
 
   private forget(now: number): void {

@@ -107,6 +107,21 @@ describe("a hard limit", () => {
     })
   )
 
+  effect("that had no room for one large request keeps nobody from hearing of the soft one", () =>
+    Effect.gen(function* () {
+      const at = yield* stage([{ ...rule, soft: 8 * dollar }])
+      at.spend(who, 5 * dollar)
+      expect(at.reserve(6)).toBeUndefined()
+      at.spend(who, 4 * dollar)
+      at.spend(who, 2 * dollar)
+      yield* at.settle
+      expect(at.told.map(({ limit, spent }) => [limit, spent])).toEqual([
+        ["hard", "5.00"],
+        ["soft", "9.00"]
+      ])
+    })
+  )
+
   effect("is not said to be reached for a request that is larger than all of it", () =>
     Effect.gen(function* () {
       const at = yield* stage([rule])
@@ -130,6 +145,18 @@ describe("settings that are read anew", () => {
       expect(at.told.map(({ limit }) => limit)).toEqual(["soft", "hard"])
       if (underWay !== undefined) at.release(underWay)
       expect(at.reserve(5)).toBeDefined()
+    })
+  )
+
+  effect("and change one limit tell nothing twice of the other", () =>
+    Effect.gen(function* () {
+      const at = yield* stage([{ ...rule, soft: 0 }])
+      expect(at.reserve(6)).toBeDefined()
+      at.spend(who, 0.5 * dollar)
+      at.reload([{ ...rule, soft: 0, hard: 6 * dollar }])
+      expect(at.reserve(1)).toBeUndefined()
+      yield* at.settle
+      expect(at.told.map(({ limit }) => limit)).toEqual(["soft", "hard"])
     })
   )
 
