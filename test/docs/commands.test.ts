@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { existsSync, readFileSync } from "node:fs"
 import { dirname, join, normalize } from "node:path"
-import { anchorsOf, blocksOf, linksOf, scriptOf } from "./pages.ts"
+import { anchorsOf, blocksOf, fieldsIn, linksOf, scriptOf } from "./pages.ts"
 import { makeReader, type Reader } from "./reader.ts"
 
 // Blocks start processes, and a busy machine starts them slowly.
@@ -20,16 +20,18 @@ afterAll(() => reader.close())
 for (const page of pages) {
   const blocks = blocksOf(textOf(page)).filter(({ notRun }) => notRun === undefined)
   if (blocks.length === 0) continue
-  test(`the commands of ${page} do what it says, one after the other in one directory`, async () => {
+  test(`the commands of ${page} do what it says, one after the other in one directory, and answer with the fields that it shows`, async () => {
     const cwd = reader.directory()
-    for (const { line, text } of blocks) {
-      const { code, said } = await reader.run(text, cwd)
+    for (const { line, shown, text } of blocks) {
+      const { code, said, stdout } = await reader.run(text, cwd)
       if (code !== 0) {
         throw new Error(
           `${page}:${line}: exit ${code}\n${text}\n${said}\nMend it, say \`# exit ${code}\` behind the command, ` +
             "or write `<!-- not run: why -->` on the line before the block."
         )
       }
+      const fields = fieldsIn(shown)
+      expect({ line, fields: fieldsIn(stdout).slice(0, fields.length) }).toEqual({ line, fields: [...fields] })
     }
   })
 }
@@ -89,8 +91,13 @@ describe("the pages are read", () => {
   test("block by block, with the mark before a block", () => {
     const page = "a\n```bash\none\n```\n<!-- not run: it needs a GPU -->\n```bash\ntwo\nthree\n```\n```toml\n# x\n```\n"
     expect(blocksOf(page)).toEqual([
-      { line: 3, text: "one", notRun: undefined },
-      { line: 7, text: "two\nthree", notRun: "it needs a GPU" }
+      { line: 3, text: "one", notRun: undefined, shown: "" },
+      { line: 7, text: "two\nthree", notRun: "it needs a GPU", shown: "" }
+    ])
+    expect(blocksOf("```bash\none\n```\n\n```\n{}\nx\n```\n")[0]?.shown).toBe("{}\nx")
+    expect(fieldsIn('HTTP/1.1 200 OK\n\n{"a":[{"b":1},{"c":2}]}{"d":0}\n{cut')).toEqual([
+      [".a", ".a[].b", ".a[].c"],
+      [".d"]
     ])
     expect(blocksOf("<!-- not run: -->\n```bash\nx\n```\n")[0]?.notRun).toBeUndefined()
     expect(() => blocksOf("```bash\nx\n")).toThrow("line 1")

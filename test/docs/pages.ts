@@ -9,6 +9,20 @@ export interface Block {
   readonly text: string
   /** Why it is not run, when `<!-- not run: why -->` stands on the line before it. */
   readonly notRun: string | undefined
+  /** What the page shows right below it of what comes of it; empty where it shows nothing. */
+  readonly shown: string
+}
+
+/** The text of a plain block that begins at the next line that is not empty. */
+const plainBelow = (lines: ReadonlyArray<string>, from: number): string => {
+  const at = lines.findIndex((line, index) => index >= from && line.trim() !== "")
+  if (lines[at]?.trim() !== "```") return ""
+  return lines
+    .slice(
+      at + 1,
+      lines.findIndex((line, index) => index > at && line.trim() === "```")
+    )
+    .join("\n")
 }
 
 const mark = /^\s*<!-- not run: (.*\S) -->\s*$/
@@ -25,7 +39,8 @@ export const blocksOf = (page: string): ReadonlyArray<Block> => {
     } else if (fence !== undefined && line.trim() === fence.end) {
       if (fence.isShell) {
         const text = lines.slice(fence.at + 1, at).join("\n")
-        blocks.push({ line: fence.at + 2, text, notRun: mark.exec(lines[fence.at - 1] ?? "")?.[1] })
+        const notRun = mark.exec(lines[fence.at - 1] ?? "")?.[1]
+        blocks.push({ line: fence.at + 2, text, notRun, shown: plainBelow(lines, at + 1) })
       }
       fence = undefined
     }
@@ -45,6 +60,28 @@ export const scriptOf = (text: string, port: string): string => {
     })
   return ["set -eo pipefail", ...lines, ""].join("\n")
 }
+
+const fieldsOf = (value: unknown, at: string): ReadonlyArray<string> => {
+  if (Array.isArray(value)) return value.flatMap((each) => fieldsOf(each, `${at}[]`))
+  if (typeof value !== "object" || value === null) return []
+  return Object.entries(value).flatMap(([key, each]) => [`${at}.${key}`].concat(fieldsOf(each, `${at}.${key}`)))
+}
+
+const jsonIn = (line: string): unknown => {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
+
+/** The fields of each JSON object that takes a line, or ends where another one begins. */
+export const fieldsIn = (text: string): ReadonlyArray<ReadonlyArray<string>> =>
+  text
+    .split(/\n|(?<=\})(?=\{")/)
+    .map(jsonIn)
+    .filter((value) => typeof value === "object" && value !== null && !Array.isArray(value))
+    .map((value) => [...new Set(fieldsOf(value, ""))].sort())
 
 const withoutCode = (page: string): string =>
   page.replace(/^\s*(```|~~~)[\s\S]*?^\s*\1\s*$/gm, "").replace(/`[^`\n]*`/g, "")

@@ -65,7 +65,7 @@ export const makeReader = async () => {
         timeout: 20_000
       })
       const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
-      return { code: await child.exited, said: stdout + stderr }
+      return { code: await child.exited, stdout, said: stdout + stderr }
     },
     close: async (): Promise<void> => {
       await shell.close()
