@@ -101,7 +101,7 @@ export const house: Readonly<Record<string, Room>> = {
   ),
   cli: room(
     "commands",
-    "domain backend admission config config/import dialect http api connect upstream remote doctor mock load recording serve"
+    "domain backend admission config config/import telemetry dialect http api connect upstream remote doctor mock load recording serve"
   ),
   main: room("the program", "cli")
 }

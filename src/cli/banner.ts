@@ -9,6 +9,8 @@ import { isLoopback } from "../domain/url-host.ts"
 import { soughtLabels } from "../backend/all.ts"
 import { oneSpelling } from "../backend/spelling.ts"
 import { printable } from "../domain/printable.ts"
+import { jsonLine } from "../telemetry/log-line.ts"
+import type { LogNaming } from "../telemetry/log-names.ts"
 import { tableText } from "./output.ts"
 
 /** All the banner speaks of. */
@@ -76,23 +78,19 @@ const modelCount = (backends: ReadonlyArray<BackendEntry>): number => {
 }
 
 /** The same as one line of a JSON log; `time` in milliseconds since 1970. */
-export const bannerLine = (started: BannerFacts, time: number): string => {
+export const bannerLine = (started: BannerFacts, time: number, naming?: LogNaming): string => {
   const { version, url, configPath, backends, warnings } = started
-  return printable(
-    JSON.stringify({
-      time: new Date(time).toISOString(),
-      level: "info",
-      message: "listening",
-      version,
-      url,
-      config: configPath ?? null,
-      backends: backends.length,
-      models: modelCount(backends),
-      simulated: backends.some(({ origin }) => origin === "simulated"),
-      warnings,
-      try: curlLine(started) ?? null
-    })
-  )
+  const fields = {
+    version,
+    url,
+    config: configPath ?? null,
+    backends: backends.length,
+    models: modelCount(backends),
+    simulated: backends.some(({ origin }) => origin === "simulated"),
+    warnings,
+    try: curlLine(started) ?? null
+  }
+  return jsonLine({ time, level: "info", message: "listening", fields }, naming)
 }
 
 /** The whole text, without a line feed at its end. */

@@ -9,6 +9,8 @@ import { Command, Flag } from "effect/cli"
 import { version } from "../domain/version.ts"
 import { localBackends } from "../remote/local-backends.ts"
 import { type ReadyGateway, serve, type WorkerPart } from "../serve/start.ts"
+import { jsonLine } from "../telemetry/log-line.ts"
+import { type LogNaming, logNamings } from "../telemetry/log-names.ts"
 import { banner, bannerLine, type BannerFacts } from "./banner.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
@@ -93,20 +95,21 @@ const factsOf = ({ url, config, snapshot }: ReadyGateway): BannerFacts => ({
 
 // Standard output is a person's, unless the log was asked to be JSON: then every line is.
 const announcer = () => {
-  let asJson = false
+  let naming: LogNaming | undefined
   return {
     onReady: (running: ReadyGateway) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        asJson = running.config.settings.logging.format === "json"
+        const { format, names } = running.config.settings.logging
+        naming = format === "json" ? logNamings[names] : undefined
         const facts = factsOf(running)
-        return Console.log(asJson ? bannerLine(facts, now) : banner(facts))
+        return Console.log(naming === undefined ? banner(facts) : bannerLine(facts, now, naming))
       }),
     onStop: (signal: string) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.flatMap(Clock.currentTimeMillis, (time) =>
         Console.log(
-          asJson
-            ? JSON.stringify({ time: new Date(now).toISOString(), level: "info", message: "stopping", signal })
-            : `${signal}: stopping; requests under way may finish, a second signal ends at once`
+          naming === undefined
+            ? `${signal}: stopping; requests under way may finish, a second signal ends at once`
+            : jsonLine({ time, level: "info", message: "stopping", fields: { signal } }, naming)
         )
       )
   }

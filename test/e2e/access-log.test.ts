@@ -3,7 +3,7 @@ import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { chatEvents, chunk, json, lastChunk, streamHead } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
-import { backendFor, type SettingsTree, startGateway, until } from "../kit/gateway.ts"
+import { backendFor, type SettingsTree, startGateway, startProcess, until } from "../kit/gateway.ts"
 import { type Log, type LogLine, takeLog } from "../kit/log.ts"
 import { ask } from "../kit/rawClient.ts"
 
@@ -162,5 +162,28 @@ test.each(["ecs", "otel"] as const)(
         : { severity_text: "INFO", severity_number: 9, body: "request ended" }
     expect(line).toMatchObject(own)
     documented(line)
+  }
+)
+
+test.each([
+  ["ecs", "@timestamp", "nexus.url"],
+  ["otel", "timestamp", "nexus.url"]
+] as const)(
+  "with names = %p the first and the last line of a gateway have the names of that convention too",
+  async (names, time, url) => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess({ ...access({ names }), backends: [backendFor("one", upstream)] })
+    gateway.signal("SIGTERM")
+    await gateway.exited
+    await until(() => gateway.output().includes("stopping"), "the last line")
+    const lines = gateway
+      .output()
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line))
+    expect(lines.length).toBeGreaterThan(1)
+    for (const line of lines) expect(Object.keys(line)[0]).toBe(time)
+    expect(lines[0]).toHaveProperty([url])
+    expect(lines.at(-1)).toMatchObject({ "nexus.signal": "SIGTERM" })
   }
 )

@@ -191,7 +191,8 @@ export const startProcess = async (
     file.remove()
     ended.resolve(code ?? signal ?? "")
   })
-  const address = () => /(?:listens on |"message":"listening",.*"url":")(http:\/\/[^\s"]+:(\d+))/.exec(output)
+  const address = () =>
+    /(?:listens on |"(?:message|body)":"listening",.*[".]url":")(http:\/\/[^\s"]+:(\d+))/.exec(output)
   await until(() => over || address() !== null, "the banner", 100_000).catch((error: unknown) => {
     // Nobody else knows of it.
     child.kill("SIGKILL")
