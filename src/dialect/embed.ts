@@ -6,6 +6,7 @@ import type { BadRequest } from "../domain/errors.ts"
 
 /** A request. */
 export interface Embed {
+  /** None where the dialect takes that for a good request. */
   readonly texts: ReadonlyArray<string>
   /** How many numbers a vector is to have. */
   readonly dimensions?: number

@@ -10,6 +10,7 @@ import type { DialectRoute } from "../dialect/Dialect.ts"
 import type { DecodedEmbed, EmbedClient, EmbedServer, EncodedEmbed } from "../dialect/embed.ts"
 import { BadAnswer } from "../domain/upstream-errors.ts"
 import type { Candidate } from "../registry/snapshot.ts"
+import type { Plan } from "../router/plan.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import { fullerFor, type FullerRequest } from "./fuller.ts"
 import type { RequestRecord } from "./record.ts"
@@ -79,9 +80,11 @@ export class EmbedTranslator {
     }))
   }
 
-  /** Vectors are always asked for. */
-  instead(): undefined {
-    return undefined
+  /** What the client is answered who brings no text, where the first backend does not speak its dialect. */
+  instead({ targets }: Pick<Plan, "targets">): Uint8Array | undefined {
+    const first = targets.flatMap(({ candidates }) => candidates)[0]
+    if (this.decoded.embed.texts.length > 0 || first === undefined || this.about.isAsIs(first)) return undefined
+    return this.decoded.answer({ vectors: [], promptTokens: undefined }, this.record.model)
   }
 
   /** There is nothing that a second try could leave out. */

@@ -274,6 +274,15 @@ describe("the ollama package over a backend that only chats", () => {
     expect(Reflect.get(Object(failure), "status_code")).toBe(404)
   })
 
+  test("gets no vectors for no texts, as from an Ollama", async () => {
+    const before = upstream.calls().length
+    for (const input of [[], ""]) {
+      const answer = await ollama.embed({ model: "nomic-embed-text", input })
+      expect([answer.model, answer.embeddings]).toEqual(["nomic-embed-text", []])
+    }
+    expect(upstream.calls().length).toBe(before)
+  })
+
   test("gets one vector by the older call", async () => {
     const answer = await scripted(
       () => [json({ object: "list", data: [{ index: 0, embedding: [0.5, 1] }] })],

@@ -41,8 +41,8 @@ const optional = ({ dimensions, truncate }: JsonObject): Pick<Embed, "dimensions
 const decode = read((told, notes) => {
   notes.only(told, ["model", "input", "truncate", "dimensions"], "")
   const { input } = told
-  const texts = typeof input === "string" ? [input] : listOf(input, "input")
-  if (texts.length === 0) return refuseAt("input", "must hold a text")
+  // Nothing makes no vectors, which an Ollama says well.
+  const texts = input === "" ? [] : typeof input === "string" ? [input] : listOf(input, "input")
   const began = performance.now()
   return {
     embed: { texts: texts.map((text, at) => textOf(text, `input[${at}]`)), ...optional(told) },

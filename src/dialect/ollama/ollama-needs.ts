@@ -87,7 +87,8 @@ const embedNeeds =
   (field: "input" | "prompt"): Reading =>
   (json) => {
     const value = json[field]
-    const texts: ReadonlyArray<unknown> = field === "input" && Array.isArray(value) ? value : [value]
+    const isNone = field === "input" && (value === undefined || value === null)
+    const texts: ReadonlyArray<unknown> = isNone ? [] : field === "input" && Array.isArray(value) ? value : [value]
     if (!texts.every((text) => typeof text === "string")) {
       return bad(field, field === "input" ? "a text or a list of texts" : "a text")
     }
