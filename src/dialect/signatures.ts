@@ -3,6 +3,9 @@
  * mean nothing to anybody.
  */
 
+import * as Predicate from "effect/Predicate"
+import { parsedJson } from "./read-json.ts"
+
 /** The signature of thoughts that nobody has signed. */
 export const unsigned = "nexus.unsigned"
 
@@ -15,6 +18,19 @@ export const sealedCall = (signature: string): string =>
 /** What the call is signed with that follows thoughts signed so; undefined where they are signed by themselves. */
 export const unsealedCall = (seal: string): string | undefined =>
   seal.startsWith(callMark) ? Buffer.from(seal.slice(callMark.length), "base64url").toString("utf8") : undefined
+
+const detailMark = "nexus3."
+
+/** What OpenRouter tells of hidden thoughts, for the next turn, in place of a signature. */
+export const sealedDetail = (detail: Readonly<Record<PropertyKey, unknown>>): string =>
+  `${detailMark}${Buffer.from(JSON.stringify(detail), "utf8").toString("base64url")}`
+
+/** What OpenRouter is to be told again; undefined where a signature holds nothing of its. */
+export const unsealedDetail = (seal: string): Readonly<Record<PropertyKey, unknown>> | undefined => {
+  if (!seal.startsWith(detailMark)) return undefined
+  const detail = parsedJson(Buffer.from(seal.slice(detailMark.length), "base64url").toString("utf8"))
+  return Predicate.isObject(detail) ? detail : undefined
+}
 
 /** Whether a signature is one of Nexus's own. */
 export const isSealed = (signature: string): boolean => /^nexus\d*\./.test(signature)

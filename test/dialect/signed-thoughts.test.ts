@@ -4,6 +4,7 @@ import { kindNamed } from "../../src/backend/all.ts"
 import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
 import { gemini } from "../../src/dialect/gemini/gemini.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
+import { responses } from "../../src/dialect/responses/responses.ts"
 import { transduce } from "../../src/dialect/Transducer.ts"
 import { anyServer, answersFrom, answersTo } from "../kit/codecs.ts"
 
@@ -231,5 +232,94 @@ describe("a call of one of Google's models that OpenRouter tells the signature o
     const elsewhere = turnFor(anyServer)
     expect(elsewhere).not.toHaveProperty("reasoning_details")
     expect(elsewhere.tool_calls[0].extra_content.google.thought_signature).toBe("c2ln")
+  })
+})
+
+describe("thoughts that OpenRouter keeps hidden, whoever has made the model", () => {
+  const router = { ...anyServer, ...kindNamed("openrouter").takes }
+  const format = "openai-responses-v1"
+  const summary = { type: "reasoning.summary", summary: "Tides", format, index: 0 }
+  const hidden = { type: "reasoning.encrypted", data: "gAAA", id: "rs_1", format, index: 0 }
+  const call = { index: 0, id: "call_1", type: "function", function: { name: "f", arguments: "{}" } }
+  const deltas = [
+    { reasoning: "Tides", reasoning_details: [summary] },
+    { reasoning_details: [hidden] },
+    { tool_calls: [call] }
+  ]
+  const choices = [...deltas.map((delta) => ({ delta })), { delta: {}, finish_reason: "tool_calls" }]
+  const chunks = choices.map((each) => `data: ${JSON.stringify({ choices: [{ index: 0, ...each }] })}\n\n`)
+  const streamed = () => transduce(answersFrom(server).stream, [encoder.encode(`${chunks.join("")}data: [DONE]\n\n`)])
+  const message = { content: null, reasoning: "Tides", reasoning_details: [summary, hidden], tool_calls: [call] }
+  const whole = () =>
+    Result.getOrThrow(
+      answersFrom(server).whole(bytes({ choices: [{ index: 0, message, finish_reason: "tool_calls" }] }))
+    )
+  const clients = [
+    [
+      "Messages",
+      client,
+      asked,
+      (answer: { readonly content: ReadonlyArray<object> }) => ({
+        ...asked,
+        messages: [
+          ...asked.messages,
+          { role: "assistant", content: answer.content },
+          { role: "user", content: [{ type: "tool_result", tool_use_id: "call_1", content: "x" }] }
+        ]
+      })
+    ],
+    [
+      "Responses",
+      responses.operations[0].client!,
+      { model: "m", input: "go", include: ["reasoning.encrypted_content"] },
+      (answer: { readonly output: ReadonlyArray<object> }) => ({
+        model: "m",
+        input: [
+          { role: "user", content: "go" },
+          ...answer.output,
+          { type: "function_call_output", call_id: "call_1", output: "x" }
+        ]
+      })
+    ],
+    [
+      "Google's API",
+      gemini.operations[0].client!,
+      { contents: [{ parts: [{ text: "go" }] }] },
+      (answer: { readonly candidates: ReadonlyArray<{ readonly content: object }> }) => ({
+        contents: [
+          { role: "user", parts: [{ text: "go" }] },
+          answer.candidates[0]!.content,
+          { role: "user", parts: [{ functionResponse: { id: "call_1", name: "f", response: { output: "x" } } }] }
+        ]
+      })
+    ]
+  ] as const
+
+  test.each(clients)("go back as they came with the next turn of a client of %s", (_what, codec, request, next) => {
+    for (const events of [whole(), streamed()]) {
+      const answer = JSON.parse(decoder.decode(Result.getOrThrow(answersTo(codec, request).whole(events, context))))
+      const { chat } = Result.getOrThrow(codec.decode(bytes(next(answer)), "m"))
+      const { body, dropped } = Result.getOrThrow(server.encode(chat, "openai/gpt-5", router))
+      const { messages } = JSON.parse(decoder.decode(body))
+      expect(messages[1].reasoning_details).toEqual([summary, hidden])
+      expect(dropped).toEqual([])
+      const other = Result.getOrThrow(server.encode(chat, "m", { ...anyServer, ...kindNamed("vllm").takes }))
+      expect(decoder.decode(other.body)).not.toContain("nexus")
+    }
+  })
+
+  test("go back without a word of them too, and to no server of Anthropic's", () => {
+    const bare = { content: "High.", reasoning_details: [hidden] }
+    const events = Result.getOrThrow(
+      answersFrom(server).whole(bytes({ choices: [{ index: 0, message: bare, finish_reason: "stop" }] }))
+    )
+    const { content } = JSON.parse(decoder.decode(Result.getOrThrow(answersTo(client, asked).whole(events, context))))
+    const next = { ...asked, messages: [...asked.messages, { role: "assistant", content }, ...asked.messages] }
+    const { chat } = Result.getOrThrow(client.decode(bytes(next), "m"))
+    const sent = JSON.parse(decoder.decode(Result.getOrThrow(server.encode(chat, "openai/gpt-5", router)).body))
+    expect(sent.messages[1]).toEqual({ role: "assistant", content: "High.", reasoning_details: [hidden] })
+    expect(decoder.decode(anthropic.withoutSeals!(bytes(next)))).not.toContain("nexus")
+    const claude = Result.getOrThrow(anthropic.operations[0].server!.encode(chat, "claude-sonnet-4-6", anyServer))
+    expect(decoder.decode(claude.body)).not.toContain("nexus")
   })
 })

@@ -4,7 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
 import { isDrawing, shownTypeOf } from "../image-type.ts"
-import { isSealed, unsealedCall } from "../signatures.ts"
+import { isSealed, unsealedCall, unsealedDetail } from "../signatures.ts"
 import { argumentsText, type JsonObject, listOf, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
 
@@ -105,7 +105,10 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
         const { signature } = block
         notes.only(block, ["type", "thinking", "signature"], type)
         ofCall = typeof signature === "string" ? unsealedCall(signature) : undefined
-        const signed = typeof signature === "string" && signature !== "" && !isSealed(signature)
+        const signed =
+          typeof signature === "string" &&
+          signature !== "" &&
+          (!isSealed(signature) || unsealedDetail(signature) !== undefined)
         const text = textOf(block["thinking"], `${at}.thinking`)
         return text === "" && !signed ? [] : [{ type: "reasoning", text, signature: signed ? signature : undefined }]
       }

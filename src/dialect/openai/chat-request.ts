@@ -21,7 +21,7 @@ import { isSealed } from "../signatures.ts"
 import { isTextFile, readOut } from "../text-files.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { chatAnswersOf } from "./chat-answer.ts"
-import { callDetail, thoughtDetail, thoughtOfGoogle } from "./thought-details.ts"
+import { callDetail, hiddenDetails, thoughtDetail, thoughtOfGoogle } from "./thought-details.ts"
 
 const encoder = new TextEncoder()
 
@@ -83,13 +83,14 @@ const thoughtsOf = (items: ReadonlyArray<ChatTurnItem>, { original, signedThough
   const calls = items.flatMap((item) => (item.type === "call" && item.signature !== undefined ? [item] : []))
   const signsCalls = signedThoughts === true && calls.length > 0
   if (original || (thoughts.length === 0 && !signsCalls)) return {}
-  if (signedThoughts !== true || !(signsCalls || thoughts.some(isSigned))) {
+  const hides = thoughts.some(({ signature, text }) => hiddenDetails(text, signature) !== undefined)
+  if (signedThoughts !== true || !(signsCalls || hides || thoughts.some(isSigned))) {
     return { reasoning_content: thoughts.map(({ text }) => text).join("") }
   }
-  const details = thoughts.map((item, at) => {
+  const details = thoughts.flatMap((item, at): ReadonlyArray<Fields> => {
     const { signature, text } = item
-    if (signature !== undefined && isSigned(item)) return thoughtDetail(at, { text, signature })
-    return signsCalls ? thoughtOfGoogle(at, text) : thoughtDetail(at, { text })
+    if (signature !== undefined && isSigned(item)) return [thoughtDetail(at, { text, signature })]
+    return hiddenDetails(text, signature) ?? [signsCalls ? thoughtOfGoogle(at, text) : thoughtDetail(at, { text })]
   })
   const signatures = calls.map(({ id, signature = "" }, at) => callDetail(thoughts.length + at, id, signature))
   return { reasoning_details: [...details, ...signatures] }

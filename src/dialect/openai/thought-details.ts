@@ -3,6 +3,7 @@
  * the last of which may be its signature alone.
  */
 import * as Predicate from "effect/Predicate"
+import { sealedDetail, unsealedDetail } from "../signatures.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -54,6 +55,18 @@ export const thoughtOfGoogle = (index: number, text: string): Fields => ({
   index
 })
 
+// Thoughts that are kept hidden: whoever has hidden them wants them back as they came. What signs a call is none of them.
+const isHidden = ({ data, format, id, type }: Fields): boolean =>
+  type === "reasoning.encrypted" && isWord(data) && !(isOfGoogle(format) && isWord(id))
+
+/** A thought with what was hidden of it, as they were told; undefined where nothing was. */
+export const hiddenDetails = (text: string, signature: string | undefined): ReadonlyArray<Fields> | undefined => {
+  const hidden = signature === undefined ? undefined : unsealedDetail(signature)
+  if (hidden === undefined) return undefined
+  const { format, index } = hidden
+  return [...(text === "" ? [] : [{ type: "reasoning.summary", summary: text, format, index }]), { ...hidden }]
+}
+
 /** What somebody thought, or what Anthropic has signed the thoughts before it with. */
 type Thought =
   | { readonly type: "reasoning"; readonly text: string }
@@ -68,6 +81,7 @@ export const toldThoughts = (details: unknown, plain: string): ReadonlyArray<Tho
     const text = isWord(each["text"]) ? each["text"] : summary
     if (isWord(text)) told.push({ type: "reasoning", text })
     if (isOfAnthropic(format) && isWord(signature)) told.push({ type: "signature", signature })
+    if (isHidden(each)) told.push({ type: "signature", signature: sealedDetail(each) })
   }
   const signatures = told.filter(({ type }) => type === "signature")
   const isWhole = signatures.length < told.length && (signatures.length > 0 || plain === "")
