@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { Result } from "effect"
 import fc from "fast-check"
 import type { Chat, ChatMessage, ChatPart, ChatTurnItem } from "../../src/dialect/chat.ts"
+import { gemini } from "../../src/dialect/gemini/gemini.ts"
 import { ollama } from "../../src/dialect/ollama/ollama.ts"
 import { transduce } from "../../src/dialect/Transducer.ts"
 import { answersFrom, anyServer } from "../kit/codecs.ts"
@@ -73,7 +74,10 @@ describe("a request as Ollama's own chat takes it", () => {
       { requiredKeys: ["stream", "messages", "tools", "extra"] }
     )
     fc.assert(
-      fc.property(chats, (asked) => {
+      fc.property(chats, (made) => {
+        // Whoever lets it think is told what it thinks.
+        const isLet = made.effort !== undefined && made.effort !== "none"
+        const asked = { ...made, ...(isLet ? { showThoughts: true } : {}) }
         const { body, dropped } = encoded(asked)
         expect(dropped).toEqual([])
         expect(Result.getOrThrow(chat.client!.decode(bytes(body), undefined)).chat).toEqual(asked)
@@ -220,3 +224,15 @@ describe("an answer of Ollama's own chat", () => {
     expect(Result.getOrThrow(whole(saying("m", { content: "a" }))).at(-1)).toMatchObject({ type: "error" })
   })
 })
+
+test.each([true, "high"] as const)(
+  "what a model thinks is asked for of Google's too, where it is let think: %s",
+  (think) => {
+    const { chat: asked } = Result.getOrThrow(
+      chat.client!.decode(bytes({ model: "m", messages: [{ role: "user", content: "go" }], think }), undefined)
+    )
+    const google = gemini.operations.find((each) => each.server !== undefined)!.server!
+    const { body } = Result.getOrThrow(google.encode(asked, "gemini-3-pro", anyServer))
+    expect(JSON.parse(decoder.decode(body)).generationConfig.thinkingConfig.includeThoughts).toBe(true)
+  }
+)

@@ -117,6 +117,10 @@ const levels: Readonly<Record<string, unknown>> = { none: false, minimal: "low",
 const thinkOf = ({ effort }: Chat): Fields =>
   effort === undefined ? {} : { think: Object.hasOwn(levels, effort) ? levels[effort] : effort }
 
+// It tells what it thinks where it is let think.
+const showsThoughts = ({ effort, showThoughts }: Chat): boolean =>
+  showThoughts === true && effort !== undefined && effort !== "none"
+
 const formatOf = ({ format }: Chat): Fields =>
   format === undefined ? {} : { format: format.type === "json" ? "json" : format.schema }
 
@@ -177,7 +181,7 @@ const encode: ServerCodec["encode"] = (chat, model, traits) => {
     const forced = tools.length > 0 && (toolChoice === "required" || typeof toolChoice === "object")
     const dropped: ReadonlyArray<ChatField> = [
       ...(forced ? (["toolChoice"] as const) : []),
-      ...unsaid(chat, told),
+      ...unsaid(chat, showsThoughts(chat) ? [...told, "showThoughts"] : told),
       ...unheld({ ...chat, tools }, ["reasoning"])
     ]
     return Result.succeed({ body: encoder.encode(JSON.stringify(body)), dropped, answers: ollamaReads })

@@ -50,10 +50,14 @@ const formatOf = (format: unknown): Pick<Chat, "format"> => {
     : refuseAt("format", "must be 'json' or a JSON schema")
 }
 
-const thinkOf = (think: unknown): Pick<Chat, "effort"> => {
+const thinkOf = (think: unknown): Pick<Chat, "effort" | "showThoughts"> => {
   if (think === undefined || think === null || think === "") return {}
-  if (typeof think === "boolean") return { effort: think ? "medium" : "none" }
-  return typeof think === "string" ? { effort: think } : refuseAt("think", "must be true, false or how much")
+  if (think === false) return { effort: "none" }
+  // Whoever lets it think is told what it thinks.
+  if (think === true) return { effort: "medium", showThoughts: true }
+  return typeof think === "string"
+    ? { effort: think, showThoughts: true }
+    : refuseAt("think", "must be true, false or how much")
 }
 
 const numbers: Readonly<Record<string, string>> = {
@@ -188,6 +192,7 @@ const words: ClientCodec["words"] = {
   frequencyPenalty: "options.frequency_penalty",
   ...Object.fromEntries(Object.entries(namesOfLlamaCpp).map(([name, field]) => [name, `options.${field}`])),
   effort: "think",
+  showThoughts: "message.thinking",
   reasoning: "messages.thinking",
   strict: "tools.function.strict",
   toolChoice: "tool_choice",
