@@ -152,7 +152,9 @@ const makeBudgets = Effect.fnUntraced(function* (
     told[level] = true
     // A hard limit that is passed says all that the soft one would; no room for one request does not.
     if (isOver && !hasNoRoom) told.soft = true
-    if (!isNews || !tells) return
+    // Who has no room is known to that one alone; all that share a store ask it whether one of them has told already.
+    const isAsked = hasNoRoom && store.isOn && !store.isAway()
+    if (!isNews || !(tells || isAsked)) return
     const limit = (level === "hard" ? rule.hard : rule.soft) ?? 0
     const said = {
       budget: rule.name,

@@ -8,7 +8,7 @@ import { SharedStore } from "../../src/replicas/SharedStore.ts"
 import { RequestLog } from "../../src/telemetry/logging.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import type { BudgetRule } from "../../src/usage/budget.ts"
-import { Budgets } from "../../src/usage/Budgets.ts"
+import { Budgets, isReserving } from "../../src/usage/Budgets.ts"
 import { UsageLedger } from "../../src/usage/UsageLedger.ts"
 import { effect, underWallClock } from "../kit/effect.ts"
 
@@ -30,7 +30,11 @@ interface News {
 }
 
 /** Budgets on virtual time, whose rules can be changed, with what they tell; the webhook answers as it is told to. */
-const stage = Effect.fnUntraced(function* (first: ReadonlyArray<BudgetRule>) {
+const stage = Effect.fnUntraced(function* (
+  first: ReadonlyArray<BudgetRule>,
+  part = { number: 1, of: 1 },
+  store: Layer.Layer<SharedStore> = SharedStore.none
+) {
   let rules = first
   let answer = 200
   let days = 0
@@ -58,8 +62,8 @@ const stage = Effect.fnUntraced(function* (first: ReadonlyArray<BudgetRule>) {
       lines.push(message)
     }
   })
-  const layer = Budgets.layer(() => rules, { number: 1, of: 1 }).pipe(
-    Layer.provide(Layer.mergeAll(transport, log, SharedStore.none, Replicas.none, UsageLedger.none))
+  const layer = Budgets.layer(() => rules, part).pipe(
+    Layer.provide(Layer.mergeAll(transport, log, Replicas.none, store, UsageLedger.none))
   )
   const built = underWallClock(() => days * dayMs, Layer.build(layer))
   const { release, reserve, spend } = yield* Effect.provide(Budgets, yield* built)
@@ -68,6 +72,10 @@ const stage = Effect.fnUntraced(function* (first: ReadonlyArray<BudgetRule>) {
     lines,
     spend,
     release,
+    ask: (dollars: number) => {
+      const made = reserve(who, dollars * dollar)
+      return isReserving(made) ? made : Effect.succeed(made)
+    },
     reserve: (dollars: number) => {
       const made = reserve(who, dollars * dollar)
       if (made instanceof BudgetExceeded || Effect.isEffect(made)) return undefined
@@ -119,6 +127,27 @@ describe("a hard limit", () => {
         ["hard", "5.00"],
         ["soft", "9.00"]
       ])
+    })
+  )
+
+  effect("that several share is told of once, whichever of their processes has no room", () =>
+    Effect.gen(function* () {
+      const none = yield* Effect.provide(SharedStore, SharedStore.none)
+      const names = new Set<unknown>()
+      const store = Layer.succeed(SharedStore, {
+        ...none,
+        isOn: true,
+        isAway: () => false,
+        // Others hold all of it.
+        run: () => () => Effect.succeed([0, 10 * dollar, 0]),
+        send: <A>(_: string, name?: string) => Effect.sync(() => (names.size < names.add(name).size ? "OK" : null) as A) // reason: what SET answers
+      })
+      for (const number of [2, 3]) {
+        const at = yield* stage([rule], { number, of: 3 }, store)
+        expect(yield* at.ask(2)).toBeInstanceOf(BudgetExceeded)
+        yield* at.settle
+        expect(at.told.map(({ limit }) => limit)).toEqual(number === 2 ? ["hard"] : [])
+      }
     })
   )
 
