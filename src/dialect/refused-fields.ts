@@ -45,8 +45,8 @@ const degrees = ["none", "minimal", "low", "medium", "high", "xhigh", "max"] as 
 
 type Degree = (typeof degrees)[number]
 
-/** What a server refuses: a field, or one of the words for how much to think. */
-export type ModelRefusal = ChatField | `effort ${Degree}`
+/** What a server refuses: a field, or one of the words for how much to think, those that are no degree in one. */
+export type ModelRefusal = ChatField | `effort ${Degree | "other"}`
 
 const quoted = /["'`](none|minimal|low|medium|high|xhigh|max)["'`]/g
 
@@ -56,14 +56,22 @@ const unlisted = (asked: string | undefined, words: string): ReadonlyArray<Model
   if (asked !== undefined) listed.delete(asked)
   // Who is to think is not told that it is not to.
   if (![...listed].some((word) => word !== "none")) return []
-  return degrees.filter((degree) => !listed.has(degree)).map((degree): ModelRefusal => `effort ${degree}`)
+  // Not to think is no degree of it for some, who have another field for that and do not list it.
+  const isRefused = (degree: Degree): boolean => !listed.has(degree) && (degree !== "none" || asked === "none")
+  const refused: ReadonlyArray<Degree | "other"> = degrees.filter(isRefused)
+  const others = degrees.some((degree) => degree === asked) ? refused : [...refused, "other" as const]
+  return others.map((word): ModelRefusal => `effort ${word}`)
 }
 
-/** The word that comes nearest to how much a model is to think among those that are not refused, the smaller one of two. */
+/**
+ * The word that comes nearest to how much a model is to think among those that are not refused, the smaller one of two; none
+ * comes near to a word that is no degree.
+ */
 const takenDegree = (asked: string, refused: ReadonlySet<ModelRefusal>): string | undefined => {
   const at = degrees.findIndex((degree) => degree === asked)
   const isTaken = (degree: Degree): boolean => !refused.has(`effort ${degree}`)
-  if (degrees.every((degree) => degree !== asked || isTaken(degree))) return asked
+  if (!refused.has(`effort ${degrees[at] ?? "other"}`)) return asked
+  if (at < 0) return undefined
   const away = (degree: Degree): number => Math.abs(degrees.indexOf(degree) - at)
   return degrees
     .filter((degree) => degree !== "none" && isTaken(degree))
@@ -94,8 +102,12 @@ export const refusedFields = (chat: Chat, words: string): ReadonlyArray<ModelRef
 }
 
 /** The fields of a request that are left out because a server refuses them. */
-export const leftOut = (chat: Chat, refused: ReadonlySet<ModelRefusal>): ReadonlyArray<ChatField> =>
-  [...refused].filter(isField).filter((field) => says(chat, field))
+export const leftOut = (chat: Chat, refused: ReadonlySet<ModelRefusal>): ReadonlyArray<ChatField> => {
+  if (refused.size === 0) return []
+  const fields = [...refused].filter(isField).filter((field) => says(chat, field))
+  const isUntold = chat.effort !== undefined && takenDegree(chat.effort, refused) === undefined
+  return isUntold && !refused.has("effort") ? [...fields, "effort"] : fields
+}
 
 type RequestField = Exclude<keyof Chat, "extra" | "newerBound">
 

@@ -80,11 +80,11 @@ describe("a word for how much to think that is refused", () => {
     ],
     [
       "Unsupported value: 'reasoning_effort' does not support 'ASKED' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'.",
-      { none: "minimal", minimal: "minimal", xhigh: "high", max: "high" }
+      { none: "none", minimal: "minimal", xhigh: "high", max: "high" }
     ],
     [
       `[{'type': 'literal_error', 'loc': ('body', 'reasoning_effort'), 'msg': "Input should be 'low', 'medium' or 'high'", 'input': 'ASKED'}]`,
-      { none: "low", minimal: "low", medium: "medium", max: "high" }
+      { none: "none", minimal: "low", medium: "medium", max: "high" }
     ],
     ["reasoning_effort must be one of `low`, `high`", { medium: "low", minimal: "low", xhigh: "high" }]
   ]
@@ -99,6 +99,24 @@ describe("a word for how much to think that is refused", () => {
       }
     })
   }
+
+  const listing = `invalid think value: "ASKED" (must be "high", "medium", "low", true, or false)`
+  const refusedOf = (effort: string) => new Set(refusedFields({ ...all, effort }, listing.replace("ASKED", effort)))
+
+  test("does not make a model think that is not to, unless that is what is refused", () => {
+    const chat = { ...all, effort: "none" }
+    expect(withoutFields(chat, refusedOf("max")).effort).toBe("none")
+    expect(withoutFields(chat, refusedOf("none")).effort).toBe("low")
+  })
+
+  test("is left out where it is no degree, and degrees are told on", () => {
+    const refused = refusedOf("auto")
+    const chat = { ...all, effort: "auto" }
+    expect(withoutFields(chat, refused)).not.toHaveProperty("effort")
+    expect(leftOut(chat, refused)).toEqual(["effort"])
+    expect(withoutFields(all, refused).effort).toBe("high")
+    expect(withoutFields(chat, refusedOf("max")).effort).toBe("auto")
+  })
 
   test("is left out where nothing is listed, or nothing but not to think", () => {
     for (const refusal of ["reasoning_effort must be one of `none` or `default`", "reasoning_effort 'high' is invalid"])
