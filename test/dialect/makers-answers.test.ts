@@ -91,6 +91,21 @@ describe("calls at once that a server tells apart by nothing but their names", (
     expect(collected(streamOf(deltas, "tool_calls"))).toEqual(['tide {"at":"a"}'])
   })
 
+  test("are one where each piece has an id of its own, though an object within its arguments begins one of them", () => {
+    const pieces = ['{"at":', '{"x"', ":1}", "}"].map((piece, n) => called("tide", piece, { index: 0, id: `c${n}` }))
+    const next = ["{", "}"].map((piece, n) => called("tide", piece, { index: 0, id: `d${n}` }))
+    const other = called("look", "{}", { index: 0, id: "e" })
+    const deltas = [...pieces, ...next, other].map((piece) => ({ tool_calls: [piece] }))
+    const calls = ['tide {"at":{"x":1}}', "tide {}", "look {}"]
+    expect(callsIn(streamed(deltas, "tool_calls"))).toEqual(calls)
+    expect(collected(streamOf(deltas, "tool_calls"))).toEqual(calls)
+  })
+
+  test("stay apart by their ids where their arguments are objects in quotes", () => {
+    const deltas = ["a", "b"].map((id) => ({ tool_calls: [called("tide", '"{}"', { index: 0, id })] }))
+    expect(callsIn(streamed(deltas, "tool_calls"))).toEqual(["tide {}", "tide {}"])
+  })
+
   test("are one where a server says its name again with each piece", () => {
     const pieces = ['{"at":', '[{"x":1}', ',{"x":2}', "]}", ""]
     const deltas = pieces.map((piece) => ({ tool_calls: [called("tide", piece, { index: 0, id: "c" })] }))
@@ -153,6 +168,10 @@ test("thoughts are thoughts by whatever name a server tells them", () => {
   for (const name of ["reasoning_content", "reasoning", "reasoning_text", "thinking"]) {
     const events = [...streamed([{ [name]: "hm" }, { content: "so" }]), ...whole({ [name]: "hm", content: "so" })]
     expect(events.flatMap((event) => (event.type === "reasoning" ? [event.text] : []))).toEqual(["hm", "hm"])
+    const assembly = chunkCollector.start()
+    assembly.push(streamOf([{ [name]: "h" }, { [name]: "m" }, { content: "so" }]))
+    const { choices } = JSON.parse(decoder.decode(Result.getOrThrow(assembly.end())))
+    expect(choices[0].message).toMatchObject({ [name]: "hm", content: "so" })
   }
 })
 

@@ -50,6 +50,21 @@ const unquoted = (said: string): string => {
   }
 }
 
+/** Whether arguments may begin so, and not only go on. */
+const beginsArguments = (text: string): boolean => text === "" || /^\s*"?\{/.test(text)
+
+const isOver = ({ text }: SaidArguments): boolean => {
+  const said = text.trim()
+  return said === "" || isObjectText(isQuoted(said) ? unquoted(said) : said)
+}
+
+/**
+ * The same of a piece whose id is another one: some give each piece of a call an id of its own, and say its name with each.
+ * An object within the arguments of that name begins nothing.
+ */
+export const beginsById = (said: SaidArguments, isSameName: boolean, piece: string): boolean =>
+  beginsArguments(piece) && (!isSameName || isOver(said))
+
 /** A call; its arguments are kept where its name has not come yet, or where they are in quotes, until they are whole. */
 interface OpenCall {
   readonly index: unknown
@@ -70,9 +85,6 @@ const signatureIn = ({ extra_content: extra }: Fields): string => {
   const google = Predicate.isObject(extra) ? extra["google"] : undefined
   return Predicate.isObject(google) ? said(google["thought_signature"]) : ""
 }
-
-/** Whether arguments may begin so, and not only go on. */
-export const beginsArguments = (text: string): boolean => text === "" || /^\s*"?\{/.test(text)
 
 /** The calls of one answer, by their pieces. */
 export class CallPieces {
@@ -106,8 +118,7 @@ export class CallPieces {
     const text = argumentsIn(made)
     const at = this.placeOf(piece["index"], id, (known, place) => {
       if (name === "") return false
-      // Some give each piece of a call an id of its own.
-      if (id !== undefined && id !== known.id) return beginsArguments(text)
+      if (id !== undefined && id !== known.id) return beginsById(known.said, name === known.begun, text)
       return known.begun !== "" && (named.has(place) || (known.name !== undefined && beginsAnother(known.said, text)))
     })
     const known = this.calls[at]

@@ -9,7 +9,7 @@ import type { Assembly, StreamCollector } from "../Dialect.ts"
 import { exactJson } from "../exact-json.ts"
 import { EventReader } from "../event-reader.ts"
 import { brokenEvent, isBrokenObject, parsedJson } from "../read-json.ts"
-import { argumentsIn, beginsAnother, beginsArguments, parsedAnswer } from "./call-pieces.ts"
+import { argumentsIn, beginsAnother, beginsById, parsedAnswer } from "./call-pieces.ts"
 
 type Fields = Record<PropertyKey, unknown>
 
@@ -28,6 +28,7 @@ const inPieces: ReadonlySet<string> = new Set([
   "refusal",
   "reasoning",
   "reasoning_content",
+  "reasoning_text",
   "thinking",
   "arguments",
   "data",
@@ -137,12 +138,11 @@ class ChoiceAssembly {
           : this.calls.findLast(({ fields }) => fields["id"] === id)
     const isAnother = (than: Call): boolean => {
       if (textOf(made["name"]) === undefined) return false
-      if (id !== undefined && than.fields["id"] !== id) return beginsArguments(argumentsIn(made))
       const { arguments: text, name } = than.made
-      return (
-        textOf(name) !== undefined &&
-        (begun.has(than) || beginsAnother({ text: textOf(text) ?? "" }, argumentsIn(made)))
-      )
+      const said = { text: textOf(text) ?? "" }
+      if (id !== undefined && than.fields["id"] !== id)
+        return beginsById(said, made["name"] === name, argumentsIn(made))
+      return textOf(name) !== undefined && (begun.has(than) || beginsAnother(said, argumentsIn(made)))
     }
     if (known !== undefined && !isAnother(known)) return known
     const next: Call = { index, fields: {}, made: { name: "", arguments: "" } }
