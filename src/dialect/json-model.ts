@@ -18,8 +18,16 @@ export const withJsonModel = (body: Uint8Array, model: string): ReadonlyArray<Ui
   return [encoder.encode(`{"model":${name}${rest.trimStart().startsWith("}") ? "" : ","}${rest}`)]
 }
 
+// Called on the bytes as they are: a Buffer over them would make the engine give them another form.
+const { includes } = Buffer.prototype
+
 /** The body with these fields before all others, or without those that are undefined, and otherwise as it came. */
 export const withFixedFields = (body: Uint8Array, fields: Readonly<Record<string, string | undefined>>): Uint8Array => {
+  // What is only to be taken out is hardly ever there.
+  const changes = Object.entries(fields).some(
+    ([name, value]) => value !== undefined || includes.call(body, encoder.encode(JSON.stringify(name)))
+  )
+  if (!changes) return body
   const text = decoder.decode(body)
   const root = rootOf(text)
   if (text.charAt(root) !== "{") return body

@@ -59,4 +59,9 @@ describe("fields that a server fixes", () => {
   ])("stand in a body in place of its own, and all else as it came: %s", (body, told) => {
     expect(new TextDecoder().decode(withFixedFields(new TextEncoder().encode(body), fixed))).toBe(told)
   })
+
+  test("leave a body to itself in which there is nothing to take out", () => {
+    const body = encoder.encode(' {"a" : "b"}')
+    expect(withFixedFields(body, { version: undefined })).toBe(body)
+  })
 })
