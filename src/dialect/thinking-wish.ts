@@ -43,7 +43,7 @@ export const effortOfOthers = (json: Fields): string | undefined =>
 
 /** The fields in which a request asks for that, where it does. */
 export const otherWords = (json: Fields): ReadonlyArray<string> => {
-  if (json["reasoning_effort"] !== undefined || effortOfOthers(json) === undefined) return []
+  if ((json["reasoning_effort"] ?? "") !== "" || effortOfOthers(json) === undefined) return []
   if (inThinking(json) !== undefined) return ["thinking"]
   return ["enable_thinking", "thinking_budget", ...(switchesOf(json).length > 1 ? ["chat_template_kwargs"] : [])]
 }

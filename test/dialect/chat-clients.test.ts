@@ -323,6 +323,7 @@ describe("a request of chat completions in the hub", () => {
         [{ chat_template_kwargs: { enable_thinking: false } }, "none", []],
         [{ chat_template_kwargs: { thinking: false } }, "none", []],
         [{ chat_template_kwargs: { thinking: false, more: 1 } }, undefined, ["chat_template_kwargs"]],
+        [{ reasoning_effort: null, thinking: { type: "disabled" } }, "none", []],
         [{ reasoning_effort: "high", thinking: { type: "disabled" } }, "high", ["thinking"]]
       ]
     for (const [request, effort, dropped] of ways) {
