@@ -98,6 +98,9 @@ const lookMs = 2000
 
 const hookMs = 5000
 
+// How long the end of the gateway waits for what is being told.
+const lastMs = 500
+
 // A webhook that does not take what it is told is told again after 1, 4, 16 and 64 seconds.
 const hookAgain = { schedule: Schedule.exponential("1 second", 4), times: 4 }
 
@@ -111,7 +114,10 @@ const makeBudgets = Effect.fnUntraced(function* (
   const log = yield* RequestLog
   const ledger = yield* UsageLedger
   const transport = yield* Transport
-  const run = yield* FiberSet.makeRuntime<never>()
+  const telling = yield* FiberSet.make()
+  const run = yield* FiberSet.runtime(telling)()
+  // What is passed now is not told after the next start: whoever leaves tells it.
+  yield* Effect.addFinalizer(() => Effect.timeoutOption(Effect.interruptible(FiberSet.awaitEmpty(telling)), lastMs))
   const wallNow = (): number => clock.currentTimeMillisUnsafe()
   // What several spend together is told by one.
   const tells = part.number === 1

@@ -43,7 +43,7 @@ const stage = Effect.fnUntraced(function* (
   const nothing = () => undefined
   const transport = Transport.layerOf({
     ask: ({ body, url }) =>
-      Effect.suspend(() => {
+      Effect.andThen(Effect.yieldNow, () => {
         if (answer === 0) return Effect.fail(new Unreachable({ reason: "connection refused" }))
         const { limit, reserved_usd: reserved, spent_usd: spent } = JSON.parse(String(body))
         if (answer === 200) told.push({ url, limit, spent, reserved })
@@ -201,6 +201,15 @@ describe("settings that are read anew", () => {
 })
 
 describe("a webhook", () => {
+  effect("is told of what the last requests of a gateway spent before that ends", () =>
+    Effect.gen(function* () {
+      const at = yield* Effect.scoped(
+        Effect.tap(stage([rule]), ({ spend }) => Effect.sync(() => spend(who, 10 * dollar)))
+      )
+      expect(at.told.map(({ limit }) => limit)).toEqual(["hard"])
+    })
+  )
+
   effect("that is away or refuses is told again for a minute and a half, and then given up", () =>
     Effect.gen(function* () {
       const at = yield* stage([rule])
