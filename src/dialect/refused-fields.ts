@@ -35,6 +35,10 @@ const excludes = /\bboth\b|together|simultaneously|at the same time/i
 
 const thinking = /think|reasoning|effort/i
 
+const degree = /effort|level|budget/i
+
+const shown = /include[_ ]?thoughts/i
+
 const thoughts = /reasoning_content|thinking blocks?/i
 
 // Some want them back in every turn: nothing is mended by leaving them out.
@@ -96,9 +100,14 @@ export const refusedFields = (chat: Chat, words: string): ReadonlyArray<ModelRef
   if (found.length > 0) return found.length > 1 && excludes.test(words) ? found.slice(1) : found
   if (thoughts.test(words) && wants.test(words)) return []
   if (thoughts.test(words) && says(chat, "reasoning")) return ["reasoning"]
-  if (!thinking.test(words) || !says(chat, "effort")) return []
-  const others = unlisted(chat.effort, words)
-  return others.length === 0 ? ["effort"] : others
+  if (!thinking.test(words)) return []
+  if (shown.test(words) && says(chat, "showThoughts")) return ["showThoughts"]
+  const others = says(chat, "effort") ? unlisted(chat.effort, words) : []
+  if (others.length > 0) return others
+  // Who cannot think at all has no thoughts to show.
+  const isOfDegree = degree.test(words) || !refuses.test(words)
+  const fields: ReadonlyArray<ChatField> = isOfDegree ? ["effort"] : ["effort", "showThoughts"]
+  return fields.filter((field) => says(chat, field))
 }
 
 /** The fields of a request that are left out because a server refuses them. */

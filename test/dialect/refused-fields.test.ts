@@ -72,6 +72,17 @@ describe("a refusal in these words is of these fields:", () => {
   })
 })
 
+test("who cannot think is told neither how much nor to show it", () => {
+  const asked: Chat = { ...all, showThoughts: true }
+  for (const words of ["Thinking is not enabled for models/m", '"m" does not support thinking'])
+    expect(refusedFields(asked, words)).toEqual(["effort", "showThoughts"])
+  const hidden =
+    "Unable to submit request because Thinking_config.include_thoughts is only enabled when thinking is enabled"
+  expect(refusedFields(asked, hidden)).toEqual(["showThoughts"])
+  expect(refusedFields(asked, "Thinking budget is not supported for this model")).toEqual(["effort"])
+  expect(refusedFields(asked, "Thinking level HIGH is not supported for this model")).toEqual(["effort"])
+})
+
 describe("a word for how much to think that is refused", () => {
   const words: ReadonlyArray<readonly [refusal: string, told: Readonly<Record<string, string>>]> = [
     [
