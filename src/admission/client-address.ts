@@ -50,12 +50,12 @@ export const addressThrough = (trusted: ReadonlyArray<string>): ClientAddress =>
     let client = peer
     for (const entry of forwarded.split(",").toReversed()) {
       const told = addressIn(entry)
-      // Nobody who knows has told this.
-      if (told === undefined) break
-      client = told
+      // Nobody who knows has told this: who came by way of a proxy is not taken for this machine.
+      if (told === undefined) return isLocal(client) ? undefined : client
+      // Nobody on this machine comes by way of another one.
+      if (!isLocal(told) || isLocal(client)) client = told
       if (!isIn(proxies, told)) break
     }
-    // Nobody on this machine comes by way of another one.
-    return isLocal(client) && !isLocal(peer) ? peer : client
+    return client
   }
 }

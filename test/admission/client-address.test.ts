@@ -27,6 +27,17 @@ describe("the address of a client behind proxies that are trusted", () => {
     expect(through(undefined, "203.0.113.9")).toBeUndefined()
   })
 
+  test("is never this machine where another one has passed it on, though it came to a proxy here in the end", () => {
+    expect(through("127.0.0.1", "127.0.0.1, 10.0.0.5")).toBe("10.0.0.5")
+    expect(through("127.0.0.1", "203.0.113.9, 127.0.0.1, 10.0.0.5")).toBe("203.0.113.9")
+    expect(through("127.0.0.1", "127.0.0.1")).toBe("127.0.0.1")
+  })
+
+  test("is nobody's where a proxy on this machine passes on what is no address", () => {
+    for (const written of ["unix:", "unknown", "203.0.113.9, unknown", "unknown, 127.0.0.1"])
+      expect(through("127.0.0.1", written)).toBeUndefined()
+  })
+
   const words = fc.oneof(
     fc.ipV4(),
     fc.ipV6(),
@@ -89,7 +100,8 @@ describe("behind a proxy on this machine", () => {
 
   test("whoever comes through one that is trusted is not on this machine", async () => {
     await using at = await world({ trusted_proxies: ["127.0.0.1/32"] })
-    expect(await at.ask("203.0.113.9", "/admin/v1/config")).toBe(403)
+    for (const forwarded of ["203.0.113.9", "127.0.0.1, 10.0.0.5", "unknown"])
+      expect(await at.ask(forwarded, "/admin/v1/config")).toBe(403)
   })
 
   test("who guesses keys keeps those waiting alone who come from the same address", async () => {
