@@ -66,8 +66,8 @@ describe("a path of Vertex AI's leads", () => {
     expect(JSON.parse(chat.lastCall().text)).toMatchObject({ model: "org/m", messages, stream: true })
   })
 
-  test("to the count of tokens, whose model is in the body", async () => {
-    const path = `/v1${place}/publishers/anthropic/models/count-tokens:rawPredict`
+  test.each([`/v1${place}`, place, "/v1", ""])("to the count of tokens, whose model is in the body: %s", async (at) => {
+    const path = `${at}/publishers/anthropic/models/count-tokens:rawPredict`
     const got = await post(path, JSON.stringify({ ...version, model: claude, messages }))
     expect([got.status, got.json()]).toEqual([200, { input_tokens: 5 }])
     const { target, text } = ofAnthropic.lastCall()

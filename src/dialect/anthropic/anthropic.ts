@@ -85,6 +85,7 @@ const countTokens: Operation = {
   name: "messages/count_tokens",
   fields,
   path: "/v1/messages/count_tokens",
+  alsoAt: [`${publisher}/${countsAt}`],
   generates: false,
   needs: (body, reading) => readChatNeeds(countTokens, body, reading, lookAtMessages, true),
   whole: wholeCount("input_tokens"),
@@ -129,7 +130,7 @@ export const anthropic: Dialect = {
   hint: "Anthropic's API is at /v1/messages and /v1/messages/count_tokens",
   canonicalPath: (method, path) => {
     const placed = askedOfPublisher("anthropic", method, path)
-    if (placed !== undefined) return placed === countsAt ? countTokens.path : `${publisher}/${placed}`
+    if (placed !== undefined) return `${publisher}/${placed}`
     const [, found] = (method === "POST" ? meant.exec(path) : null) ?? []
     return found === undefined ? path : `/v1${found}`
   },
