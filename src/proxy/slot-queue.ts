@@ -318,8 +318,9 @@ export class SlotQueue implements Deadline {
    * Whether the last free places of all are left by a key that has half of a server to others that have come of late, one at a
    * time: they would wait for an end.
    */
-  private isSpared({ needs: { key, leaves = 0 }, targets }: Plan, { candidate }: Attempt, now: number): boolean {
-    if (key === undefined || leaves > 0 || now - this.sharedAt >= sharedMs) return false
+  private isSpared({ needs, settings, targets }: Plan, { candidate }: Attempt, now: number): boolean {
+    const { key, leaves = 0 } = needs
+    if (!settings.waits || key === undefined || leaves > 0 || now - this.sharedAt >= sharedMs) return false
     if (!isCrowded(candidate, { key, shares: true })) return false
     let slots = 0
     let free = 0

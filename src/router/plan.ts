@@ -159,7 +159,7 @@ export class Plan implements DecisionBasis {
   shares(others: boolean, spares: boolean): void {
     const { shares = false, spares: spared = false } = this.claim
     if (others === shares && spares === spared) return
-    this.claim = others ? { ...this.needs, shares: true, spares } : this.needs
+    this.claim = others ? { key: this.needs.key, leaves: this.needs.leaves, shares: true, spares } : this.needs
     if (this.waiting?._tag === "Ask" && isCrowded(this.waiting.attempt.candidate, this.claim)) this.waiting = undefined
   }
 

@@ -286,6 +286,19 @@ describe("the class of a request that waits", () => {
     await gateway.quiet()
   })
 
+  test("does not count where the queue is off, and neither does whose the last free slot could be", async () => {
+    await using held = await startHeld()
+    const backends = [backendFor("one", held.upstream, { slots: 16 })]
+    await using gateway = await startGateway({ backends, auth, queue: { enabled: false } }, keyed)
+    const clients = [await post(gateway.port, "other", as("night"))]
+    await held.upstream.call(0)
+    for (let nth = 1; nth < 16; nth += 1) clients.push(await post(gateway.port, `own-${nth}`, as("day")))
+    await held.upstream.call(15)
+    for (const nth of clients.keys()) held.answer(nth)
+    for (const client of clients) expect((await client.answer()).status).toBe(200)
+    await gateway.quiet()
+  })
+
   test("is what it asks for where there are no keys", async () => {
     await using held = await startHeld()
     await using gateway = await before(held)
