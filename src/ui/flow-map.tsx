@@ -1,5 +1,5 @@
 /**
- * What flows now: from clients to the models that they ask for, and on to the backends that answer.
+ * What flows now: from clients to the models and aliases that they ask for, what these are at a backend, and the backends that answer.
  */
 import type { JSX } from "preact"
 import type { RecentRequest, RequestUnderWay } from "../api/admin-api.ts"
@@ -19,9 +19,9 @@ const mostNodes = 12
 const gap = 34
 const boxHeight = 26
 
-// Where its columns are, how wide what stands in them is, and how many letters of it are seen.
-const wide = { columns: [0, 330, 660], boxWidth: 200, letters: 26 } as const
-const narrow = { columns: [0, 126, 252], boxWidth: 106, letters: 13 } as const
+// How far its columns are apart, how wide what stands in them is, and how many letters of it are seen: with three columns, and with four.
+const wide = { three: { step: 330, boxWidth: 200, letters: 26 }, four: { step: 230, boxWidth: 170, letters: 22 } }
+const narrow = { three: { step: 126, boxWidth: 106, letters: 13 }, four: { step: 92, boxWidth: 82, letters: 10 } }
 
 const isNarrow = window.matchMedia("(max-width: 600px)")
 
@@ -40,44 +40,53 @@ const most = (counts: ReadonlyMap<string, number>): ReadonlyArray<string> =>
 const short = (text: string, letters: number): string =>
   text.length > letters ? `${text.slice(0, letters - 1)}…` : text
 
-/** The map: keys (or all clients), the models that were asked for, the backends. */
+interface Flow {
+  readonly client: string
+  /** What was asked for: a model, or an alias. */
+  readonly asked: string
+  /** What it is at the backend, which is what was asked for while there is none. */
+  readonly model: string
+  readonly backend: string
+  readonly live: boolean
+}
+
+const flowOf = (request: RequestUnderWay | RecentRequest, live: boolean): Flow => ({
+  client: request.key ?? "clients",
+  asked: request.model,
+  model: request.upstream_model === "" ? request.model : request.upstream_model,
+  backend: "phase" in request && request.phase === "queued" ? waits : request.backend,
+  live
+})
+
+const throughModels = ["client", "asked", "backend"] as const
+const throughAliases = ["client", "asked", "model", "backend"] as const
+
+/** The map: keys (or all clients), what they asked for, its models where something else was asked for, the backends. */
 export const FlowMap = ({ fleet: { backends, underWay, ended } }: { readonly fleet: Fleet }): JSX.Element => {
-  const { boxWidth, columns, letters } = isNarrow.matches ? narrow : wide
   // What was asked a moment ago shows where things go when nothing is under way.
-  const flowOf = (request: RequestUnderWay | RecentRequest, live: boolean) => ({
-    client: request.key ?? "clients",
-    model: request.model,
-    backend: "phase" in request && request.phase === "queued" ? waits : request.backend,
-    live
-  })
   const flows = [
     ...underWay.map((each) => flowOf(each, true)),
     ...ended.slice(0, 50).map((each) => flowOf(each, false))
-  ].filter(({ backend, model }) => model !== "" && backend !== "")
+  ].filter(({ asked, backend }) => asked !== "" && backend !== "")
   if (flows.length === 0) {
     const why = ended.length === 0 ? "Nothing has been asked yet" : "None of the last requests went to a backend"
     return <p class="dim">{why}: what flows is drawn here.</p>
   }
+  const hasAliases = flows.some(({ asked, model }) => asked !== model)
+  const stages = hasAliases ? throughAliases : throughModels
+  const { boxWidth, letters, step } = (isNarrow.matches ? narrow : wide)[hasAliases ? "four" : "three"]
   const weigh = (live: boolean): number => (live ? 1000 : 1)
-  const weighted = (pick: (flow: (typeof flows)[number]) => string): Map<string, number> => {
+  const weighted = (stage: (typeof stages)[number]): Map<string, number> => {
     const counts = new Map<string, number>()
-    for (const flow of flows) counts.set(pick(flow), (counts.get(pick(flow)) ?? 0) + weigh(flow.live))
+    for (const flow of flows) counts.set(flow[stage], (counts.get(flow[stage]) ?? 0) + weigh(flow.live))
     return counts
   }
-  const lists = [
-    most(weighted(({ client }) => client)),
-    most(weighted(({ model }) => model)),
-    most(weighted(({ backend }) => backend))
-  ] as const
+  const lists = stages.map((stage) => most(weighted(stage)))
   const places = lists.map((list) => new Map(list.map((name, at) => [name, at])))
   const live = flows.filter(({ live }) => live)
-  const working = [
-    counted(live.map(({ client }) => client)),
-    counted(live.map(({ model }) => model)),
-    counted(live.map(({ backend }) => backend))
-  ]
+  const working = stages.map((stage) => counted(live.map((flow) => flow[stage])))
   const lines = new Map<string, { from: readonly [number, number]; to: readonly [number, number]; count: number }>()
-  const join = (column: 0 | 1, from: string, to: string, isLive: boolean): void => {
+  const join = (column: number, from: string, to: string, isLive: boolean): void => {
     const a = places[column]?.get(from)
     const b = places[column + 1]?.get(to)
     if (a === undefined || b === undefined) return
@@ -85,28 +94,31 @@ export const FlowMap = ({ fleet: { backends, underWay, ended } }: { readonly fle
     const known = lines.get(key) ?? { from: [column, a], to: [column + 1, b], count: 0 }
     lines.set(key, { ...known, count: known.count + (isLive ? 1 : 0) })
   }
-  for (const { backend, client, live: isLive, model } of flows) {
-    join(0, client, model, isLive)
-    join(1, model, backend, isLive)
-  }
+  for (const flow of flows)
+    for (const [column, stage] of stages.entries()) {
+      const next = stages[column + 1]
+      if (next !== undefined) join(column, flow[stage], flow[next], flow.live)
+    }
   const tall = Math.max(...lists.map((list) => list.length)) * gap + 8
-  const nodes = (column: 0 | 1 | 2): ReadonlyArray<Node> =>
-    lists[column].map((name) => ({
+  const stateOf = (stage: (typeof stages)[number] | undefined, name: string): string =>
+    stage === "backend" ? (backends.get(name)?.status ?? (name === waits ? "waiting" : "gone")) : ""
+  const nodes = (list: ReadonlyArray<string>, column: number): ReadonlyArray<Node> =>
+    list.map((name) => ({
       name,
       weight: working[column]?.get(name) ?? 0,
-      state: column === 2 ? (backends.get(name)?.status ?? (name === waits ? "waiting" : "gone")) : ""
+      state: stateOf(stages[column], name)
     }))
   return (
     <figure class="flow" tabIndex={0} aria-label="What flows">
       <svg
-        viewBox={`-1 0 ${columns[2] + boxWidth + 2} ${tall}`}
+        viewBox={`-1 0 ${(stages.length - 1) * step + boxWidth + 2} ${tall}`}
         role="img"
         aria-label={`What flows now: ${live.length} requests`}
       >
         {[...lines.values()].map(({ count, from, to }) => {
-          const x = (columns[from[0]] ?? 0) + boxWidth
+          const x = from[0] * step + boxWidth
           const y = from[1] * gap + boxHeight / 2 + 4
-          const end = columns[to[0]] ?? 0
+          const end = to[0] * step
           const down = to[1] * gap + boxHeight / 2 + 4
           const half = (x + end) / 2
           return (
@@ -118,12 +130,12 @@ export const FlowMap = ({ fleet: { backends, underWay, ended } }: { readonly fle
             />
           )
         })}
-        {([0, 1, 2] as const).flatMap((column) =>
-          nodes(column).map(({ name, state, weight }, at) => (
+        {lists.flatMap((list, column) =>
+          nodes(list, column).map(({ name, state, weight }, at) => (
             <g
               key={`${column} ${name}`}
               class={`node ${state}`}
-              transform={`translate(${columns[column]},${at * gap + 4})`}
+              transform={`translate(${column * step},${at * gap + 4})`}
             >
               <title>{name}</title>
               <rect width={boxWidth} height={boxHeight} rx="5" />

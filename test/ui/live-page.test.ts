@@ -68,6 +68,21 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await Promise.all(answers)
   })
 
+  test("draws from clients to models to backends, and what an alias stands for between", async () => {
+    await using at = await started(["m"], { routing: { aliases: { best: "m" } } })
+    await using tab = await inBrowser()
+    await chat(at.gateway, {})
+    await open(tab.page, at.gateway, "fleet")
+    const drawn = tab.page.getByLabel("What flows", { exact: true })
+    await drawn.locator("title").getByText("clients", { exact: true }).waitFor({ state: "attached" })
+    expect(await drawn.locator("title").allTextContents()).toEqual(["clients", "m", "a"])
+    expect(await drawn.locator("path").count()).toBe(2)
+    await chat(at.gateway, { model: "best" })
+    await drawn.locator("title").getByText("best", { exact: true }).waitFor({ state: "attached" })
+    expect(await drawn.locator("title").allTextContents()).toEqual(["clients", "best", "m", "m", "a"])
+    expect(await drawn.locator("path").count()).toBe(5)
+  })
+
   test("opens a request under way to why it went where it went, and cancels it", async () => {
     const gate = Promise.withResolvers<void>()
     await using at = await started(["m"], {}, undefined, gate.promise)
