@@ -21,7 +21,7 @@ const boxHeight = 26
 
 // How far its columns are apart, how wide what stands in them is, and how many letters of it are seen: with three columns, and with four.
 const wide = { three: { step: 330, boxWidth: 200, letters: 26 }, four: { step: 230, boxWidth: 170, letters: 22 } }
-const narrow = { three: { step: 126, boxWidth: 106, letters: 13 }, four: { step: 92, boxWidth: 82, letters: 10 } }
+const narrow = { three: { step: 126, boxWidth: 106, letters: 13 }, four: { step: 92, boxWidth: 82, letters: 9 } }
 
 const isNarrow = window.matchMedia("(max-width: 600px)")
 

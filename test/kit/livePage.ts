@@ -102,7 +102,11 @@ export const startFleet = async (folder: string): Promise<FleetAtWork> => {
       backendFor("attic", attic, { priority: 4 }),
       backendFor("cellar", cellar, { priority: 1 })
     ],
-    routing: { strategy: "priority_only", fallbacks: { "llama3.3:70b": ["qwen3:8b"] } },
+    routing: {
+      strategy: "priority_only",
+      aliases: { large: "llama3.3:70b" },
+      fallbacks: { "llama3.3:70b": ["qwen3:8b"] }
+    },
     auth: {
       store: `${folder}/keys.sqlite`,
       keys: [
@@ -122,7 +126,7 @@ export const startFleet = async (folder: string): Promise<FleetAtWork> => {
   for (let turn = 0; turn < 9; turn += 1)
     await chat(gateway, { model: "qwen3:8b", stream: turn % 2 === 0 }, `search-${turn}`, "search-key")
   for (let turn = 0; turn < 3; turn += 1)
-    await chat(gateway, { model: "llama3.3:70b", stream: true }, `chat-${turn}`, "chat-key")
+    await chat(gateway, { model: turn === 0 ? "llama3.3:70b" : "large", stream: true }, `chat-${turn}`, "chat-key")
   await fetch(`${gateway.url}/admin/v1/revocations`, {
     method: "POST",
     headers: { authorization: `Bearer ${bossKey}`, "content-type": "application/json" },
