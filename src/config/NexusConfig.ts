@@ -1,6 +1,7 @@
 /**
  * The settings, read once from file, environment and flags.
  */
+import { isUtf8 } from "node:buffer"
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto"
 import { dirname, join, resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
@@ -95,8 +96,8 @@ interface FoundFile extends FileText {
 const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: Environment) {
   const variable = env["NEXUS_CONFIG"]
   const named = Option.getOrElse(path, () => (variable?.trim() === "" ? undefined : variable))
+  const fs = yield* FileSystem.FileSystem
   if (named === undefined) {
-    const fs = yield* FileSystem.FileSystem
     const isThere = yield* fs.exists(defaultFile).pipe(Effect.orElseSucceed(() => false))
     if (!isThere) return undefined
   }
@@ -114,7 +115,9 @@ const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: 
         })
     )
   )
-  const found: FoundFile = { path: file, text, stamp }
+  // The sign that stands for a broken byte may be meant.
+  const bytes = text.includes("\ufffd") ? yield* Effect.option(fs.readFile(file)) : Option.none()
+  const found: FoundFile = { path: file, text, stamp, isUtf8: Option.isNone(bytes) || isUtf8(bytes.value) }
   return found
 })
 
@@ -166,7 +169,7 @@ const readWith = (
     const found = yield* find
     const file = found && { path: found.path, text: found.text }
     const invalid = (message: string) => new ConfigInvalid({ path: file?.path ?? defaultFile, message })
-    const parsed = yield* Effect.fromResult(parseFile(file, env)).pipe(
+    const parsed = yield* Effect.fromResult(parseFile(found, env)).pipe(
       Effect.mapError((error) => new ConfigInvalid({ path: file?.path ?? defaultFile, ...error }))
     )
     const { files, stamps } = yield* readKeyFiles(parsed.keyFiles, file)

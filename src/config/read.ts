@@ -73,6 +73,8 @@ export interface FileText {
   /** As the user named it. */
   readonly path: string
   readonly text: string
+  /** False where its bytes are not, and the text has signs in place of some. */
+  readonly isUtf8?: boolean
 }
 
 /** All that settings are made from. */
@@ -125,9 +127,8 @@ const syntaxError = ({ path, text }: FileText, error: TomlError): UnparsedFile =
 /** Reads the TOML of a file and its variables. */
 export const parseFile = (file: FileText | undefined, env: Environment): Result.Result<ParsedFile, UnparsedFile> => {
   if (file === undefined) return Result.succeed({ substituted: substitute({}, env), keyFiles: storeFilesIn(env) })
-  const odd = file.text.includes("\0") ? -1 : file.text.indexOf("\ufffd")
-  if (odd >= 0) {
-    const line = file.text.slice(0, odd).split("\n").length
+  if (file.isUtf8 === false && !file.text.includes("\0")) {
+    const line = file.text.slice(0, file.text.indexOf("\ufffd")).split("\n").length
     return Result.fail({ message: printable(`${file.path}:${line}: ${noUtf8}`), excerpt: "" })
   }
   try {

@@ -11,7 +11,7 @@ import { sha256 } from "./reading.ts"
 
 const made: Array<string> = []
 
-const directory = (files: Readonly<Record<string, string>> = {}): string => {
+const directory = (files: Readonly<Record<string, string | Uint8Array>> = {}): string => {
   const path = mkdtempSync(join(tmpdir(), "nexus-config-"))
   made.push(path)
   for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text)
@@ -39,6 +39,19 @@ const nexus = async (cwd: string, args: ReadonlyArray<string>, env: Readonly<Rec
 const spawning = (name: string, run: () => Promise<void>): void => test.concurrent(name, run, 30_000)
 
 const good = `[server]\nport = 1\n`
+
+test("a file is refused by the line of what is not in UTF-8, and not for the sign that stands for such bytes", async () => {
+  const read = (toml: Buffer) =>
+    Effect.runPromise(
+      Effect.match(readConfig({ path: Option.some(join(directory({ "a.toml": toml }), "a.toml")), overrides: {} }), {
+        onSuccess: ({ file }) => file?.text,
+        onFailure: ({ message }) => message.slice(message.indexOf("a.toml"))
+      })
+    )
+  const said = "a.toml:3: it is not in UTF-8, as TOML has to be; save it as UTF-8"
+  expect(await read(Buffer.from(`${good}# caf\xe9`, "latin1"))).toBe(said)
+  expect(await read(Buffer.from(`${good}# \ufffd`))).toBe(`${good}# \ufffd`)
+})
 
 describe("the file that is read is", () => {
   const check = async (files: Readonly<Record<string, string>>, args: ReadonlyArray<string>, env = {}) => {
