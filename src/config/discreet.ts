@@ -40,8 +40,15 @@ const withoutKeys = (path: KeyPath, value: unknown): unknown => {
   return (typeof value === "string" || typeof value === "number") && !isHarmless(path) ? masked(String(value)) : value
 }
 
+/** A value of a webhook's address without what stands behind the host, which is often all that whoever writes there has to know. */
+export const withoutHookSecret = (path: KeyPath, value: unknown): unknown =>
+  path.at(-1) === "webhook_url" && typeof value === "string"
+    ? value.replace(/^([a-z]+:\/*[^/?#]*)[/?#].+$/i, "$1/…")
+    : value
+
 /** A value as it may be told of. */
 export const discreetValue = (path: KeyPath, value: unknown): unknown => {
+  if (path.at(-1) === "webhook_url") return withoutHookSecret(path, value)
   const isNamed = typeof value === "string" && namers.test(String(path.at(-1)))
   return isNamed || !sections.has(path[0]) ? value : withoutKeys(path, value)
 }

@@ -2,7 +2,7 @@
  * The settings in force, each with where it comes from, and no secret among them.
  */
 import { withoutStorePassword } from "./cluster.ts"
-import { masked } from "./discreet.ts"
+import { masked, withoutHookSecret } from "./discreet.ts"
 import { isTable, type KeyPath, pathId, showPath, type Table, valueAt } from "./path.ts"
 import type { ReadConfig } from "./read.ts"
 import type { SettingOrigin } from "./sources.ts"
@@ -60,7 +60,7 @@ export const describeSettings = (read: ReadConfig): ((path: KeyPath) => ShownSet
     const said = origin?._tag === "file" ? texts.get(pathId(path)) : undefined
     const text = said !== undefined && path[0] === "cluster" ? withoutStorePassword(said) : said
     const value = isSecret(path) ? (text ?? masked(String(valueAt(settings, path)))) : (text ?? valueAt(settings, path))
-    return { key: showPath(path), value, origin: originName(origin, loaded.path) }
+    return { key: showPath(path), value: withoutHookSecret(path, value), origin: originName(origin, loaded.path) }
   }
 }
 

@@ -54,9 +54,9 @@ const isSameCount = (one: BudgetRule, other: BudgetRule): boolean =>
   one.name === other.name &&
   one.each === other.each &&
   one.per === other.per &&
-  String(one.keys) === String(other.keys) &&
-  String(one.owners) === String(other.owners) &&
-  String(one.models) === String(other.models)
+  JSON.stringify(one.keys) === JSON.stringify(other.keys) &&
+  JSON.stringify(one.owners) === JSON.stringify(other.owners) &&
+  JSON.stringify(one.models) === JSON.stringify(other.models)
 
 const isFor = ({ keys, models, owners }: BudgetRule, { key, model, owner }: Spender): boolean =>
   (keys === undefined || matchesAny(keys, key)) &&

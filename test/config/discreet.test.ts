@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test"
-import { mistakesOf } from "./reading.ts"
+import * as Result from "effect/Result"
+import { shownSettings } from "../../src/config/show.ts"
+import { mistakesOf, reading } from "./reading.ts"
 
 const word = "correct-horse-battery"
 const backend = `[[backends]]\nname = "a"\nurl = "http://h:1"\n`
@@ -37,6 +39,11 @@ const misplaced: ReadonlyArray<readonly [what: string, toml: string, told: strin
     `backends[0].api_key_file = "sk-a…": expected the name of a file, not the key itself`
   ],
   ["of a receiver", `[telemetry.otlp]\nheaders = ["Bearer ${word}"]`, `telemetry.otlp.headers = ["Bear…"]`],
+  [
+    "in the address of a webhook",
+    `[[budgets]]\nname = "b"\nsoft_usd = 1\nwebhook_url = "htp://hooks.example/T0/${word}"`,
+    `budgets[0].webhook_url = "htp://hooks.example/…": expected a URL`
+  ],
   ["as a header's list", `[telemetry.otlp.headers]\nx = ["${word}"]`, `telemetry.otlp.headers.x = ["corr…"]`]
 ]
 
@@ -49,6 +56,15 @@ describe("a key that was written in a wrong place is not shown:", () => {
       for (const each of [word, "123456789", "abcdef0123", "hf_abcd", "sk-abcd"]) expect(said).not.toContain(each)
     })
   }
+
+  test("nor in the settings in force, where what a webhook's address holds may be a key", () => {
+    const read = reading(
+      `[[budgets]]\nname = "b"\nsoft_usd = 1\nwebhook_url = "https://hooks.example:8443/T0/${word}?a=b"`
+    )
+    if (Result.isFailure(read)) throw new Error(read.failure)
+    const shown = shownSettings(read.success).find(({ key }) => key === "budgets[0].webhook_url")
+    expect(shown?.value).toBe("https://hooks.example:8443/…")
+  })
 
   test("nor in the lines around what is no TOML, whose place stays where it is", () => {
     const lines = [

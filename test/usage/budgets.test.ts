@@ -114,6 +114,16 @@ describe("a budget", () => {
     book.spend(who, now, 100, next)
     expect(book.standing(next)).toMatchObject([{ spent: 0, reserved: 1 }])
   })
+
+  test("that is for others since it was read anew counts nothing of what these did not do", () => {
+    const who = { key: "a,b", owner: "", model: "m" }
+    const before = new BudgetBook([rule({ hard: 100, keys: ["a", "*"] })])
+    before.reserve(who, 90, now)
+    const same = new BudgetBook([rule({ hard: 100, keys: ["a", "*"] })], before)
+    expect(same.reserve(who, 90, now)).toHaveProperty("account")
+    const other = new BudgetBook([rule({ hard: 100, keys: ["a,*"] })], before)
+    expect(other.reserve(who, 90, now)).toHaveProperty("nanos", 90)
+  })
 })
 
 const usage = { prompt_tokens: 100, completion_tokens: 100 }
