@@ -64,9 +64,12 @@ export class Slots {
     return share === 0 ? this.calm : Math.min(this.calm, this.peak - share)
   }
 
-  /** Nobody else has come: those who were not to have all before others may have one more. */
-  eases(): void {
-    if (this.calm <= this.peak) this.calm += 1
+  /**
+   * Nobody else has come, beside so many that it is given: those who were not to have all before others may have one more. Answers
+   * in one piece that end in their order show no more than one at a time.
+   */
+  eases(given: number): void {
+    if (this.calm <= Math.max(this.peak, given)) this.calm += 1
   }
 
   /** It has been given so many. */

@@ -382,7 +382,7 @@ export class SlotQueue implements Deadline {
       const isFull = taken >= placesAt(candidate, standing, needs)
       const isPatient = this.beats % patience === 0
       if (isFull) standing.widens(now, isPatient)
-      else if (isPatient && candidate.model.slots !== undefined) standing.slots.eases()
+      else if (isPatient && candidate.model.slots !== undefined) standing.slots.eases(taken)
     }
   }
 

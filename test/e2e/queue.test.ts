@@ -299,6 +299,19 @@ describe("the class of a request that waits", () => {
     await gateway.quiet()
   })
 
+  test("leaves all slots to a key that alone asks, though its answers come in one piece and none has come", async () => {
+    await using held = await startHeld()
+    const backends = [backendFor("one", held.upstream, { slots: 5 })]
+    await using gateway = await startGateway({ backends, auth }, keyed)
+    const clients = await Promise.all(
+      ["a", "b", "c", "d", "e"].map((content) => post(gateway.port, content, as("day")))
+    )
+    await held.upstream.call(4)
+    for (const nth of clients.keys()) held.answer(nth)
+    for (const client of clients) expect((await client.answer()).status).toBe(200)
+    await gateway.quiet()
+  })
+
   test("is what it asks for where there are no keys", async () => {
     await using held = await startHeld()
     await using gateway = await before(held)

@@ -57,8 +57,7 @@ describe("the places of a server", () => {
       const many = Array.from({ length: 20 }, () => greedy)
       expect(admitted(candidate, many).length).toBe(given)
       for (let more = given; more < slots; more += 1) {
-        for (const running of standing.running) if (running.firstAt === 0) standing.answers(running, 1)
-        standing.slots.eases()
+        standing.slots.eases(more)
         expect(admitted(candidate, many).length).toBe(1)
       }
       expect(admitted(candidate, many).length).toBe(0)
