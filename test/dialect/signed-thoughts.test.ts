@@ -3,6 +3,7 @@ import { Result } from "effect"
 import { kindNamed } from "../../src/backend/all.ts"
 import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
 import { gemini } from "../../src/dialect/gemini/gemini.ts"
+import { ollamaServer } from "../../src/dialect/ollama/native-request.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import { responses } from "../../src/dialect/responses/responses.ts"
 import { transduce } from "../../src/dialect/Transducer.ts"
@@ -321,5 +322,10 @@ describe("thoughts that OpenRouter keeps hidden, whoever has made the model", ()
     expect(decoder.decode(anthropic.withoutSeals!(bytes(next)))).not.toContain("nexus")
     const claude = Result.getOrThrow(anthropic.operations[0].server!.encode(chat, "claude-sonnet-4-6", anyServer))
     expect(decoder.decode(claude.body)).not.toContain("nexus")
+    // Who keeps nothing hidden is not told of thoughts without a word.
+    for (const other of [server, ollamaServer]) {
+      const { body } = Result.getOrThrow(other.encode(chat, "m", anyServer))
+      expect(JSON.parse(decoder.decode(body)).messages[1]).toEqual({ role: "assistant", content: "High." })
+    }
   })
 })

@@ -59,7 +59,7 @@ const spokenOf = (message: Exclude<ChatMessage, { readonly role: "system" }>, na
     }
     case "assistant": {
       const texts = message.items.flatMap((item) => (item.type === "text" ? [item.text] : []))
-      const thoughts = message.items.flatMap((item) => (item.type === "reasoning" ? [item.text] : []))
+      const thoughts = message.items.flatMap((item) => (item.type === "reasoning" ? [item.text] : [])).join("")
       const calls = message.items.flatMap((item) => {
         if (item.type !== "call") return []
         names.set(item.id, item.name)
@@ -68,7 +68,7 @@ const spokenOf = (message: Exclude<ChatMessage, { readonly role: "system" }>, na
       return {
         role: "assistant",
         content: texts.join(""),
-        ...(thoughts.length === 0 ? {} : { thinking: thoughts.join("") }),
+        ...(thoughts === "" ? {} : { thinking: thoughts }),
         ...(calls.length === 0 ? {} : { tool_calls: calls })
       }
     }

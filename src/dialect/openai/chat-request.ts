@@ -85,7 +85,8 @@ const thoughtsOf = (items: ReadonlyArray<ChatTurnItem>, { original, signedThough
   if (original || (thoughts.length === 0 && !signsCalls)) return {}
   const hides = thoughts.some(({ signature, text }) => hiddenDetails(text, signature) !== undefined)
   if (signedThoughts !== true || !(signsCalls || hides || thoughts.some(isSigned))) {
-    return { reasoning_content: thoughts.map(({ text }) => text).join("") }
+    const text = thoughts.map((item) => item.text).join("")
+    return text === "" ? {} : { reasoning_content: text }
   }
   const details = thoughts.flatMap((item, at): ReadonlyArray<Fields> => {
     const { signature, text } = item
