@@ -286,6 +286,11 @@ describe("a request of the hub in Google's words", () => {
     ["somebody's", "high", { thinkingLevel: "HIGH" }]
   ])("tells %s to think %s in the way it takes", (model, effort, thinkingConfig) => {
     expect(written({ effort }, model).json.generationConfig).toEqual({ thinkingConfig })
+    // Google refuses to show the thoughts of who is not to think.
+    const shown =
+      "thinkingBudget" in thinkingConfig && thinkingConfig.thinkingBudget === 0 ? {} : { includeThoughts: true }
+    const { generationConfig } = written({ effort, showThoughts: true }, model).json
+    expect(generationConfig).toEqual({ thinkingConfig: { ...thinkingConfig, ...shown } })
   })
 
   test("names what it has no word for, and refuses what would make another answer of it", () => {
@@ -434,7 +439,10 @@ test("what the hub says of a request is the same after a way through the dialect
     fc.property(chats, fc.constantFrom("gemini-2.5-flash", "somebody's"), (chat, model) => {
       const { body, dropped } = Result.getOrThrow(server.encode(chat, model, anyServer))
       const back = Result.getOrThrow(client.decode(body, model))
-      expect(back.chat).toEqual({ ...chat, messages: joined(chat.messages) })
+      const { showThoughts, ...told } = chat
+      // Who does not think has nothing to show.
+      const shown = showThoughts === undefined || chat.effort === "none" ? {} : { showThoughts }
+      expect(back.chat).toEqual({ ...told, ...shown, messages: joined(chat.messages) })
       expect([dropped, back.dropped]).toEqual([[], []])
     })
   )

@@ -259,6 +259,8 @@ const thinkingOf = ({ effort, showThoughts }: Chat, model: string): Thinking => 
   const shown: Thinking = showThoughts === true ? { includeThoughts: true } : {}
   if (effort === undefined) return shown
   const budget = effort === "none" && alwaysThinksByBudget.test(model) ? leastBudget : wordIn(budgets, effort)
+  // It refuses to show the thoughts of who does not think.
+  if (isByBudget(model, effort) && budget === 0) return { thinkingBudget: 0 }
   if (isByBudget(model, effort)) return budget === undefined ? shown : { thinkingBudget: budget, ...shown }
   return { thinkingLevel: levelOf(effort, model), ...shown }
 }
