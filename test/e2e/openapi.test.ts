@@ -48,6 +48,7 @@ const bodies: Readonly<Record<string, unknown>> = {
   "/v1/chat/completions": chat,
   "/v1/messages": { ...chat, max_tokens: 50 },
   "/v1/messages/count_tokens": chat,
+  "/v1/publishers/anthropic/models/count-tokens:rawPredict": chat,
   "/v1/responses": { model: "gpt", input: "hi" },
   "/v1/responses/compact": { model: "gpt", input: "hi" },
   ...Object.fromEntries(["load", "unload", "pull"].map((action) => [`/admin/v1/models/${action}`, { model: "gpt" }])),

@@ -65,12 +65,14 @@ const events = Schema.String.annotate({
     "With stream: true, the events of Messages from message_start to message_stop. An answer that breaks off ends with the event error"
 }).pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
 
+const atVertexSummary = "The same, where clients of Vertex AI ask, below any project and place or none"
+
 const atVertex = (verb: string) =>
   HttpApiEndpoint.post(`messagesBy${verb}`, `/v1/publishers/anthropic/models/:model:${verb}`, {
     params: { model: Schema.String },
     payload: VertexMessagesRequest,
     success: [Message, events]
-  }).annotate(OpenApi.Summary, "The same, where clients of Vertex AI ask, below any project and place or none")
+  }).annotate(OpenApi.Summary, atVertexSummary)
 
 const Anthropic = HttpApiGroup.make("anthropic")
   .add(
@@ -83,7 +85,11 @@ const Anthropic = HttpApiGroup.make("anthropic")
       success: TokenCount
     }).annotate(OpenApi.Summary, "How many tokens a request makes"),
     atVertex("rawPredict"),
-    atVertex("streamRawPredict")
+    atVertex("streamRawPredict"),
+    HttpApiEndpoint.post("countTokensByrawPredict", "/v1/publishers/anthropic/models/count-tokens:rawPredict", {
+      payload: CountTokensRequest,
+      success: TokenCount
+    }).annotate(OpenApi.Summary, atVertexSummary)
   )
   .annotate(
     OpenApi.Description,
