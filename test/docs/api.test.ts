@@ -6,7 +6,9 @@ import { type Gateway, startGateway } from "../kit/gateway.ts"
 const page = readFileSync(join(import.meta.dir, "../../docs/api.md"), "utf8")
 
 /** The endpoints that the page names, such as `GET /health`. */
-const named = new Set([...page.matchAll(/\b(GET|POST|PUT|PATCH|DELETE) (\/[\w./{}]*(?::\w+)?)/g)].map(([text]) => text))
+const named = new Set(
+  [...page.matchAll(/\b(GET|POST|PUT|PATCH|DELETE) (\/[\w./{}-]*(?::\w+)?)/g)].map(([text]) => text)
+)
 
 /** Endpoints whose bodies are not this API's own: they may stand in its document and need not. */
 const ofAnotherForm: ReadonlySet<string> = new Set([

@@ -49,10 +49,10 @@ const bodies: Readonly<Record<string, unknown>> = {
   "/v1/messages": { ...chat, max_tokens: 50 },
   "/v1/messages/count_tokens": chat,
   "/v1/publishers/anthropic/models/count-tokens:rawPredict": chat,
-  "/v1/responses": { model: "gpt", input: "hi" },
-  "/v1/responses/compact": { model: "gpt", input: "hi" },
+  ...Object.fromEntries(
+    ["", "/compact", "/input_tokens"].map((p) => [`/v1/responses${p}`, { model: "m", input: "a" }])
+  ),
   ...Object.fromEntries(["load", "unload", "pull"].map((action) => [`/admin/v1/models/${action}`, { model: "gpt" }])),
-  "/v1/responses/input_tokens": { model: "gpt", input: "hi" },
   "/v1/completions": { model: "m", prompt: "Once" },
   "/v1/embeddings": { model: "m", input: ["a", "b"] },
   "/v1/fim/completions": { model: "m", prompt: "a", suffix: "b" },
