@@ -44,14 +44,13 @@ const placedBodies = Object.fromEntries(
     }).map(([verb, body]) => [`/${version}/models/{model}:${verb}`, body])
   )
 )
+const asked = { model: "gpt", input: "hi" }
 const bodies: Readonly<Record<string, unknown>> = {
   "/v1/chat/completions": chat,
   "/v1/messages": { ...chat, max_tokens: 50 },
   "/v1/messages/count_tokens": chat,
   "/v1/publishers/anthropic/models/count-tokens:rawPredict": chat,
-  ...Object.fromEntries(
-    ["", "/compact", "/input_tokens"].map((p) => [`/v1/responses${p}`, { model: "m", input: "a" }])
-  ),
+  ...Object.fromEntries(["", "/compact", "/input_tokens"].map((at) => [`/v1/responses${at}`, asked])),
   ...Object.fromEntries(["load", "unload", "pull"].map((action) => [`/admin/v1/models/${action}`, { model: "gpt" }])),
   "/v1/completions": { model: "m", prompt: "Once" },
   "/v1/embeddings": { model: "m", input: ["a", "b"] },
