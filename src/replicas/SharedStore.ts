@@ -15,7 +15,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Redis as Client } from "ioredis"
 import type { StoreSettings } from "../config/cluster.ts"
 import { RequestLog } from "../telemetry/logging.ts"
-import { commandMs, type FindAddress, openClient, sendOver } from "./store-client.ts"
+import { commandMs, type FindAddress, isAnswer, openClient, pingOver, sendOver } from "./store-client.ts"
 
 /** Why something that was asked of the store came to nothing. */
 export class StoreFailed extends Data.TaggedError("StoreFailed")<{
@@ -98,9 +98,6 @@ const sentinelWords =
 const begin: Redis.RedisMessage = { channel: "", message: "" }
 
 const wordsOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
-
-// What the server itself says begins with a word in capitals, such as NOPERM.
-const isAnswer = (cause: unknown): boolean => cause instanceof Error && cause.name === "ReplyError"
 
 const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddress: FindAddress) {
   const log = yield* RequestLog
@@ -245,7 +242,7 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
       return !isSentinel
     }
   })
-  const pinged = Effect.match(raw("PING"), {
+  const pinged = Effect.match(pingOver(client), {
     onFailure: ({ cause }) => (isAnswer(cause) ? away(wordsOf(cause)) : check(cause)),
     onSuccess: back
   })
@@ -254,7 +251,7 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
     (isFit) => (isFit ? pinged : Effect.void)
   )
   // Each link by itself: one may be lost without a word while the other is not.
-  const listening = Effect.ignore(sendOver(listener)("PING"))
+  const listening = Effect.ignore(pingOver(listener))
   const looking = Effect.gen(function* () {
     if (client.status === "ready") yield* ping
     else away(lastError ?? reason ?? "it is not connected")

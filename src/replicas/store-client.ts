@@ -112,6 +112,31 @@ export const openClient = async (settings: StoreSettings, findAddress: FindAddre
   })
 }
 
+/**
+ * Asks whether the other side is there. A link over which no such question was answered in time for as long as one may be silent
+ * is opened anew, though something else comes over it: where answers were lost on the way, each is taken for that of an earlier
+ * command from then on.
+ */
+export const pingOver = (client: Client): Effect.Effect<unknown, RedisError> => {
+  let since: number | undefined
+  const answered = (): void => {
+    since = undefined
+  }
+  client.on("close", answered)
+  return Effect.tapError(Effect.tap(sendOver(client)("PING"), Effect.sync(answered)), ({ cause }) =>
+    Effect.sync(() => {
+      if (isAnswer(cause)) return answered()
+      since ??= performance.now()
+      if (performance.now() - since < silentMs) return
+      answered()
+      client.disconnect(true)
+    })
+  )
+}
+
+/** Whether it is what the server itself says, which begins with a word in capitals, such as NOPERM. */
+export const isAnswer = (cause: unknown): boolean => cause instanceof Error && cause.name === "ReplyError"
+
 /** Sends a command. */
 export const sendOver =
   (client: Client) =>

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { startGateway, startProcess, until } from "../kit/gateway.ts"
 import { startStore, storePath } from "../kit/sharedStore.ts"
+import { startLink } from "../kit/tcpLink.ts"
 
 interface ClusterPart {
   readonly store: {
@@ -91,6 +92,17 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
       await Bun.sleep(25)
     }
     expect(listens).toBe(1)
+  }, 60_000)
+
+  test("one whose link lost some of the store's answers on the way uses the store again, by a new link", async () => {
+    await using store = await startStore()
+    using link = startLink(store.port)
+    await using a = await startGateway({ cluster: { url: `redis://127.0.0.1:${link.port}` } })
+    await eventually(a.url, (part) => part.store.status === "connected")
+    link.set("swallows")
+    await eventually(a.url, (part) => part.store.status === "away")
+    link.set("open")
+    await eventually(a.url, (part) => part.store.status === "connected")
   }, 60_000)
 
   test("a password that is wrong is told as such, and shown nowhere", async () => {
