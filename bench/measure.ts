@@ -49,6 +49,12 @@ export const atMost = (limit: number): Mark => ({
   ok: (value, floor) => value <= limit * floor
 })
 
+/** At most `limit` more than the floor. */
+export const addsAtMost = (limit: number, unit: string): Mark => ({
+  text: `≤ f + ${String(limit)} ${unit}`,
+  ok: (value, floor) => value <= floor + limit
+})
+
 /** At least `limit` times the floor. */
 export const atLeast = (limit: number): Mark => ({
   text: `≥ ${String(limit)} f`,

@@ -4,7 +4,7 @@
 import { disturbanceNote, inTurn, withField } from "../compare.ts"
 import { quantile } from "../figures.ts"
 import { closedLoop } from "../load.ts"
-import { atLeast, Readings, type Row } from "../measure.ts"
+import { addsAtMost, atLeast, Readings, type Row } from "../measure.ts"
 import type { Running } from "../processes.ts"
 import { cpuOf } from "../procfs.ts"
 import { readStreams } from "../streams.ts"
@@ -88,10 +88,7 @@ export const bodies: Row = {
           ...sizes.map(({ name }) =>
             readings.measure(`bodies of ${name}`, "1/s", 1, name === "1 MB" ? atLeast(0.8) : undefined)
           ),
-          readings.measure("gap p99 of 20 streams beside 10 MB bodies", "ms", 2, {
-            text: "≤ f + 5 ms",
-            ok: (value, floor) => value <= floor + 5
-          })
+          readings.measure("gap p99 of 20 streams beside 10 MB bodies", "ms", 2, addsAtMost(5, "ms"))
         ],
         notes: [
           `${String(failed)} bodies failed`,

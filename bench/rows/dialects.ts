@@ -6,7 +6,7 @@ import { disturbanceNote, type Field, inTurn } from "../compare.ts"
 import { type LegName, startLeg } from "../legs.ts"
 import { closedLoop } from "../load.ts"
 import { messagesBesideLitellm } from "../litellm.ts"
-import { above, atMost, Readings, type Row } from "../measure.ts"
+import { above, addsAtMost, atMost, Readings, type Row } from "../measure.ts"
 import { proxyCore, type Running, startMockProcess, told } from "../processes.ts"
 import { cpuOf, rssOf } from "../procfs.ts"
 import { readStreams } from "../streams.ts"
@@ -174,10 +174,7 @@ export const dialects: Row = {
         readings.measure(`${name}: its codecs alone`, "µs", 2),
         readings.added(`${name}: delay of a token p50`, "µs", 0),
         readings.added(`${name}: delay of a token p99`, "µs", 0, atMost(2)),
-        readings.measure(`${name}: memory of 1000 streams`, "KB/stream", 1, {
-          text: "≤ f + 25 KB",
-          ok: (value, floor) => value <= floor + 25
-        }),
+        readings.measure(`${name}: memory of 1000 streams`, "KB/stream", 1, addsAtMost(25, "KB")),
         readings.measure(`${name}: CPU of a request of 1 MB`, "ms", 2, atMost(2))
       ])
       return {
