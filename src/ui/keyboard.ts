@@ -27,7 +27,8 @@ const giveBack = (): void => {
   }
 }
 
-const isWrittenIn = (target: EventTarget | null): boolean =>
+/** Whether a key that is pressed there is written. */
+export const isWrittenIn = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement && target.matches("input, select, textarea")
 
 /** Begins to keep the focus, and to hear Escape. */
@@ -41,7 +42,8 @@ export const heedKeys = (): void => {
   })
   new MutationObserver(giveBack).observe(document.body, { childList: true, subtree: true })
   document.addEventListener("keydown", ({ key, target }) => {
-    if (key !== "Escape" || isWrittenIn(target)) return
+    // What lies on top is closed by the browser, and alone.
+    if (key !== "Escape" || isWrittenIn(target) || document.querySelector("dialog[open]") !== null) return
     document.querySelector<HTMLElement>('main a[aria-label="Close"]')?.click()
   })
 }

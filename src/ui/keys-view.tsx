@@ -243,8 +243,8 @@ const Confirm = ({ onDone, onLeave, wish: { action, name } }: ConfirmProps): JSX
 }
 
 const facts: ReadonlyArray<Column<ClientKeyEntry>> = [
-  { title: "Name", width: "minmax(7rem, 1fr)", narrow: "minmax(0, 1.3fr)", cell: ({ name }) => name },
-  { title: "Owner", width: "minmax(5rem, 0.7fr)", narrow: "minmax(3.6rem, 0.8fr)", cell: ({ owner }) => owner ?? "–" },
+  { title: "Name", width: "minmax(7rem, 1fr)", narrow: "minmax(0, 1fr)", cell: ({ name }) => name },
+  { title: "Owner", width: "minmax(7rem, 1fr)", narrow: "minmax(3.6rem, 1.1fr)", cell: ({ owner }) => owner ?? "–" },
   { title: "For", width: "minmax(10rem, 2.5fr)", cell: (key) => <span title={purposeOf(key)}>{purposeOf(key)}</span> },
   { title: "Valid", width: "minmax(10rem, 1.4fr)", cell: timeOf },
   { title: "Made", width: "11rem", cell: ({ made_at: made }) => (made === null ? "–" : dateOf(made)) }

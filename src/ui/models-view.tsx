@@ -82,7 +82,7 @@ export const ModelsView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element =>
   const actions: Column<Row> = {
     title: "Memory",
     width: "minmax(10rem, 1.5fr)",
-    narrow: "5.5rem",
+    narrow: "6.6rem",
     cell: (row) => {
       const words = said.get(keyOf(row))
       if (row.loaded === undefined) return <span class="dim">not from here</span>

@@ -7,6 +7,7 @@ import type { OtherPlace } from "../api/page-places.ts"
 import { ConfigView } from "./config-view.tsx"
 import { DoctorView } from "./doctor-view.tsx"
 import { FleetView } from "./fleet-view.tsx"
+import { KeyHelp } from "./key-help.tsx"
 import { heedKeys } from "./keyboard.ts"
 import { KeysView } from "./keys-view.tsx"
 import { follow, useLive, type Live } from "./live.ts"
@@ -141,6 +142,7 @@ const App = (): JSX.Element => {
           {administration === null ? linkWords[link] : "administered elsewhere"}
           {mayChange ? "" : ", to look at only"}
         </span>
+        <KeyHelp />
       </header>
       <main>{main()}</main>
     </>

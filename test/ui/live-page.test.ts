@@ -215,6 +215,30 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     expect(tab.faults).toEqual([])
   })
 
+  test("tells its keys where a question mark is pressed, not where one is written, and goes back to where one was", async () => {
+    await using at = await started()
+    await chat(at.gateway, {}, "by-keys")
+    await using tab = await inBrowser()
+    const { page } = tab
+    await open(page, at.gateway, "requests/by-keys")
+    const help = page.getByRole("dialog", { name: "Shortcuts" })
+    await page.getByRole("searchbox").first().fill("what?")
+    await page.keyboard.press("?")
+    expect(await page.getByRole("searchbox").first().inputValue()).toBe("what??")
+    expect(await help.isVisible()).toBe(false)
+    await page.getByRole("table", { name: "Requests" }).focus()
+    await page.keyboard.press("?")
+    await help.getByRole("row", { name: /^Escape closes the request/ }).waitFor()
+    await page.keyboard.press("Escape")
+    await help.waitFor({ state: "hidden" })
+    expect(await page.evaluate<string | null>("document.activeElement?.getAttribute('aria-label')")).toBe("Requests")
+    await page.getByRole("region", { name: "Request by-keys" }).waitFor()
+    await page.getByRole("button", { name: "Shortcuts" }).click()
+    await help.getByRole("button", { name: "close" }).click()
+    await help.waitFor({ state: "hidden" })
+    expect(tab.faults).toEqual([])
+  })
+
   test("keeps few rows in the document, however many requests are under way", async () => {
     const gate = Promise.withResolvers<void>()
     await using at = await started(["m"], { queue: { enabled: false } }, undefined, gate.promise)
