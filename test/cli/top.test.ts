@@ -70,9 +70,18 @@ const texts = fc.string({ unit: "binary", maxLength: 60 })
 const states: fc.Arbitrary<TopState> = fc
   .tuple(fc.uniqueArray(texts, { maxLength: 30 }), fc.uniqueArray(texts, { maxLength: 30 }))
   .map(([names, ids]) => topState(statsOf(names), ids.map(requestOf)))
-const keys = fc.array(fc.constantFrom("up", "down", "tab", "c", "e", "d", "y", "n", "enter", "k", "j"), {
-  maxLength: 30
-})
+const keys = fc.array(
+  fc.constantFrom("up", "down", "pageup", "pagedown", "home", "end", "tab", "c", "e", "d", "y", "n", "enter", "k", "j"),
+  { maxLength: 30 }
+)
+
+// oxlint-disable-next-line no-control-regex -- reason: how a whole line looks is told by what a terminal is told
+const looks = /^\u001b\[(\d+)m([^]*)\u001b\[0m$/
+
+/** A line without how it looks. */
+const bare = (line: string): string => looks.exec(line)?.[2] ?? line
+
+const look = (line: string): string | undefined => looks.exec(line)?.[1]
 
 const after = (state: TopState, pressed: ReadonlyArray<string>): TopState =>
   pressed.reduce((now, key) => press(now, key).state, state)
@@ -90,7 +99,7 @@ describe("the view of nexus top", () => {
         (state, pressed, columns, rows) => {
           const shown = topLines(after(state, pressed), url, { columns, rows }, false)
           expect(shown).toHaveLength(rows)
-          for (const line of shown) {
+          for (const line of shown.map(bare)) {
             expect(Bun.stringWidth(line)).toBeLessThanOrEqual(columns)
             // oxlint-disable-next-line no-control-regex -- reason: control characters are what this is about
             expect(line).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/)
@@ -113,13 +122,63 @@ describe("the view of nexus top", () => {
       })
     ))
 
+  test.each([true, false])("marks what is chosen (in colours: %p)", (inColour) => {
+    const state = after(topState(statsOf(["a", "b"]), ["1", "2"].map(requestOf)), ["down"])
+    const chosen = (now: TopState) =>
+      topLines(now, url, { columns: 120, rows: 24 }, inColour)
+        .filter((line) => look(line) === "7")
+        .map((line) => bare(line).split(" ")[0])
+    expect(chosen(state)).toEqual(["2"])
+    expect(chosen(after(state, ["tab"]))).toEqual(["a"])
+  })
+
+  test("has no colour where none is wanted", () => {
+    const state = topState({ ...statsOf(["a"]) }, [requestOf("1")])
+    const seen = (inColour: boolean) =>
+      topLines({ ...state, trouble: "gone" }, url, { columns: 120, rows: 24 }, inColour).map(look)
+    expect(seen(true)).toContain("31")
+    expect(seen(false).filter((each) => each !== undefined && !["1", "7"].includes(each))).toEqual([])
+  })
+
+  test("goes a screen at a time, and to both ends", () => {
+    const ids = Array.from({ length: 100 }, (_, at) => `request-${at}`)
+    const state = topState(statsOf(["a"]), ids.map(requestOf))
+    const chosen = (...pressed: ReadonlyArray<string>) =>
+      pressed.reduce((now, key) => press(now, key, 20).state, state).request
+    expect(chosen("pagedown", "pagedown", "pageup", "down")).toBe("request-21")
+    expect(chosen("end")).toBe("request-99")
+    expect(chosen("end", "home", "up")).toBe("request-0")
+    const read: TopState = { ...state, page: { lines: ids, from: 0 } }
+    const from = (...pressed: ReadonlyArray<string>) =>
+      pressed.reduce((now, key) => press(now, key, 30).state, read).page?.from
+    expect(from("pagedown", "pagedown")).toBe(60)
+    expect(from("end", "down")).toBe(70)
+    expect(from("pagedown", "x")).toBeUndefined()
+  })
+
+  test("tells which models are waited for", () => {
+    const classes = { high: 0, normal: 2, batch: 1 }
+    const queue = [{ model: "busy:70b", waiting: 3, classes, longest_wait_ms: 4000 }]
+    const state = topState({ ...statsOf(["a"]), queue }, [requestOf("one")])
+    const shown = topLines(state, url, { columns: 80, rows: 24 }, false).map(bare)
+    expect(shown.find((line) => line.startsWith("busy:70b"))?.split(/ +/)).toEqual([
+      "busy:70b",
+      "3",
+      "0",
+      "2",
+      "1",
+      "4s"
+    ])
+    expect(shown.some((line) => line.startsWith("one"))).toBe(true)
+  })
+
   test("cuts the ids of requests where a line would not fit, so that what is known of each stays", () => {
     const id = "96e98683-247a-46cc-b507-d008ded6c49c"
     const one = { ...requestOf(id), model: "a-model-with-a-long-name:120b", pieces: 552, bytes: 12_400 }
     const shown = (columns: number) =>
-      topLines(topState(statsOf(["a"]), [one]), url, { columns, rows: 20 }, false).find((line) =>
-        line.startsWith("96e")
-      )
+      topLines(topState(statsOf(["a"]), [one]), url, { columns, rows: 20 }, false)
+        .map(bare)
+        .find((line) => line.startsWith("96e"))
     expect(shown(160)).toMatch(/^96e98683-247a-46cc-b507-d008ded6c49c .* 12 KB, 552 pieces *$/)
     expect(shown(110)).toMatch(/^96e98683… .* 12 KB, 552 pieces *$/)
   })
@@ -153,10 +212,14 @@ test("of 200 backends only the lines that changed are written, and nothing is wi
 })
 
 test("keys are read one by one from whatever comes at once", () =>
-  expect(keysIn("a\u001b[A\u001bOB\t\rq\u0003\u001b")).toEqual([
+  expect(keysIn("a\u001b[A\u001bOB\u001b[5~\u001b[6~\u001b[H\u001bOF\t\rq\u0003\u001b")).toEqual([
     "a",
     "up",
     "down",
+    "pageup",
+    "pagedown",
+    "home",
+    "end",
     "tab",
     "enter",
     "q",

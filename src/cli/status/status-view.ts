@@ -161,6 +161,10 @@ export const backendLines = (stats: Stats, columns: number): ReadonlyArray<strin
       )
 }
 
+/** The models that are waited for, as a table of so many lines at most. */
+export const queueLines = (queue: NonNullable<Stats["queue"]>, room: number): ReadonlyArray<string> =>
+  shortened(queueTable(queue), room)
+
 /** The view, in lines that fit. */
 export const statusLines = (stats: Stats, url: string, size: TerminalSize | undefined): ReadonlyArray<string> => {
   const columns = size?.columns ?? Infinity
@@ -179,7 +183,7 @@ export const statusLines = (stats: Stats, url: string, size: TerminalSize | unde
     ...totalLines(stats, url),
     "",
     ...(cluster === undefined ? [] : [...shortened(clusterLines(cluster), Math.max(4, Math.floor(rows / 4))), ""]),
-    ...(queue.length === 0 ? [] : [...shortened(queueTable(queue), Math.max(2, Math.floor(rows / 4))), ""])
+    ...(queue.length === 0 ? [] : [...queueLines(queue, Math.max(2, Math.floor(rows / 4))), ""])
   ]
   const room = rows - head.length
   // Models get what backends leave, and a part of the room in any case.

@@ -6,7 +6,7 @@ import type { Stats } from "../../api/stats-api.ts"
 import { printable } from "../../domain/printable.ts"
 import { tableText } from "../output.ts"
 import { requestRows } from "../requests.ts"
-import { backendLines, clippedLine, type TerminalSize, totalLines } from "../status/status-view.ts"
+import { backendLines, clippedLine, queueLines, type TerminalSize, totalLines } from "../status/status-view.ts"
 
 /** What is wanted of the gateway. */
 export type TopAction =
@@ -69,10 +69,11 @@ export const withLook = (state: TopState, stats: Stats, requests: ReadonlyArray<
 const moved = (all: ReadonlyArray<string>, chosen: string | undefined, by: number): string | undefined =>
   all[Math.min(all.length - 1, Math.max(0, all.indexOf(chosen ?? "") + by))]
 
-const step = (state: TopState, by: number): TopState => {
+const step = (state: TopState, by: number, room: number): TopState => {
   if (state.page !== undefined) {
-    const from = Math.min(Math.max(0, state.page.from + by), Math.max(0, state.page.lines.length - 1))
-    return { ...state, page: { ...state.page, from } }
+    const { from, lines } = state.page
+    const next = Math.max(0, Math.min(from + by, lines.length - room))
+    return { ...state, page: { lines, from: next } }
   }
   return state.pane === "requests"
     ? { ...state, request: moved(idsOf(state.requests), state.request, by) }
@@ -85,16 +86,26 @@ export interface Pressed {
   readonly does?: TopAction | "quit"
 }
 
-/** Takes a key, by its character or its name. */
-export const press = (state: TopState, key: string): Pressed => {
+// How far a key leads, in lines, where a screen has so many.
+const stepOf = (key: string, room: number): number | undefined => {
+  if (key === "up" || key === "k") return -1
+  if (key === "down" || key === "j") return 1
+  if (key === "pageup") return -room
+  if (key === "pagedown") return room
+  if (key === "home") return -Infinity
+  return key === "end" ? Infinity : undefined
+}
+
+/** Takes a key, by its character or its name; `room` is how many lines are read at a time. */
+export const press = (state: TopState, key: string, room = 10): Pressed => {
   const { backend, page, pane, request, wanted } = state
   if (key === "ctrl-c") return { state, does: "quit" }
   if (wanted !== undefined) {
     const calm = { ...state, wanted: undefined }
     return key === "y" ? { state: calm, does: wanted } : { state: { ...calm, told: "Nothing was done." } }
   }
-  if (key === "up" || key === "k") return { state: step(state, -1) }
-  if (key === "down" || key === "j") return { state: step(state, 1) }
+  const by = stepOf(key, room)
+  if (by !== undefined) return { state: step(state, by, room) }
   if (page !== undefined) return { state: { ...state, page: undefined } }
   if (key === "q" || key === "escape") return { state, does: "quit" }
   if (key === "tab") return { state: { ...state, pane: pane === "requests" ? "backends" : "requests", told: "" } }
@@ -127,6 +138,9 @@ interface Line {
   readonly text: string
   readonly look?: "chosen" | "heading" | "good" | "bad" | "fading"
 }
+
+// Without colours what is chosen has to be seen as well.
+const plainLooks: ReadonlySet<string> = new Set(["chosen", "heading"])
 
 const codes = { chosen: 7, heading: 1, good: 32, bad: 31, fading: 33 } as const
 
@@ -184,6 +198,9 @@ const requestTable = ({ pane, request, requests }: TopState, columns: number): R
 const headed = ([heading, ...rows]: ReadonlyArray<Line>, room: number): ReadonlyArray<Line> =>
   heading === undefined || room <= 0 ? [] : [heading, ...windowed(rows, room - 1)]
 
+/** The lines of a screen beside the last one, which tells the keys. */
+export const pageLines = (rows: number): number => Math.max(0, rows - 1)
+
 /** The screen, in lines that fit. */
 export const topLines = (
   state: TopState,
@@ -198,10 +215,14 @@ export const topLines = (
       : trouble !== ""
         ? { text: trouble, look: "bad" }
         : { text: state.told === "" ? help(state) : `${state.told}   ${help(state)}` }
-  const room = Math.max(0, rows - 1)
+  const room = pageLines(rows)
   const body = (): ReadonlyArray<Line> => {
     if (page !== undefined) return page.lines.slice(page.from, page.from + room).map((text) => ({ text }))
-    const head = totalLines(state.stats, url).map((text): Line => ({ text }))
+    const { queue = [] } = state.stats
+    const head = [
+      ...totalLines(state.stats, url),
+      ...(queue.length === 0 ? [] : ["", ...queueLines(queue, Math.max(2, Math.floor(rows / 4)))])
+    ].map((text): Line => ({ text }))
     const left = room - head.length - 2
     const backends = backendTable(state, columns)
     const forBackends = Math.min(backends.length, Math.max(2, Math.floor(left / 2)))
@@ -217,6 +238,8 @@ export const topLines = (
   const gap = Array.from({ length: room - all.length }, (): Line => ({ text: "" }))
   return [...all, ...gap, last].slice(0, rows).map(({ look, text }) => {
     const fitting = clippedLine(printable(text), columns)
-    return look === undefined || !inColour ? fitting : `\u001b[${codes[look]}m${fitting}\u001b[0m`
+    return look === undefined || !(inColour || plainLooks.has(look))
+      ? fitting
+      : `\u001b[${codes[look]}m${fitting}\u001b[0m`
   })
 }

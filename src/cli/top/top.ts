@@ -8,7 +8,7 @@ import { CliFailure } from "../exit-failure.ts"
 import { requestText } from "../explain.ts"
 import * as flags from "../flags.ts"
 import { endRequested, takeKeys, takeScreen } from "../screen.ts"
-import { press, type TopAction, topLines, topState, withLook } from "./top-view.ts"
+import { pageLines, press, type TopAction, topLines, topState, withLook } from "./top-view.ts"
 
 const interval = Flag.Finite("interval").pipe(
   Flag.withAlias("i"),
@@ -86,7 +86,7 @@ export const topCommand = Command.make(
           while (true) {
             const event = yield* Queue.take(events)
             if (typeof event === "object") {
-              const pressed = press(state, event.key)
+              const pressed = press(state, event.key, pageLines(screen.size().rows))
               ;({ state } = pressed)
               if (pressed.does === "quit") return
               if (pressed.does !== undefined) yield* Effect.forkScoped(does(pressed.does))
