@@ -118,6 +118,48 @@ describe("a stream put together", () => {
     })
   })
 
+  test("keeps thoughts and words that come as lists of parts, and the texts behind them", () => {
+    const thinking = (text: string) => ({ type: "thinking", thinking: [{ type: "text", text }] })
+    const contents = [
+      "",
+      [thinking("Two")],
+      [thinking(" and two."), { type: "text", text: "It" }],
+      [{ type: "text", text: " is" }],
+      " four",
+      [{ type: "reference", reference_ids: [1] }],
+      ""
+    ]
+    const chunks = contents.map((content, n) => ({
+      choices: [{ index: 0, delta: { content }, finish_reason: n === contents.length - 1 ? "stop" : null }]
+    }))
+    expect(fromChunks(chunks)).toMatchObject({
+      choices: [
+        {
+          message: {
+            content: [
+              thinking("Two and two."),
+              { type: "text", text: "It is four" },
+              { type: "reference", reference_ids: [1] }
+            ]
+          }
+        }
+      ]
+    })
+  })
+
+  test("keeps the id of a call whose later pieces have an empty one", () => {
+    const call = (id: string, made: object) => ({
+      choices: [{ index: 0, delta: { tool_calls: [{ index: 0, id, type: "function", function: made }] } }]
+    })
+    const chunks = [
+      call("c", { name: "tide", arguments: "" }),
+      call("", { name: "", arguments: "{}" }),
+      { choices: [{ index: 0, delta: {}, finish_reason: "tool_calls" }] }
+    ]
+    const tool_calls = [{ id: "c", type: "function", function: { name: "tide", arguments: "{}" } }]
+    expect(fromChunks(chunks)).toMatchObject({ choices: [{ message: { tool_calls } }] })
+  })
+
   test("has all choices in their order, and texts of completions", () => {
     const chunks = [
       { object: "text_completion", choices: [{ index: 1, text: "b", finish_reason: null }] },

@@ -36,14 +36,41 @@ const inPieces: ReadonlySet<string> = new Set([
   "summary"
 ])
 
+// Of one kind behind each other they are one: texts, and what holds a list of them.
+const joinedPart = (before: unknown, part: unknown): Fields | undefined => {
+  if (!isFields(before) || !isFields(part) || before["type"] !== part["type"]) return undefined
+  const { text, thinking } = part
+  if (typeof before["text"] === "string" && typeof text === "string") return { ...before, text: before["text"] + text }
+  if (!Array.isArray(before["thinking"]) || !Array.isArray(thinking)) return undefined
+  return { ...before, thinking: joinedParts(before["thinking"], thinking) }
+}
+
+const partsIn = (content: unknown): ReadonlyArray<unknown> => {
+  if (Array.isArray(content)) return content
+  return typeof content === "string" && content !== "" ? [{ type: "text", text: content }] : []
+}
+
+/** What was said in parts, as Mistral does, with what goes on with it, as a text or in parts. */
+const joinedParts = (before: unknown, more: unknown): ReadonlyArray<unknown> => {
+  const parts = [...partsIn(before)]
+  for (const part of partsIn(more)) {
+    const joined = joinedPart(parts.at(-1), part)
+    if (joined === undefined) parts.push(part)
+    else parts[parts.length - 1] = joined
+  }
+  return parts
+}
+
 /** Lays a piece over what has come: texts and lists go on, objects are laid over each other, of all else the last counts. */
 const lay = (whole: Fields, piece: Fields, except: ReadonlySet<string>): void => {
   for (const [name, value] of Object.entries(piece)) {
     // Laid over each other, what one answer calls so would be over every object there is.
     if (except.has(name) || name === "__proto__") continue
     const before = Object.hasOwn(whole, name) ? whole[name] : undefined
-    if (!isSet(value)) {
+    if (!isSet(value) || (value === "" && before !== null)) {
       if (before === undefined) whole[name] = value
+    } else if (name === "content" && (Array.isArray(value) || Array.isArray(before))) {
+      whole[name] = joinedParts(before, value)
     } else if (typeof value === "string" && typeof before === "string" && inPieces.has(name)) {
       whole[name] = before + value
     } else if (Array.isArray(value) && Array.isArray(before)) {
