@@ -1,7 +1,7 @@
 /**
  * What a request holds within its turns, its tools and the form of its answer, where a server may have no word for it.
  */
-import { isSealed } from "./signatures.ts"
+import { isForAnthropic } from "./signatures.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTurnItem } from "./chat.ts"
 
 type HeldField = Extract<
@@ -20,8 +20,7 @@ const ofPart = (part: ChatPart): HeldField | undefined => {
 const ofItem = (item: ChatTurnItem): ReadonlyArray<HeldField> => {
   if (item.type === "call") return item.signature === undefined ? [] : ["signature"]
   if (item.type === "text") return []
-  const { signature } = item
-  return signature === undefined || isSealed(signature) ? ["reasoning"] : ["reasoning", "thoughtSignature"]
+  return isForAnthropic(item.signature) ? ["reasoning", "thoughtSignature"] : ["reasoning"]
 }
 
 const collect = (message: ChatMessage, found: Set<HeldField>): void => {

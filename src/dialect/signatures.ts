@@ -32,5 +32,18 @@ export const unsealedDetail = (seal: string): Readonly<Record<PropertyKey, unkno
   return Predicate.isObject(detail) ? detail : undefined
 }
 
+const hiddenMark = "nexus4."
+
+/** Thoughts that Anthropic keeps hidden, for the next turn, in place of a signature. */
+export const sealedHidden = (data: string): string => hiddenMark + Buffer.from(data, "utf8").toString("base64url")
+
+/** The hidden thoughts that Anthropic is to be told again; undefined where a signature holds none. */
+export const unsealedHidden = (seal: string): string | undefined =>
+  seal.startsWith(hiddenMark) ? Buffer.from(seal.slice(hiddenMark.length), "base64url").toString("utf8") : undefined
+
 /** Whether a signature is one of Nexus's own. */
 export const isSealed = (signature: string): boolean => /^nexus\d*\./.test(signature)
+
+/** Whether thoughts are signed with something that Anthropic wants back. */
+export const isForAnthropic = (signature: string | undefined): signature is string =>
+  signature !== undefined && (!isSealed(signature) || signature.startsWith(hiddenMark))

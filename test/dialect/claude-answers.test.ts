@@ -83,6 +83,7 @@ const answers: ReadonlyArray<readonly [what: string, answer: ClaudeAnswer, told:
     },
     [
       { type: "start" },
+      { type: "signature", signature: "nexus4.ZUE9PQ" },
       { type: "text", text: "Rain." },
       { type: "stop", stop: { reason: "end" } },
       { type: "usage", usage: { prompt: 12, cachedRead: 0, cachedWrite: 0, completion: 5, reasoning: 0 } },

@@ -12,7 +12,7 @@ import { unsaid } from "../refused-fields.ts"
 import { type Fields, markOf, tellMessages, toldSystem } from "./messages-content.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { messageReader } from "./messages-events.ts"
-import { isSealed } from "../signatures.ts"
+import { isForAnthropic } from "../signatures.ts"
 import { heldForm } from "./messages-form.ts"
 import { thinkingOf } from "./messages-thinking.ts"
 import { wordIn } from "../word-table.ts"
@@ -147,8 +147,7 @@ const told = [
 const someItem = ({ messages }: Chat, is: (item: ChatTurnItem) => boolean): boolean =>
   messages.some((message) => message.role === "assistant" && message.items.some(is))
 
-const isUnsigned = (item: ChatTurnItem): boolean =>
-  item.type === "reasoning" && (item.signature === undefined || isSealed(item.signature))
+const isUnsigned = (item: ChatTurnItem): boolean => item.type === "reasoning" && !isForAnthropic(item.signature)
 
 // Thoughts are told where they are signed.
 const held = ["reasoning", "thoughtSignature", "strict", "fileName"] as const

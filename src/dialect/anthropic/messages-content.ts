@@ -7,7 +7,7 @@ import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from 
 import { exactJson } from "../exact-json.ts"
 import { isTextFile, wordsOfFile } from "../text-files.ts"
 import { Unsayable } from "../unsayable.ts"
-import { isSealed } from "../signatures.ts"
+import { isForAnthropic, unsealedHidden } from "../signatures.ts"
 
 /** A block, or a message. */
 export type Fields = Record<string, unknown>
@@ -68,7 +68,11 @@ const itemOf = (item: ChatTurnItem): ReadonlyArray<Fields> => {
       return item.text.trim() === "" ? [] : [{ type: "text", text: item.text, ...markOf(item) }]
     case "reasoning": {
       const { signature, text } = item
-      return signature === undefined || isSealed(signature) ? [] : [{ type: "thinking", thinking: text, signature }]
+      if (!isForAnthropic(signature)) return []
+      const data = unsealedHidden(signature)
+      return [
+        data === undefined ? { type: "thinking", thinking: text, signature } : { type: "redacted_thinking", data }
+      ]
     }
     case "call":
       return [{ type: "tool_use", id: item.id, name: item.name, input: inputOf(item.name, item.args), ...markOf(item) }]

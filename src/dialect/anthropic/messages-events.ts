@@ -8,6 +8,7 @@ import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { exactMembers } from "../exact-json.ts"
 import { brokenEvent, isBrokenObject, parsedJson } from "../read-json.ts"
+import { sealedHidden } from "../signatures.ts"
 import type { Transducer } from "../Transducer.ts"
 import { wordIn } from "../word-table.ts"
 
@@ -112,9 +113,10 @@ class MessageReading {
   }
 
   opens(index: unknown, block: Json): void {
-    const { id, input, name, text, thinking, type } = block
+    const { data, id, input, name, text, thinking, type } = block
     if (type === "text") this.says("text", text)
     else if (type === "thinking") this.says("reasoning", thinking)
+    else if (type === "redacted_thinking" && said(data) !== "") this.signs(sealedHidden(said(data)))
     else if (type === "tool_use") {
       const call = this.calls
       this.calls += 1

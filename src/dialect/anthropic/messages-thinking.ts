@@ -2,7 +2,7 @@
  * How much a model of Anthropic's is to think, in the words that it has for that: models differ.
  */
 import type { Chat, ChatMessage, ServerTraits } from "../chat.ts"
-import { isSealed } from "../signatures.ts"
+import { isForAnthropic } from "../signatures.ts"
 import { wordIn } from "../word-table.ts"
 
 /** What is said of it, and what cannot be said beside it. */
@@ -50,7 +50,7 @@ const leastBudget = 1024
 const share = 0.8
 
 const isSigned = (message: ChatMessage & { readonly role: "assistant" }): boolean =>
-  message.items.some((item) => item.type === "reasoning" && item.signature !== undefined && !isSealed(item.signature))
+  message.items.some((item) => item.type === "reasoning" && isForAnthropic(item.signature))
 
 // In the middle of its calls a model wants its thoughts back, signed.
 const wantsThoughts = (messages: ReadonlyArray<ChatMessage>): boolean => {

@@ -17,7 +17,7 @@ import type {
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
-import { isSealed } from "../signatures.ts"
+import { isForAnthropic } from "../signatures.ts"
 import { isTextFile, readOut } from "../text-files.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { chatAnswersOf } from "./chat-answer.ts"
@@ -74,8 +74,7 @@ const signatureOf = (signature: string | undefined, { original, signedThoughts }
     ? {}
     : { extra_content: { google: { thought_signature: signature } } }
 
-const isSigned = (item: ChatTurnItem & { readonly type: "reasoning" }): boolean =>
-  item.signature !== undefined && !isSealed(item.signature)
+const isSigned = (item: ChatTurnItem & { readonly type: "reasoning" }): boolean => isForAnthropic(item.signature)
 
 /** Thoughts of a turn, with what they are signed with where the server takes that back. */
 const thoughtsOf = (items: ReadonlyArray<ChatTurnItem>, { original, signedThoughts }: ServerTraits): Fields => {

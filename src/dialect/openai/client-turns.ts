@@ -7,7 +7,7 @@ import { isDrawing, shownTypeOf } from "../image-type.ts"
 import { type JsonObject, listOf, type Notes, refuseAt, shownWord, systemOf, textOf } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
 import { isThinkingPart, thinkingIn } from "./thinking-parts.ts"
-import { isOfAnthropic } from "./thought-details.ts"
+import { hiddenSignature, isOfAnthropic } from "./thought-details.ts"
 
 const dataUrl = /^data:([^;,]*)(?:;(?!base64,)[^;,]*)*;base64,/i
 
@@ -115,11 +115,13 @@ const signedIn = (details: unknown, place: string, notes: Notes): ReadonlyArray<
     const { data, format, signature, summary, text, thinking } = each
     const said = [text, thinking, summary].find((words) => typeof words === "string") ?? ""
     const known = format === undefined || isOfAnthropic(format)
-    // What is hidden, or signed by others, can be told to nobody who is asked by way of the hub.
-    if (data !== undefined || (!known && typeof signature === "string" && signature !== "")) notes.drops(place)
-    const signed = known && typeof signature === "string" && signature !== "" ? signature : undefined
+    const hidden = hiddenSignature(each)
+    // What others than Anthropic hide or sign can be told to nobody who is asked by way of the hub.
+    if ((data !== undefined && hidden === undefined) || (!known && typeof signature === "string" && signature !== ""))
+      notes.drops(place)
+    const signed = hidden ?? (known && typeof signature === "string" && signature !== "" ? signature : undefined)
     const last = found.at(-1)
-    if (last !== undefined && last.signature === undefined) {
+    if (last !== undefined && last.signature === undefined && hidden === undefined) {
       last.text += said
       last.signature = signed
     } else if (said !== "" || signed !== undefined) found.push({ type: "reasoning", text: said, signature: signed })

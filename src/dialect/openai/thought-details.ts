@@ -3,7 +3,7 @@
  * the last of which may be its signature alone.
  */
 import * as Predicate from "effect/Predicate"
-import { sealedDetail, unsealedDetail } from "../signatures.ts"
+import { sealedDetail, sealedHidden, unsealedDetail, unsealedHidden } from "../signatures.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -16,16 +16,17 @@ const ofAnthropic = /^anthropic/
 /** Whether a format is one that Anthropic signs in. */
 export const isOfAnthropic = (format: unknown): boolean => typeof format === "string" && ofAnthropic.test(format)
 
-/** A thought, or a piece of one. */
-export const thoughtDetail = (
-  index: number,
-  more: { readonly text?: string; readonly signature?: string }
-): Fields => ({
-  type: "reasoning.text",
-  ...more,
-  format: ours,
-  index
-})
+/** A thought, or a piece of one; one that is hidden has no text. */
+export const thoughtDetail = (index: number, more: { readonly text?: string; readonly signature?: string }): Fields => {
+  const data = more.signature === undefined ? undefined : unsealedHidden(more.signature)
+  return data === undefined
+    ? { type: "reasoning.text", ...more, format: ours, index }
+    : { type: "reasoning.encrypted", data, format: ours, index }
+}
+
+/** What a client brings back of a thought that Anthropic keeps hidden, as a signature; undefined where it is none. */
+export const hiddenSignature = ({ data, format, type }: Readonly<Record<PropertyKey, unknown>>): string | undefined =>
+  type === "reasoning.encrypted" && isWord(data) && isOfAnthropic(format) ? sealedHidden(data) : undefined
 
 // What Google signs a call with is told as if it were a thought of its own, by the id of the call.
 const ofGoogle = "google-gemini-v1"
