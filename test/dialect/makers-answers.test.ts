@@ -346,6 +346,38 @@ describe("the tokens of an answer, in the words of its maker,", () => {
     const written = { ...counted, cachedWrite: 7 }
     expect([usageOfJson({ usage: other }), usageIn(bytes({ usage: other }))]).toEqual([written, written])
   })
+
+  test("are with the cached ones of the prompt where there are more of these than of all, as with Azure's Grok", () => {
+    const usage = {
+      prompt_tokens: 7,
+      completion_tokens: 9,
+      total_tokens: 110,
+      prompt_tokens_details: { cached_tokens: 163, text_tokens: 7 },
+      completion_tokens_details: { reasoning_tokens: 94 }
+    }
+    expect(usageEvent(usage)).toMatchObject({
+      usage: { prompt: 170, cachedRead: 163, completion: 103, reasoning: 94 }
+    })
+    const counted = { prompt: 170, cached: 163, completion: 103, reasoning: 94 }
+    expect([usageOfJson({ usage }), usageIn(bytes({ usage }))]).toEqual([counted, counted])
+    const plain = { prompt_tokens: 7, completion_tokens: 1, prompt_tokens_details: { cached_tokens: 8 } }
+    const sum = { prompt: 15, cached: 8, completion: 1 }
+    expect([usageOfJson({ usage: plain }), usageIn(bytes({ usage: plain }))]).toEqual([sum, sum])
+  })
+})
+
+test("an answer of which a filter has left no message is one that was filtered, whole", () => {
+  const filter = { hate: { filtered: true, severity: "high" } }
+  const choice = { index: 0, finish_reason: "content_filter", content_filter_results: filter }
+  const body = { choices: [choice], usage: { prompt_tokens: 3, completion_tokens: 2 } }
+  for (const choices of [1, 2]) {
+    const chat = { stream: false, messages: [], tools: [], choices, extra: {} }
+    const events = Result.getOrThrow(answersFrom(server, chat).whole(bytes(body)))
+    expect(events).toContainEqual({ type: "stop", stop: { reason: "filter" } })
+    expect(events.at(-1)).toEqual({ type: "done" })
+    const nothing = { ...body, choices: [{ index: 0, finish_reason: "stop" }] }
+    expect(Result.isFailure(answersFrom(server, chat).whole(bytes(nothing)))).toBe(true)
+  }
 })
 
 describe("a stream of chat in the words of other answers", () => {
@@ -364,6 +396,26 @@ describe("a stream of chat in the words of other answers", () => {
     const texts = ["High ", "tide."].map((text) => ({ text }))
     for (const said of [messages, texts]) {
       expect(streamIn(...said, end).filter(({ type }) => type === "text")).toEqual([...told] as Array<ChatEvent>)
+    }
+  })
+
+  test("is put together as it is meant too", () => {
+    const both = ["High ", "tide."].map((content) => ({ delta: { content }, message: { role: "assistant", content } }))
+    const alone = both.map(({ message }) => ({ message }))
+    const call = (made: Fields) => ({ tool_calls: [{ index: 0, function: made }] })
+    const calls = [call({ name: "tide", arguments: null }), call({ name: null, arguments: "{}" })]
+    const assembled = (...choices: ReadonlyArray<Fields>) => {
+      const assembly = chunkCollector.start()
+      for (const each of [...choices, { delta: {}, finish_reason: "stop" }]) {
+        assembly.push(encoder.encode(`data: ${JSON.stringify({ choices: [{ index: 0, ...each }] })}\n\n`))
+      }
+      return JSON.parse(decoder.decode(Result.getOrThrow(assembly.end()))).choices[0].message
+    }
+    for (const said of [both, alone]) {
+      expect(assembled(...said)).toEqual({ role: "assistant", content: "High tide." })
+    }
+    for (const said of [calls.map((delta) => ({ delta, message: delta })), calls.map((message) => ({ message }))]) {
+      expect(assembled(...said).tool_calls).toEqual([{ function: { name: "tide", arguments: "{}" } }])
     }
   })
 

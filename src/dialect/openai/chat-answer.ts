@@ -15,7 +15,7 @@ import { CallPieces, parsedAnswer } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
 import { thoughtsAmong } from "./thinking-parts.ts"
 import { callSignatures, toldThoughts } from "./thought-details.ts"
-import { wholeCompletion } from "./usage.ts"
+import { wholeCompletion, wholePrompt } from "./usage.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
 
@@ -79,11 +79,12 @@ const usageOf = ({ service_tier: tier, usage: own, x_groq: groq }: Json): ChatUs
   const usage = own ?? (Predicate.isObject(groq) ? groq["usage"] : undefined)
   if (!Predicate.isObject(usage)) return undefined
   const prompt = countIn(usage["prompt_tokens"])
+  const cachedRead = cachedIn(usage)
   const reasoning = inDetails(usage, "completion_tokens_details", "reasoning_tokens")
   const written = { prompt, completion: countIn(usage["completion_tokens"]), reasoning }
   return {
-    prompt,
-    cachedRead: Math.min(prompt, cachedIn(usage)),
+    prompt: wholePrompt(prompt, cachedRead),
+    cachedRead,
     cachedWrite: cachedAnewIn(usage),
     completion: wholeCompletion(written, countIn(usage["total_tokens"])),
     reasoning,
@@ -339,11 +340,15 @@ const streamDecoder = (reads: () => AnswerReading | ChoicesReading): Transducer<
   }
 })
 
+// A filter may leave no message at all, as Azure's does.
+const isAnswer = ({ finish_reason: word, message }: Json): boolean =>
+  Predicate.isObject(message) || stopBy(said(word)).reason === "filter"
+
 /** A whole answer as events. */
 const decodeChatAnswer = (body: Uint8Array): Result.Result<ReadonlyArray<ChatEvent>, string> => {
   const json = parsedAnswer(decoder.decode(body))
   const [choice] = Predicate.isObject(json) ? choicesIn(json) : []
-  if (!Predicate.isObject(json) || !Predicate.isObject(choice?.["message"])) {
+  if (!Predicate.isObject(json) || choice === undefined || !isAnswer(choice)) {
     return Result.fail("JSON without a message")
   }
   const reading = new AnswerReading()
@@ -359,7 +364,7 @@ const decodeSeveral =
   (body) => {
     const json = parsedAnswer(decoder.decode(body))
     const choices = Predicate.isObject(json) ? choicesIn(json) : []
-    if (!Predicate.isObject(json) || !choices.some(({ message }) => Predicate.isObject(message))) {
+    if (!Predicate.isObject(json) || !choices.some(isAnswer)) {
       return Result.fail("JSON without a message")
     }
     const reading = new ChoicesReading(most, false, [])

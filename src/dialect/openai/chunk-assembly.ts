@@ -104,7 +104,7 @@ const named = ({ arguments: args, name }: Fields, piece: string | undefined): st
   return piece.startsWith(before) ? piece : before + piece
 }
 const ofDelta = new Set(["tool_calls"])
-const ofChoice = new Set(["delta", "index"])
+const ofChoice = new Set(["delta", "index", "message"])
 const ofAnswer = new Set(["choices", "object", "id", "created", "model"])
 
 class ChoiceAssembly {
@@ -120,7 +120,8 @@ class ChoiceAssembly {
 
   take(choice: Fields): void {
     lay(this.fields, choice, ofChoice)
-    const { delta } = choice
+    // There are servers that write a stream with the words of whole answers, or with these beside its own.
+    const delta = Predicate.isObject(choice["delta"]) ? choice["delta"] : choice["message"]
     if (!Predicate.isObject(delta)) return
     this.speaks = true
     lay(this.message, delta, ofDelta)

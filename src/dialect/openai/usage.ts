@@ -46,6 +46,12 @@ interface Written {
 export const wholeCompletion = ({ completion, prompt, reasoning }: Written, sum: number): number =>
   reasoning > 0 && sum === prompt + completion + reasoning ? completion + reasoning : completion
 
+/** All tokens of a prompt: some makers tell those that were cached beside it, as is known where they are more. */
+export const wholePrompt = (prompt: number, cached: number): number => (cached > prompt ? prompt + cached : prompt)
+
+const withWholePrompt = (usage: Usage): Usage =>
+  usage.cached > usage.prompt ? { ...usage, prompt: wholePrompt(usage.prompt, usage.cached) } : usage
+
 // The object to its closing brace, whatever objects are inside of it; it holds numbers and no braces in texts.
 const objectIn = (text: string): string => {
   let depth = 0
@@ -67,7 +73,7 @@ const usageOf = (text: string): Usage | undefined => {
   const common = { prompt: numberOf(whole), cached: kept, completion: numberOf(written) }
   const thought = numberOf(reasoning.exec(text))
   const sum = thought === 0 ? 0 : numberOf(total.exec(text))
-  return withRarer(common, numberOf(cachedWrite.exec(text)), thought, sum)
+  return withWholePrompt(withRarer(common, numberOf(cachedWrite.exec(text)), thought, sum))
 }
 
 // Most answers have neither, and are not copied for it.
@@ -135,11 +141,13 @@ export const usageOfJson = (json: unknown): Usage | undefined => {
   if (!isCount(read) || !isCount(written)) return undefined
   const places = placesIn(usage)
   const kept = anyPartIn(places, cachedNames)
-  return withRarer(
-    { prompt: read, cached: kept, completion: written },
-    anyPartIn(places, writtenNames),
-    partIn(places, "reasoning_tokens"),
-    isCount(usage["total_tokens"]) ? usage["total_tokens"] : 0
+  return withWholePrompt(
+    withRarer(
+      { prompt: read, cached: kept, completion: written },
+      anyPartIn(places, writtenNames),
+      partIn(places, "reasoning_tokens"),
+      isCount(usage["total_tokens"]) ? usage["total_tokens"] : 0
+    )
   )
 }
 
