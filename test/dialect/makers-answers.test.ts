@@ -339,12 +339,24 @@ describe("the tokens of an answer, in the words of its maker,", () => {
     expect(cached({ cache_read_input_tokens: 80, cache_creation_input_tokens: 7 })).toMatchObject({
       usage: { cachedRead: 80, cachedWrite: 7 }
     })
+    // Mistral's name for it.
+    const numbered = { prompt_tokens: 100, completion_tokens: 5, num_cached_tokens: 80 }
+    expect(cached(numbered)).toMatchObject({ usage: { cachedRead: 80 } })
+    const found = { prompt: 100, cached: 80, completion: 5 }
+    expect([usageOfJson({ usage: numbered }), usageIn(bytes({ usage: numbered }))]).toEqual([found, found])
     const usage = { prompt_tokens: 100, completion_tokens: 5, ...hit }
     const counted = { prompt: 100, cached: 80, completion: 5 }
     expect([usageOfJson({ usage }), usageIn(bytes({ usage }))]).toEqual([counted, counted])
     const other = { ...usage, prompt_cache_hit_tokens: 0, cache_read_input_tokens: 80, cache_creation_input_tokens: 7 }
     const written = { ...counted, cachedWrite: 7 }
     expect([usageOfJson({ usage: other }), usageIn(bytes({ usage: other }))]).toEqual([written, written])
+  })
+
+  test("are no more than all of the prompt where the same ones are told as read from a cache and as kept in it", () => {
+    const details = { cached_tokens: 90, cache_write_tokens: 90 }
+    expect(usageEvent({ prompt_tokens: 100, completion_tokens: 5, prompt_tokens_details: details })).toMatchObject({
+      usage: { prompt: 100, cachedRead: 90, cachedWrite: 10 }
+    })
   })
 
   test("are with the cached ones of the prompt where there are more of these than of all, as with Azure's Grok", () => {
@@ -364,6 +376,20 @@ describe("the tokens of an answer, in the words of its maker,", () => {
     const sum = { prompt: 15, cached: 8, completion: 1 }
     expect([usageOfJson({ usage: plain }), usageIn(bytes({ usage: plain }))]).toEqual([sum, sum])
   })
+})
+
+test("a call of which nothing is said is none, as servers write that have an empty one for no call", () => {
+  const empty = { name: "", arguments: "" }
+  const message = { content: "High.", refusal: "", function_call: empty, tool_calls: null, audio: { data: "" } }
+  const piece = { index: 0, id: "", type: "function", function: empty }
+  const answers = [
+    whole(message),
+    whole({ content: "High.", tool_calls: [piece] }),
+    streamed([{ content: "High." }, { function_call: empty }, { tool_calls: [piece] }])
+  ]
+  for (const events of answers) {
+    expect(events.map(({ type }) => type)).toEqual(["start", "text", "stop", "done"])
+  }
 })
 
 test("an answer of which a filter has left no message is one that was filtered, whole", () => {

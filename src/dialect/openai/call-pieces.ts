@@ -116,6 +116,8 @@ export class CallPieces {
     const id = said(piece["id"]) || undefined
     const name = said(made["name"])
     const text = argumentsIn(made)
+    // Some have an empty call for none.
+    if (id === undefined && name === "" && text === "") return
     const at = this.placeOf(piece["index"], id, (known, place) => {
       if (name === "") return false
       if (id !== undefined && id !== known.id) return beginsById(known.said, name === known.begun, text)

@@ -67,6 +67,7 @@ const read = "prompt_tokens_details"
 const cachedIn = (usage: Json): number =>
   inDetails(usage, read, "cached_tokens") ||
   countIn(usage["cached_tokens"]) ||
+  countIn(usage["num_cached_tokens"]) ||
   countIn(usage["prompt_cache_hit_tokens"]) ||
   countIn(usage["cache_read_input_tokens"])
 
@@ -82,10 +83,11 @@ const usageOf = ({ service_tier: tier, usage: own, x_groq: groq }: Json): ChatUs
   const cachedRead = cachedIn(usage)
   const reasoning = inDetails(usage, "completion_tokens_details", "reasoning_tokens")
   const written = { prompt, completion: countIn(usage["completion_tokens"]), reasoning }
+  const whole = wholePrompt(prompt, cachedRead)
   return {
-    prompt: wholePrompt(prompt, cachedRead),
+    prompt: whole,
     cachedRead,
-    cachedWrite: cachedAnewIn(usage),
+    cachedWrite: Math.min(cachedAnewIn(usage), whole - cachedRead),
     completion: wholeCompletion(written, countIn(usage["total_tokens"])),
     reasoning,
     ...(typeof tier === "string" && tier !== "" ? { tier } : {})

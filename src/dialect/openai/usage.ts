@@ -19,8 +19,8 @@ const prompt = /"(?:prompt|input)_tokens"\s*:\s*(\d{1,15})\b/
 // What writes nothing may tell of one number alone.
 const total = /"total_tokens"\s*:\s*(\d{1,15})\b/
 const cached = /"cached_tokens"\s*:\s*(\d{1,15})\b/
-// DeepSeek's name for it, and LiteLLM's; a maker may write several of them, and a 0 under one.
-const cacheHit = /"(?:prompt_cache_hit_tokens|cache_read_input_tokens)"\s*:\s*([1-9]\d{0,14})\b/
+// DeepSeek's name for it, Mistral's and LiteLLM's; a maker may write several of them, and a 0 under one.
+const cacheHit = /"(?:prompt_cache_hit_tokens|num_cached_tokens|cache_read_input_tokens)"\s*:\s*([1-9]\d{0,14})\b/
 const cachedWrite = /"(?:cache_write_tokens|cache_creation_tokens|cache_creation_input_tokens)"\s*:\s*(\d{1,15})\b/
 const completion = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})\b/
 const reasoning = /"reasoning_tokens"\s*:\s*(\d{1,15})\b/
@@ -120,7 +120,7 @@ const partIn = (places: Places, part: string): number => {
   return 0
 }
 
-const cachedNames = ["cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"]
+const cachedNames = ["cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "cache_read_input_tokens"]
 const writtenNames = ["cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens"]
 
 const anyPartIn = (places: Places, names: ReadonlyArray<string>): number => {
