@@ -92,6 +92,56 @@ const answers: ReadonlyArray<readonly [what: string, answer: ClaudeAnswer, told:
   ]
 ]
 
+describe("what a text goes back to in Anthropic's words", () => {
+  const found = (url: string, title: string | null) => ({
+    type: "web_search_result_location",
+    url,
+    title,
+    cited_text: "It rains.",
+    encrypted_index: "Ab"
+  })
+  const citations = [
+    found("https://sky.invalid/", "Sky"),
+    { type: "search_result_location", source: "https://sea.invalid/", title: null, cited_text: "Sea." },
+    { type: "search_result_location", source: "shelf 3", title: "Shelf", cited_text: "Dust." },
+    { type: "char_location", document_index: 0, document_title: "Log", cited_text: "Fog." }
+  ]
+  const block = { type: "text", text: "rain", citations }
+  const told: ReadonlyArray<ChatEvent> = [
+    { type: "citation", url: "https://sky.invalid/", title: "Sky", cited: "It rains.", start: 6, end: 10 },
+    { type: "citation", url: "https://sea.invalid/", title: "", cited: "Sea.", start: 6, end: 10 }
+  ]
+  const citationsOf = (events: ReadonlyArray<ChatEvent>) => events.filter(({ type }) => type === "citation")
+
+  test("is told behind the text that does, with its place, whole", () => {
+    const events = whole({ content: [says("Today "), block, says(".")] })
+    expect(citationsOf(events)).toEqual([...told])
+    expect(events.findIndex(({ type }) => type === "citation")).toBeGreaterThan(
+      events.findIndex((event) => event.type === "text" && event.text.endsWith("rain"))
+    )
+  })
+
+  test("is told so too where it comes before the pieces of its text, streamed", () => {
+    const at = (index: number, delta: object) => claudeEvent({ type: "content_block_delta", index, delta })
+    const events = streamed([
+      claudeEvent({ type: "message_start", message: claudeMessage({ content: [] }) }),
+      claudeEvent({ type: "content_block_start", index: 0, content_block: says("Today ") }),
+      claudeEvent({ type: "content_block_stop", index: 0 }),
+      claudeEvent({ type: "content_block_start", index: 1, content_block: { ...says(""), citations: [] } }),
+      ...citations.map((citation) => at(1, { type: "citations_delta", citation })),
+      at(1, { type: "text_delta", text: "ra" }),
+      at(1, { type: "text_delta", text: "in" }),
+      claudeEvent({ type: "content_block_stop", index: 1 }),
+      claudeEvent({ type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { output_tokens: 3 } }),
+      claudeEvent({ type: "message_stop" })
+    ])
+    expect(citationsOf(events)).toEqual([...told])
+    expect(events.findLastIndex(({ type }) => type === "text")).toBeLessThan(
+      events.findIndex(({ type }) => type === "citation")
+    )
+  })
+})
+
 describe("an answer in Anthropic's words", () => {
   test.each(answers)("tells of %s, whole and streamed alike", (_, answer, told) => {
     expect(whole(answer)).toEqual([...told])

@@ -83,6 +83,21 @@ class Tokens {
   }
 }
 
+/** What a text goes back to, where that has an address. */
+interface Source {
+  readonly url: string
+  readonly title: string
+  readonly cited: string
+}
+
+const sourcesIn = (citations: ReadonlyArray<unknown>): ReadonlyArray<Source> =>
+  citations.flatMap((each) => {
+    if (!Predicate.isObject(each)) return []
+    const { cited_text: cited, source, title } = each
+    const url = said(each["url"]) || said(source)
+    return /^https?:/i.test(url) ? [{ url, title: said(title), cited: said(cited) }] : []
+  })
+
 /** A call under way: what its start held of it counts where nothing more comes. */
 interface OpenCall {
   readonly call: number
@@ -99,6 +114,10 @@ class MessageReading {
   private readonly tokens = new Tokens()
   private readonly open = new Map<unknown, OpenCall>()
   private calls = 0
+  // How much of the text has come, and of that what came before the block that is open; what goes back somewhere is all of it.
+  private length = 0
+  private before = 0
+  private sources: ReadonlyArray<Source> = []
   private stop: ChatStop | undefined
   over = false
 
@@ -113,9 +132,12 @@ class MessageReading {
   }
 
   opens(index: unknown, block: Json): void {
-    const { data, id, input, name, text, thinking, type } = block
-    if (type === "text") this.says("text", text)
-    else if (type === "thinking") this.says("reasoning", thinking)
+    const { citations, data, id, input, name, text, thinking, type } = block
+    if (type === "text") {
+      this.before = this.length
+      this.says("text", text)
+      if (Array.isArray(citations)) this.sources = sourcesIn(citations)
+    } else if (type === "thinking") this.says("reasoning", thinking)
     else if (type === "redacted_thinking" && said(data) !== "") this.signs(sealedHidden(said(data)))
     else if (type === "tool_use") {
       const call = this.calls
@@ -126,10 +148,11 @@ class MessageReading {
   }
 
   adds(index: unknown, delta: Json): void {
-    const { partial_json: piece, signature, text, thinking, type } = delta
+    const { citation, partial_json: piece, signature, text, thinking, type } = delta
     if (type === "text_delta") this.says("text", text)
     else if (type === "thinking_delta") this.says("reasoning", thinking)
     else if (type === "signature_delta") this.signs(signature)
+    else if (type === "citations_delta") this.sources = [...this.sources, ...sourcesIn([citation])]
     else if (type === "input_json_delta" && said(piece) !== "") {
       const call = this.open.get(index)
       // What a tool of the server's own is told is nobody's to run.
@@ -145,6 +168,7 @@ class MessageReading {
       this.events.push({ type: "arguments", call: call.call, text: call.input })
     }
     this.open.delete(index)
+    this.cites()
   }
 
   signs(signature: unknown): void {
@@ -167,13 +191,24 @@ class MessageReading {
     const { stop } = this
     const usage = this.tokens.all
     if (stop === undefined) return this.fails("The backend ended its answer without a reason")
+    this.cites()
     this.events.push({ type: "stop", stop })
     if (usage !== undefined) this.events.push({ type: "usage", usage })
     this.events.push({ type: "done" })
   }
 
+  // It may be told before its text, and where that ends is known by then.
+  private cites(): void {
+    const { before: start, length: end } = this
+    for (const { cited, title, url } of this.sources)
+      this.events.push({ type: "citation", url, title, start, end, ...(cited === "" ? {} : { cited }) })
+    this.sources = []
+  }
+
   private says(type: "reasoning" | "text", text: unknown): void {
-    if (said(text) !== "") this.events.push({ type, text: said(text) })
+    if (said(text) === "") return
+    if (type === "text") this.length += said(text).length
+    this.events.push({ type, text: said(text) })
   }
 }
 
