@@ -35,6 +35,10 @@ describe("the tokens of an answer, in the words of its maker,", () => {
     expect(usageEvent(usage)).toMatchObject({ usage: { prompt: 32, completion: 103, reasoning: 94 } })
     const counted = { prompt: 32, cached: 0, completion: 103, reasoning: 94 }
     expect([usageOfJson({ usage }), usageIn(bytes({ usage }))]).toEqual([counted, counted])
+    // Vercel's gateway leaves them out of the sum as well: more than all there are can be no part of them.
+    const unsummed = { ...usage, total_tokens: 41 }
+    expect(usageEvent(unsummed)).toMatchObject({ usage: { prompt: 32, completion: 103, reasoning: 94 } })
+    expect([usageOfJson({ usage: unsummed }), usageIn(bytes({ usage: unsummed }))]).toEqual([counted, counted])
     // As OpenAI counts them.
     const inside = { ...usage, completion_tokens: 103 }
     expect(usageEvent(inside)).toMatchObject({ usage: { completion: 103, reasoning: 94 } })

@@ -42,9 +42,11 @@ interface Written {
   readonly reasoning: number
 }
 
-/** All tokens of an answer: some makers tell those of its reasoning beside it, as the sum of all shows. */
+/** All tokens of an answer: some makers tell those of its reasoning beside it, as the sum of all shows, or that they are more. */
 export const wholeCompletion = ({ completion, prompt, reasoning }: Written, sum: number): number =>
-  reasoning > 0 && sum === prompt + completion + reasoning ? completion + reasoning : completion
+  reasoning > completion || (reasoning > 0 && sum === prompt + completion + reasoning)
+    ? completion + reasoning
+    : completion
 
 /** All tokens of a prompt: some makers tell those that were cached beside it, as is known where they are more. */
 export const wholePrompt = (prompt: number, cached: number): number => (cached > prompt ? prompt + cached : prompt)
