@@ -66,7 +66,9 @@ export const importCommand = (force: Flag.Flag<boolean>) =>
       }
     })
   ).pipe(
-    Command.withDescription("Make a nexus.toml of the settings of LiteLLM, Olla, llama-swap or the Rust Nexus"),
+    Command.withDescription(
+      "Make a nexus.toml of the settings of LiteLLM, Olla, llama-swap, Bifrost or the Rust Nexus"
+    ),
     Command.withExamples([
       { command: "nexus config import config.yaml -o nexus.toml" },
       { command: "nexus config import config.yaml --from olla" }

@@ -55,6 +55,9 @@ const isYaml = (path: string, text: string): boolean => {
 
 const noUtf8 = "it is not in UTF-8, as TOML has to be; save it as UTF-8"
 
+const importWords = (path: string): string =>
+  `nexus config import ${path} -o nexus.toml makes one of the settings of LiteLLM, Olla, llama-swap and Bifrost`
+
 /** What a text that is no TOML is instead, and what makes a nexus.toml of it; undefined when that is not to be told. */
 const foreignWords = (path: string, text: string): string | undefined => {
   const isUtf16 = /^(\ufffd{2}(\0[^\0]|[^\0]\0)|\0[^\0]\0|[^\0]\0[^\0]\0)/.test(text)
@@ -63,9 +66,12 @@ const foreignWords = (path: string, text: string): string | undefined => {
   if (isYaml(path, text)) {
     const [owner] = owners.find(([, sign]) => sign.test(text)) ?? []
     const whose = owner === undefined ? "this is YAML" : `this is a file of ${owner} (YAML)`
-    return `${whose}, and Nexus reads TOML; nexus config import ${path} -o nexus.toml makes one of the settings of LiteLLM, Olla and llama-swap`
+    return `${whose}, and Nexus reads TOML; ${importWords(path)}`
   }
-  return /^\s*\{/.test(first(text)) ? "this is JSON, and Nexus reads TOML" : undefined
+  if (!/^\s*\{/.test(first(text))) return undefined
+  return /"(?:\$schema"\s*:\s*"[^"]*getbifrost|providers"\s*:\s*\{)/.test(text)
+    ? `this is a file of Bifrost (JSON), and Nexus reads TOML; ${importWords(path)}`
+    : "this is JSON, and Nexus reads TOML"
 }
 
 /** A file as it was read. */

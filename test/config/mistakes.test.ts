@@ -363,13 +363,15 @@ describe("refused with file, line, key and what is allowed:", () => {
   })
 
   test("a file of another gateway, with what makes a nexus.toml of it", () => {
-    const way = "nexus config import nexus.toml -o nexus.toml makes one of the settings of LiteLLM, Olla and llama-swap"
+    const way =
+      "nexus config import nexus.toml -o nexus.toml makes one of the settings of LiteLLM, Olla, llama-swap and Bifrost"
     const litellm = "# ours\nmodel_list:\n  - model_name: a\n    litellm_params:\n      model: openai/a\n"
     for (const [text, whose] of [
       [litellm, "this is a file of LiteLLM (YAML)"],
       ["models:\n  a:\n    cmd: llama-server\n", "this is a file of llama-swap (YAML)"],
       ["discovery:\n  static:\n    endpoints:\n      - url: x\n", "this is a file of Olla (YAML)"],
-      ["---\na: 1\n", "this is YAML"]
+      ["---\na: 1\n", "this is YAML"],
+      ['{\n  "providers": { "openai": { "keys": [] } }\n}', "this is a file of Bifrost (JSON)"]
     ] as const) {
       expect(mistakesOf(text)[0]).toBe(`nexus.toml: ${whose}, and Nexus reads TOML; ${way}`)
     }

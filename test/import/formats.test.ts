@@ -24,7 +24,7 @@ describe("a file that cannot be imported", () => {
 
   test("fails with the names there are when nothing tells whose it is", () => {
     expect(failureOf("services: { ollama: { image: ollama } }")).toBe(
-      "c.yaml: nothing in it tells whose it is; say --from litellm, --from olla, --from llama-swap, --from nexus-rust"
+      "c.yaml: nothing in it tells whose it is; say --from litellm, --from olla, --from llama-swap, --from bifrost, --from nexus-rust"
     )
     expect(failureOf("[[[", "nexus-rust")).toBe("c.yaml: no valid TOML, or nothing in it")
   })

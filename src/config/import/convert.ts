@@ -10,13 +10,14 @@ import { type Document, readYaml } from "./yaml.ts"
 import { type Draft, emptyDraft, type Note, makeReader, sectionAt } from "./draft.ts"
 import { type Format, isAt } from "./format.ts"
 import { type ImportFormat, importFormats } from "./import-formats.ts"
+import { bifrost } from "./bifrost.ts"
 import { litellm } from "./litellm.ts"
 import { llamaSwap } from "./llama-swap.ts"
 import { olla } from "./olla.ts"
 import { dropInvalid } from "./drop-invalid.ts"
 import { nexusRust } from "./nexus-rust.ts"
 
-const order = ["server", "auth", "discovery", "health_check", "routing", "backends", "logging"]
+const order = ["server", "auth", "discovery", "health_check", "routing", "budgets", "backends", "logging"]
 
 const line = (key: string, value: unknown): string => stringify({ [key]: value }).trim()
 
@@ -78,6 +79,7 @@ export const formats: Readonly<Record<ImportFormat, Format>> = {
   litellm,
   olla,
   "llama-swap": llamaSwap,
+  bifrost,
   "nexus-rust": nexusRust
 }
 

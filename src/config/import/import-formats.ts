@@ -3,7 +3,7 @@
  */
 
 /** Names that `--from` takes. */
-export const importFormats = ["litellm", "olla", "llama-swap", "nexus-rust"] as const
+export const importFormats = ["litellm", "olla", "llama-swap", "bifrost", "nexus-rust"] as const
 
 /** One of {@link importFormats}. */
 export type ImportFormat = (typeof importFormats)[number]

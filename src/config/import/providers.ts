@@ -52,8 +52,8 @@ export const providers: ReadonlyArray<Provider> = [
 const isOpenAi =
   /^(gpt-|chatgpt-|o[1-9](-|$)|text-embedding-|dall-e-|whisper-|tts-|(omni|text)-moderation-|davinci|babbage)/
 
-// Called here as well, but with keys that LiteLLM's settings do not name.
-const otherKeys: ReadonlyMap<string, string> = new Map([
+/** Providers that are called with other keys than their settings name, and what these are. */
+export const otherKeys: ReadonlyMap<string, string> = new Map([
   ["bedrock", "keys of an AWS account are not taken: a backend of type bedrock takes an API key of Bedrock's"],
   ["vertex_ai", "service accounts are not taken: a backend of type vertex takes a token, or an API key"]
 ])

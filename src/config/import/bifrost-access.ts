@@ -1,0 +1,172 @@
+/**
+ * Bifrost's virtual keys with their limits and budgets.
+ */
+import type { KeyPath } from "../path.ts"
+import { addItem, type Draft, type DraftTable, literalText, type Reader, sectionAt, setKey } from "./draft.ts"
+import { putSecret } from "./naming.ts"
+
+/** A backend that has come of a provider's key. */
+export interface Carried {
+  readonly provider: string
+  readonly backend: string
+  /** What the key is called where a virtual key names it. */
+  readonly names: ReadonlyArray<unknown>
+}
+
+const isAll = (list: ReadonlyArray<string> | undefined): boolean => list === undefined || list.includes("*")
+
+const itemWith = (read: Reader, list: string, key: string, value: unknown): KeyPath | undefined =>
+  value === undefined ? undefined : read.items(["governance", list]).find((item) => read.at([...item, key]) === value)
+
+interface KeyScope {
+  readonly models: ReadonlyArray<string>
+  readonly backends: ReadonlyArray<string>
+}
+
+/** What a virtual key may ask for, any when its list is empty, and of whom; undefined when that is nobody. */
+const scopeOf = (read: Reader, key: KeyPath, carried: ReadonlyArray<Carried>): KeyScope | undefined => {
+  const configs = read.items([...key, "provider_configs"]).flatMap((at) => {
+    const provider = read.text([...at, "provider"])
+    const ids = read.texts([...at, "key_ids"])
+    const models = read.texts([...at, "allowed_models"])
+    const isNamed = ({ names }: Carried) => isAll(ids) || names.some((name) => ids?.includes(String(name)))
+    const backends = carried.filter((each) => each.provider === provider && isNamed(each)).map((each) => each.backend)
+    if (backends.length === 0 || (models?.length === 0 && read.at(["version"]) !== 1)) {
+      read.note(at, "nothing that is carried over may be asked by it")
+      return []
+    }
+    read.used([...at, "provider"], [...at, "key_ids"], [...at, "allowed_models"])
+    const names = isAll(models) || models?.length === 0 ? undefined : models
+    return [{ at, names: names?.flatMap((name) => [name, `${provider}/${name}`]), backends }]
+  })
+  if (configs.length === 0) return undefined
+  const bounded = configs.filter(({ names }) => names !== undefined)
+  const isBounded = bounded.length === configs.length
+  for (const { at } of isBounded ? [] : bounded) {
+    read.note(
+      [...at, "allowed_models"],
+      "the models of a key are those of all its backends, and it has another with all"
+    )
+  }
+  return {
+    models: isBounded ? [...new Set(bounded.flatMap(({ names = [] }) => names))] : [],
+    backends: [...new Set(configs.flatMap(({ backends }) => backends))]
+  }
+}
+
+const limits = (read: Reader, draft: Draft, key: KeyPath, table: DraftTable): void => {
+  const named = [...key, "rate_limit_id"]
+  const limit = itemWith(read, "rate_limits", "id", read.at(named))
+  if (limit === undefined) return
+  read.used(named, [...limit, "id"])
+  for (const what of ["request", "token"]) {
+    const most = [...limit, `${what}_max_limit`]
+    const every = [...limit, `${what}_reset_duration`]
+    if (read.at(most) === undefined) continue
+    if (["1m", "60s"].includes(String(read.at(every)))) {
+      setKey(draft, table, `${what}s_per_minute`, read.number(most), most)
+      read.used(every)
+    } else {
+      read.note(every, "requests and tokens are counted by the minute")
+      read.used(most)
+    }
+  }
+}
+
+/** Whose a key is: its team, or its customer. */
+const owner = (read: Reader, draft: Draft, key: KeyPath, table: DraftTable): void => {
+  for (const [list, field] of [
+    ["customers", "customer_id"],
+    ["teams", "team_id"]
+  ] as const) {
+    const found = itemWith(read, list, "id", read.at([...key, field]))
+    if (found === undefined) continue
+    read.used([...key, field], [...found, "id"])
+    setKey(draft, table, "owner", read.text([...found, "name"]), [...found, "name"])
+  }
+}
+
+const periods: ReadonlyMap<unknown, string> = new Map([
+  ["1d", "day"],
+  ["24h", "day"],
+  ["1w", "week"],
+  ["7d", "week"],
+  ["1M", "month"]
+])
+
+/** Whom a budget is for: it names them, or they name it. */
+const spenders = (read: Reader, budget: KeyPath, list: string, field: string): KeyPath | undefined =>
+  itemWith(read, list, "id", read.at([...budget, field])) ??
+  itemWith(read, list, "budget_id", read.at([...budget, "id"]))
+
+const budgets = (read: Reader, draft: Draft): void => {
+  for (const at of read.items(["governance", "budgets"])) {
+    const fields = [
+      ["keys", "virtual_keys", "virtual_key_id"],
+      ["owners", "teams", "team_id"],
+      ["owners", "customers", "customer_id"]
+    ] as const
+    const [found] = fields.flatMap(([key, list, field]) => {
+      const whose = spenders(read, at, list, field)
+      const name = whose === undefined ? undefined : read.text([...whose, "name"])
+      return whose === undefined || name === undefined ? [] : [{ key, field, whose, name }]
+    })
+    const period = [...at, "reset_duration"]
+    const per = periods.get(read.at(period))
+    if (found === undefined || per === undefined) {
+      read.note(
+        at,
+        found === undefined ? "it is for no key, team or customer" : "a budget lasts a day, a week or a month"
+      )
+      continue
+    }
+    const table = addItem(draft, draft.settings, "budgets", at)
+    setKey(draft, table, "name", read.text([...at, "id"]), [...at, "id"])
+    setKey(draft, table, found.key, [found.name], [...at, found.field])
+    read.used([...found.whose, "budget_id"])
+    setKey(draft, table, "per", per, period)
+    setKey(draft, table, "hard_usd", read.number([...at, "max_limit"]), [...at, "max_limit"])
+  }
+}
+
+/** Whether there are keys decides here whether they are asked for. */
+const enforced = (read: Reader, hasKeys: boolean): void => {
+  const [main = [], ...others] = ["enforce_auth_on_inference", "enforce_governance_header"].map((key) => [
+    "client",
+    key
+  ])
+  const isAsked = [main, ...others].some((path) => read.at(path) === true)
+  read.used(...others)
+  if (isAsked === hasKeys) read.used(main)
+  else if (hasKeys) read.note(main, "where there are keys nobody gets in without one")
+  else read.note(main, "no key is carried over, and everybody gets in; make one with `nexus keys new`")
+}
+
+/** Carries over who may ask, for what, and how much. */
+export const access = (read: Reader, draft: Draft, carried: ReadonlyArray<Carried>, syntax: RegExp): void => {
+  let count = 0
+  for (const at of read.items(["governance", "virtual_keys"])) {
+    const name = read.text([...at, "name"])
+    const from = [...at, "value"]
+    const text = read.text(from)
+    const scope = scopeOf(read, at, carried)
+    if (read.flag([...at, "is_active"]) === false || scope === undefined || name === undefined || text === undefined) {
+      read.note(
+        at,
+        text === undefined ? "the key itself is not in the file" : "it is not active, or may ask for nothing"
+      )
+      continue
+    }
+    const table = addItem(draft, sectionAt(draft.settings, ["auth"]), "keys", at)
+    setKey(draft, table, "name", literalText(name), [...at, "name"])
+    read.used([...at, "id"], [...at, "is_active"])
+    putSecret(draft, table, "env", { text, from, syntax, wanted: `${name}_KEY` })
+    if (scope.models.length > 0) table["models"] = scope.models.map(literalText)
+    if (scope.backends.length < carried.length) table["backends"] = scope.backends
+    owner(read, draft, at, table)
+    limits(read, draft, at, table)
+    count += 1
+  }
+  budgets(read, draft)
+  enforced(read, count > 0)
+}
