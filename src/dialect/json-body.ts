@@ -5,6 +5,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../domain/errors.ts"
 import { maxModelLength } from "../domain/request.ts"
+import { notJson } from "./json-fault.ts"
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -21,9 +22,8 @@ export const jsonKind = (value: unknown): string => {
 /** What is said of a body without a byte. */
 export const emptyBody = "The request body is empty; a JSON object is expected"
 
-/** What is said of bytes that are no text, and of a text that is no JSON. */
-export const notUtf8 = "is not valid UTF-8 JSON"
-export const notJson = "is not valid JSON"
+/** What is said of bytes that are no text. */
+export const notUtf8 = "The request body is not valid UTF-8 JSON"
 
 /** The failure of a body that is nested deeper than can be gone through; anything else is thrown on. */
 export const tooDeep = (error: unknown): BadRequest => {
@@ -43,7 +43,7 @@ export const parseBody = (body: Uint8Array): Result.Result<Readonly<Record<Prope
   try {
     return jsonObject(JSON.parse(decoder.decode(body)))
   } catch (error) {
-    return Result.fail(bad(`The request body ${error instanceof SyntaxError ? notJson : notUtf8}`, null))
+    return Result.fail(bad(error instanceof SyntaxError ? notJson(body) : notUtf8, null))
   }
 }
 

@@ -9,7 +9,8 @@ import * as Result from "effect/Result"
 import { BadRequest } from "../domain/errors.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { exactJson } from "./exact-json.ts"
-import { emptyBody, jsonObject, notJson, notUtf8, tooDeep } from "./json-body.ts"
+import { emptyBody, jsonObject, notUtf8, tooDeep } from "./json-body.ts"
+import { notJson } from "./json-fault.ts"
 import { JsonSkim } from "./json-skim.ts"
 import { parsedPieces, type StringPlace } from "./string-pieces.ts"
 
@@ -42,7 +43,7 @@ export const parsedBody = (body: Uint8Array, rounds = true): BodyReading => {
       exact: rounds ? () => objectOf(exactJson(text, json)) : () => json
     }))
   } catch (error) {
-    return bad(`The request body ${error instanceof SyntaxError ? notJson : notUtf8}`)
+    return bad(error instanceof SyntaxError ? notJson(body) : notUtf8)
   }
 }
 
@@ -56,7 +57,6 @@ const mostLevels = 512
 const mostValues = 100_000
 
 const refusals = {
-  syntax: `The request body ${notJson}`,
   depth: `The request body is nested more than ${mostLevels} levels deep; Nexus translates no more in bodies above 64 KB`,
   size: `The request body holds more than ${mostValues.toLocaleString("en")} values; Nexus translates no more`
 }
@@ -126,12 +126,13 @@ const builtInSlices = async (body: Uint8Array, turns: EventLoopTurns): Promise<B
     const progress = skim.step()
     const fault = skim.size > mostValues ? "size" : progress
     if (fault === "whole") break
+    if (fault === "syntax") return bad(notJson(body))
     if (fault !== "going") return bad(refusals[fault])
   }
   const { rounds, spans } = skim
   await turns.next()
   if (body.byteLength <= heldUpBytes || spans.length === 0) return parsedBody(body, rounds)
-  if (!isUtf8(body)) return bad(`The request body ${notUtf8}`)
+  if (!isUtf8(body)) return bad(notUtf8)
   try {
     const texts = await textsOf(body, spans, turns)
     const text = outline(body, spans)
@@ -141,7 +142,7 @@ const builtInSlices = async (body: Uint8Array, turns: EventLoopTurns): Promise<B
       return { json, exact: rounds ? () => objectOf(filled(exactJson(text, JSON.parse(text)), texts)) : () => json }
     })
   } catch {
-    return bad(`The request body ${notJson}`)
+    return bad(notJson(body))
   }
 }
 

@@ -16,11 +16,11 @@ import {
   jsonObject,
   messagesFault,
   modelFault,
-  notJson,
   notUtf8,
   parseBody,
   streamFault
 } from "../json-body.ts"
+import { notJson } from "../json-fault.ts"
 import { JsonScan, type ScanProgress } from "../json-scan.ts"
 import { FactScan } from "./fact-scan.ts"
 import type { EventLoopTurns } from "../../domain/EventLoopTurns.ts"
@@ -110,10 +110,7 @@ export const parseNeeds = (
   return Result.succeed({ ...needs.success, ...tokensIn(endpoint, json.success) })
 }
 
-const refusals = {
-  syntax: `The request body ${notJson}`,
-  depth: `The request body is nested more than ${maxDepth} levels deep; Nexus takes no more in bodies above 64 KB`
-} as const
+const tooManyLevels = `The request body is nested more than ${maxDepth} levels deep; Nexus takes no more in bodies above 64 KB`
 
 // Bytes that are gone through in one turn when they are looked at letter by letter.
 const weighedBytes = 64 * 1024
@@ -141,10 +138,11 @@ export const scanTop = async (
   while (encoded < body.byteLength) {
     await turns.next()
     if (progress === "going") progress = scan.step()
-    if (progress === "syntax" || progress === "depth") return Result.fail(bad(refusals[progress], null))
+    if (progress === "syntax") return Result.fail(bad(notJson(body), null))
+    if (progress === "depth") return Result.fail(bad(tooManyLevels, null))
     // A long string is passed over at once; its encoding is looked at in its turn.
     const to = wholeCharacters(body, Math.min(scan.passed, encoded + encodedBytes))
-    if (!isUtf8(body.subarray(encoded, to))) return Result.fail(bad(`The request body ${notUtf8}`, null))
+    if (!isUtf8(body.subarray(encoded, to))) return Result.fail(bad(notUtf8, null))
     encoded = to
   }
   return Result.map(jsonObject(factScan.value), (top) => ({ top, factScan }))
