@@ -32,6 +32,8 @@ export class ConfigInvalid extends Data.TaggedError("ConfigInvalid")<{
   readonly excerpt?: string
   /** Whether the file is not there. */
   readonly missing?: boolean
+  /** The stamp of the file from before it was read; absent where none was. */
+  readonly stamp?: string | undefined
 }> {}
 
 /** Where settings are to be read from. */
@@ -111,7 +113,8 @@ const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: 
         new ConfigInvalid({
           path: file,
           message: `${file}${from}: ${reason}${reason === aDirectory ? `; -c takes a file, such as ${join(file, defaultFile)}` : ""}`,
-          missing: reason === noSuchFile
+          missing: reason === noSuchFile,
+          stamp
         })
     )
   )
@@ -168,14 +171,15 @@ const readWith = (
     const env: Environment = { ...process.env }
     const found = yield* find
     const file = found && { path: found.path, text: found.text }
-    const invalid = (message: string) => new ConfigInvalid({ path: file?.path ?? defaultFile, message })
-    const parsed = yield* Effect.fromResult(parseFile(found, env)).pipe(
-      Effect.mapError((error) => new ConfigInvalid({ path: file?.path ?? defaultFile, ...error }))
-    )
+    const invalid = (mistake: Pick<ConfigInvalid, "excerpt" | "message">) =>
+      new ConfigInvalid({ path: file?.path ?? defaultFile, stamp: found?.stamp, ...mistake })
+    const parsed = yield* Effect.mapError(Effect.fromResult(parseFile(found, env)), invalid)
     const { files, stamps } = yield* readKeyFiles(parsed.keyFiles, file)
     yield* Effect.yieldNow
     const sources = { file, env, overrides: flags, digestOf, allowMissing }
-    const read = yield* Effect.fromResult(readSettings(sources, parsed, files)).pipe(Effect.mapError(invalid))
+    const read = yield* Effect.fromResult(readSettings(sources, parsed, files)).pipe(
+      Effect.mapError((message) => invalid({ message }))
+    )
     return found?.stamp === undefined ? read : { ...read, stamp: [found.stamp, ...stamps].join(" ") }
   }).pipe(
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever reads

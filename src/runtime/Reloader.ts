@@ -52,6 +52,7 @@ interface State {
   readonly read: ReadConfig
   readonly needsRestart: ReadonlyArray<string>
   readonly failure: { readonly at: number; readonly message: string } | undefined
+  readonly refused: string | undefined
 }
 
 const restartsOf = (changes: ReadonlyArray<Difference>): ReadonlyArray<string> =>
@@ -60,8 +61,8 @@ const restartsOf = (changes: ReadonlyArray<Difference>): ReadonlyArray<string> =
 /** Whether a file says nothing: blanks and comments alone. */
 const isEmpty = (text: string): boolean => text.split("\n").every((line) => /^\s*(#|$)/.test(line))
 
-const kept = (path: string, message: string) =>
-  new ConfigInvalid({ path, message: `${message}; the last config stays in force` })
+const kept = (path: string, message: string, stamp?: string) =>
+  new ConfigInvalid({ path, message: `${message}; the last config stays in force`, stamp })
 
 /** The reloads of the config. */
 export class Reloader extends Context.Service<
@@ -72,6 +73,8 @@ export class Reloader extends Context.Service<
     readonly changes: Stream.Stream<unknown>
     /** The config in force. */
     readonly read: () => ReadConfig
+    /** The stamp of the file that was refused last; undefined where none was. */
+    readonly refused: () => string | undefined
     /** Reads the config anew and takes it over; `by` says in the log who wanted it. */
     readonly reload: (by: "signal" | "file" | "command" | "replica") => Effect.Effect<ReloadOutcome, ConfigInvalid>
     /** Reads the config, lets `write` change its file, and takes that over; no reload and no other change comes between. */
@@ -101,7 +104,8 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
     loadedAt: yield* Clock.currentTimeMillis,
     read: started,
     needsRestart: [],
-    failure: undefined
+    failure: undefined,
+    refused: undefined
   })
   const now = () => SubscriptionRef.getUnsafe(state)
   const update = (change: Partial<State>) => SubscriptionRef.update(state, (before) => ({ ...before, ...change }))
@@ -109,7 +113,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
   // The file in force is read again, not looked for again: one that has vanished is no wish to go on without any.
   const readAgain = Effect.suspend(() =>
     readConfig({ ...from, path: Option.orElse(from.path, () => Option.fromUndefinedOr(now().read.file?.path)) })
-  ).pipe(Effect.mapError((error) => (error.missing === true ? kept(error.path, error.message) : error)))
+  ).pipe(Effect.mapError((error) => (error.missing === true ? kept(error.path, error.message, error.stamp) : error)))
 
   // A file is often emptied by what is about to write it, or by a full disk.
   const isLost = ({ file, loaded }: ReadConfig): boolean =>
@@ -150,9 +154,10 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
 
   const refuse = (error: ConfigInvalid) =>
     Effect.gen(function* () {
-      yield* update({ failure: { at: yield* Clock.currentTimeMillis, message: error.message } })
+      const { message, stamp } = error
+      yield* update({ failure: { at: yield* Clock.currentTimeMillis, message }, refused: stamp })
       yield* Effect.annotateLogs(Effect.logWarning("config not taken over, the last one stays in force"), {
-        reason: error.message
+        reason: message
       })
       return yield* error
     })
@@ -221,6 +226,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
 
   return Reloader.of({
     read: () => now().read,
+    refused: () => now().refused,
     changes: SubscriptionRef.changes(state),
     status: () => {
       const { generation, loadedAt, read, needsRestart, failure } = now()

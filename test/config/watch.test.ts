@@ -1,10 +1,11 @@
 import { expect } from "bun:test"
+import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { NexusConfig, readConfig } from "../../src/config/NexusConfig.ts"
+import { NexusConfig, readConfig, stampOf } from "../../src/config/NexusConfig.ts"
 import { watchConfig } from "../../src/runtime/config-watch.ts"
 import { Reloader } from "../../src/runtime/Reloader.ts"
 import { effect } from "../kit/effect.ts"
@@ -22,6 +23,7 @@ const watched = (first: string) =>
     let read = yield* reading
     let reloads = 0
     let looks = 0
+    let refused: string | undefined
     const took = Effect.map(reading, (next) => {
       read = next
     })
@@ -30,6 +32,7 @@ const watched = (first: string) =>
         looks += 1
         return read
       },
+      refused: () => refused,
       reload: () =>
         Effect.map(took, () => {
           reloads += 1
@@ -55,7 +58,10 @@ const watched = (first: string) =>
         yield* Effect.promise(() => new Promise(setImmediate))
       }
     })
-    return { write: (text: string) => writeFileSync(path, text), look, took, reloads: () => reloads }
+    const refuse = Effect.map(Effect.provide(stampOf(path), NodeFileSystem.layer), (stamp) => {
+      refused = stamp
+    })
+    return { write: (text: string) => writeFileSync(path, text), look, took, refuse, reloads: () => reloads }
   })
 
 effect("a config is not read again until a file of it changes, and then once", () =>
@@ -77,5 +83,19 @@ effect("what a command has had read is not read once more since its file is new"
     yield* took
     for (let at = 0; at < 4; at += 1) yield* look
     expect(reloads()).toBe(0)
+  })
+)
+
+effect("what was refused when a SIGHUP had it read is not read and refused once more", () =>
+  Effect.gen(function* () {
+    const { look, refuse, reloads, write } = yield* watched("")
+    yield* look
+    write("nothing good")
+    yield* refuse
+    for (let at = 0; at < 4; at += 1) yield* look
+    expect(reloads()).toBe(0)
+    write("[server]\nmax_body_mb = 7\n")
+    for (let at = 0; at < 4; at += 1) yield* look
+    expect(reloads()).toBe(1)
   })
 )
