@@ -158,10 +158,15 @@ const makeBudgets = Effect.fnUntraced(function* (
     told[level] = true
     // A hard limit that is passed says all that the soft one would; no room for one request does not.
     if (isOver && !hasNoRoom) told.soft = true
-    // Who has no room is known to that one alone; all that share a store ask it whether one of them has told already.
-    const isAsked = hasNoRoom && store.isOn && !store.isAway()
-    if (!isNews || !(tells || isAsked)) return
+    // Who has no room is known to that one alone; all that share a store or a ledger ask whether one of them has told already.
     const limit = (level === "hard" ? rule.hard : rule.soft) ?? 0
+    const isShared = store.isOn && !store.isAway()
+    if (!isNews || !(tells || hasNoRoom)) return
+    if (
+      !isShared &&
+      !(ledger.isNews({ budget: rule.name, of, begun: account.from, news: `${level} ${limit}` }) ?? tells)
+    )
+      return
     const said = {
       budget: rule.name,
       of,

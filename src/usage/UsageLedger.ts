@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { RequestLog } from "../telemetry/logging.ts"
 import type { UsageRecord } from "./usage-record.ts"
-import type { ReportQuery, Spending, UsageStore } from "./usage-store.ts"
+import type { BudgetNews, ReportQuery, Spending, UsageStore } from "./usage-store.ts"
 import type { UsageSums } from "./usage-sums.ts"
 
 /** What the config says of the ledger; times in milliseconds. */
@@ -69,6 +69,8 @@ export class UsageLedger extends Context.Service<
     readonly standing: () => LedgerStanding
     /** What no other ledger is called; undefined where it has no name since it cannot be opened. */
     readonly identity: () => string | undefined
+    /** Whether nobody who shares the file has told of this before, ever; undefined where that cannot be known. */
+    readonly isNews: (news: BudgetNews) => boolean | undefined
   }
 >()("nexus/usage/UsageLedger") {
   /** None. */
@@ -79,11 +81,20 @@ export class UsageLedger extends Context.Service<
       Effect.fail(new UsageUnreadable({ reason: "no usage is written down here: set usage.enabled = true" })),
     spending: () => [],
     standing: () => ({ waiting: 0, dropped: 0, written: 0, failure: undefined }),
-    identity: () => undefined
+    identity: () => undefined,
+    isNews: () => undefined
   })
 
   /** In a file. */
   static readonly layer = (settings: LedgerSettings) => Layer.effect(UsageLedger, makeLedger(settings))
+}
+
+const tried = <A>(read: () => A): A | undefined => {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
 }
 
 const words = (error: unknown): string => (error instanceof Error ? error.message : String(error))
@@ -170,6 +181,15 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
     while (queue.length > 0 && flush()) yield* Effect.yieldNow
   })
 
+  // What is wrong with the file is said at the start, not when the first request has ended.
+  const opening = Effect.sync(() => {
+    try {
+      opened()
+    } catch (error) {
+      failed(error)
+    }
+  })
+
   const prune = (): boolean => {
     const now = clock.currentTimeMillisUnsafe()
     try {
@@ -194,7 +214,7 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
       close()
     })
   )
-  yield* Effect.forkScoped(Effect.forever(writing))
+  yield* Effect.forkScoped(Effect.andThen(opening, Effect.forever(writing)))
   if (prunes) yield* Effect.forkScoped(Effect.forever(pruning))
   return UsageLedger.of({
     isOn: true,
@@ -216,12 +236,7 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
       return [...opened().spending(from), ...unwritten]
     },
     standing: () => ({ waiting: queue.length, dropped, written, failure }),
-    identity: () => {
-      try {
-        return opened().identity
-      } catch {
-        return undefined
-      }
-    }
+    identity: () => tried(() => opened().identity),
+    isNews: (news) => tried(() => opened().isNews(news))
   })
 })

@@ -52,7 +52,11 @@ export const usageMigrations: Migrations = {
     r.duration_ms, r.first_byte_ms
     from usage_records r join usage_series s on s.id = r.series;`,
     `create table usage_ledger (id text not null);
-  insert into usage_ledger values (lower(hex(randomblob(8))));`
+  insert into usage_ledger values (lower(hex(randomblob(8))));`,
+    `create table usage_news (
+    budget text not null, of text not null, begun integer not null, news text not null,
+    primary key (budget, of, begun, news)
+  ) without rowid;`
   ]
 }
 
@@ -127,6 +131,16 @@ export interface Spending {
   readonly model: string
   readonly at: number
   readonly nanos: number
+}
+
+/** What is told of a budget once a period. */
+export interface BudgetNews {
+  readonly budget: string
+  readonly of: string
+  /** When its period began, in milliseconds since 1970. */
+  readonly begun: number
+  /** Which limit it is about. */
+  readonly news: string
 }
 
 /** The ledger in an open database whose tables are there. */
@@ -227,9 +241,21 @@ export class UsageStore {
     return changes
   }
 
-  /** Deletes the sums of hours before a moment. */
+  /** Deletes the sums of hours before a moment, and what was told of budgets then. */
   pruneHours(before: number): void {
     this.database.run("delete from usage_hours where hour < ?", [Math.floor(before / hourMs)])
+    this.database.run("delete from usage_news where begun < ?", [Math.round(before)])
+  }
+
+  /** Whether this is told for the first time; from then on it is not. */
+  isNews({ budget, begun, news, of }: BudgetNews): boolean {
+    const { changes } = this.database.run("insert or ignore into usage_news values (?, ?, ?, ?)", [
+      budget,
+      of,
+      begun,
+      news
+    ])
+    return changes === 1
   }
 
   private write(batch: ReadonlyArray<UsageRecord>): void {

@@ -1,4 +1,7 @@
 import { describe, expect } from "bun:test"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { BudgetExceeded } from "../../src/domain/errors.ts"
@@ -33,7 +36,8 @@ interface News {
 const stage = Effect.fnUntraced(function* (
   first: ReadonlyArray<BudgetRule>,
   part = { number: 1, of: 1 },
-  store: Layer.Layer<SharedStore> = SharedStore.none
+  store: Layer.Layer<SharedStore> = SharedStore.none,
+  ledger: Layer.Layer<UsageLedger> = UsageLedger.none
 ) {
   let rules = first
   let answer = 200
@@ -63,7 +67,7 @@ const stage = Effect.fnUntraced(function* (
     }
   })
   const layer = Budgets.layer(() => rules, part).pipe(
-    Layer.provide(Layer.mergeAll(transport, log, Replicas.none, store, UsageLedger.none))
+    Layer.provide(Layer.mergeAll(transport, log, Replicas.none, store, ledger))
   )
   const built = underWallClock(() => days * dayMs, Layer.build(layer))
   const { release, reserve, spend } = yield* Effect.provide(Budgets, yield* built)
@@ -149,6 +153,40 @@ describe("a hard limit", () => {
         expect(at.told.map(({ limit }) => limit)).toEqual(number === 2 ? ["hard"] : [])
       }
     })
+  )
+
+  effect(
+    "without room is told of once by workers that share a ledger, whichever has none, and not after a start again",
+    () =>
+      Effect.gen(function* () {
+        const folder = mkdtempSync(join(tmpdir(), "nexus-news-"))
+        yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true, force: true })))
+        const settings = { path: join(folder, "usage.sqlite"), recordsMs: dayMs, sumsMs: dayMs, prunes: false }
+        const quiet = Layer.succeed(RequestLog, {
+          debugEnabled: () => false,
+          accessShare: () => undefined,
+          accessTemplate: () => undefined,
+          writeLine: () => undefined,
+          makeLater: () => undefined,
+          time: () => 0,
+          write: () => undefined
+        })
+        const ledger = Layer.provide(UsageLedger.layer(settings), quiet)
+        const tell = Effect.fnUntraced(function* (number: number) {
+          const at = yield* stage([rule], { number, of: 2 }, SharedStore.none, ledger)
+          expect(at.reserve(6)).toBeDefined()
+          expect(at.reserve(6)).toBeUndefined()
+          yield* at.settle
+          return at
+        })
+        const second = yield* tell(2)
+        expect(second.told.map(({ limit }) => limit)).toEqual(["hard"])
+        for (const number of [1, 2]) expect((yield* tell(number)).told).toEqual([])
+        second.nextDay()
+        expect(second.reserve(6)).toBeUndefined()
+        yield* second.settle
+        expect(second.told).toHaveLength(2)
+      })
   )
 
   effect("is not said to be reached for a request that is larger than all of it", () =>
