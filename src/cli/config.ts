@@ -13,6 +13,7 @@ import { showValue } from "../config/path.ts"
 import type { AllowedMissing } from "../config/secrets.ts"
 import { shownSettings } from "../config/show.ts"
 import { printable } from "../domain/printable.ts"
+import { checkOwnFiles } from "../doctor/process-limits.ts"
 import { CliFailure } from "./exit-failure.ts"
 import { diff, reload } from "./reload.ts"
 import * as flags from "./flags.ts"
@@ -68,6 +69,9 @@ const check = Command.make(
   Effect.fnUntraced(function* (input) {
     const { loaded } = yield* load(input.config, "none")
     for (const warning of loaded.warnings) yield* Console.error(`warning: ${printable(warning)}`)
+    for (const { check: setting, seen, severity } of yield* checkOwnFiles(loaded)) {
+      if (severity === "error") yield* Console.error(`warning: ${setting}: ${printable(seen)}`)
+    }
     yield* tellNotes(loaded)
     const count = loaded.settings.backends.length
     const backends = `${count} backend${count === 1 ? "" : "s"}`

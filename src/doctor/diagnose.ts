@@ -17,7 +17,7 @@ import { deadRoutingNames } from "./name-check.ts"
 import type { Report } from "./report.ts"
 import { Perimeter, perimeterGate } from "../upstream/perimeter.ts"
 import { connectFailure } from "./reachability.ts"
-import { checkConfig, checkKeyFiles, checkOpenFiles } from "./process-limits.ts"
+import { checkConfig, checkKeyFiles, checkOpenFiles, checkOwnFiles } from "./process-limits.ts"
 import { typeCalled } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { HookRule } from "../domain/hook-rules.ts"
@@ -187,6 +187,7 @@ const lookAtGateway = Effect.fnUntraced(function* (
   say(findings)
   say(yield* checkOpenFiles(pid))
   say(yield* checkKeyFiles(fileNames(loaded), loaded.path))
+  say(yield* checkOwnFiles(loaded))
   for (const rule of loaded.hooks) say([yield* checkHook(rule)])
   return healthyThere
 })

@@ -1,12 +1,12 @@
 /**
- * What the gateway itself stands on: open files, and the files that hold keys.
+ * What the gateway itself stands on: open files, the files that hold keys, and those that it writes.
  */
 import { dirname, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import type { LoadedConfig } from "../config/compile.ts"
-import { type Finding, info, ok, warning } from "./finding.ts"
+import { error, type Finding, info, ok, warning } from "./finding.ts"
 
 /** Each request takes two sockets, one for the client and one for the backend. */
 const enoughFiles = 4096
@@ -37,6 +37,47 @@ export const checkKeyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<s
       open
         ? warning("key file", `${name} may be read by other users of this machine`, `chmod 600 ${name}`)
         : ok("key file", `${name} is its owner's alone`)
+    )
+  }
+  return findings
+})
+
+/** The files that a gateway of these settings writes, by the settings that name them. */
+const writtenFiles = ({ settings }: Pick<LoadedConfig, "settings">): ReadonlyArray<readonly [string, string]> => {
+  const { auth, budgets, capture, usage } = settings
+  return [
+    ...(auth.store === undefined ? [] : [["auth.store", auth.store] as const]),
+    ...(usage.enabled || budgets.length > 0 ? [["usage.path", usage.path] as const] : []),
+    ...(capture.keys.length + capture.models.length > 0 ? [["capture.path", capture.path] as const] : [])
+  ]
+}
+
+/** Why a file cannot be written where it is to be; undefined when nothing speaks against it. */
+const writeFault = (path: string): Effect.Effect<string | undefined, never, FileSystem.FileSystem> =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const stat = yield* Effect.option(fs.stat(path))
+    if (Option.isSome(stat) && stat.value.type === "Directory") return "is a directory, and no file"
+    // What is missing above it is made.
+    let place = path
+    while (dirname(place) !== place && !(yield* Effect.orElseSucceed(fs.exists(place), () => false)))
+      place = dirname(place)
+    if (place !== path && (yield* Effect.option(fs.readDirectory(place)))._tag === "None")
+      return `cannot be made below ${place}`
+    const mayWrite = yield* Effect.isSuccess(fs.access(place, { writable: true }))
+    return mayWrite ? undefined : `cannot be written: ${place} does not let this user`
+  })
+
+/** Whether the files can be written that a gateway keeps what it knows in. */
+export const checkOwnFiles = Effect.fnUntraced(function* (loaded: Pick<LoadedConfig, "path" | "settings">) {
+  const directory = dirname(loaded.path ?? ".")
+  const findings: Array<Finding> = []
+  for (const [setting, name] of writtenFiles(loaded)) {
+    const fault = yield* writeFault(resolve(directory, name))
+    findings.push(
+      fault === undefined
+        ? ok(setting, `${name} can be written`)
+        : error(setting, `${name} ${fault}`, `${setting} = a file where whoever runs nexus serve may write`)
     )
   }
   return findings

@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { chatEvents, chunk, completion, done, event, json, streamHead } from "../kit/answers.ts"
 import { modelOf, startUpstream, streamed, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway, startProcess, until } from "../kit/gateway.ts"
+import { takeLog } from "../kit/log.ts"
 import { ask, dial, requestBytes } from "../kit/rawClient.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
@@ -215,4 +216,31 @@ describe("the ledger", () => {
     await until(() => existsSync(path), "the file is made")
     expect((await report(gateway)).total).toMatchObject({ requests: 5, completed: 5 })
   })
+})
+
+test("a file that cannot be written is told of at the start, before anything is to be written", async () => {
+  using log = takeLog()
+  await using gateway = await startGateway({ usage: { enabled: true, path: folder } })
+  await until(() => log.text().includes("usage cannot be written"), "the log says so")
+  expect(log.lines()).toContainEqual(
+    expect.objectContaining({ level: "error", path: folder, reason: expect.stringMatching(/directory/i) })
+  )
+  expect(gateway.running.active()).toBe(0)
+})
+
+test("a file that could not be written is named by config check and doctor, with the setting that names it", async () => {
+  const config = join(folder, "unwritable.toml")
+  writeFileSync(join(folder, "a-file"), "")
+  writeFileSync(
+    config,
+    `[discovery]\nenabled = false\n[server]\nport = 0\n[usage]\nenabled = true\npath = "a-file/usage.sqlite"\n[auth]\nstore = "."\n`
+  )
+  const checked = await nexus("config", "check", "-c", config)
+  expect(checked.code).toBe(0)
+  expect(checked.stderr).toContain(
+    `warning: usage.path: a-file/usage.sqlite cannot be made below ${join(folder, "a-file")}`
+  )
+  expect(checked.stderr).toContain("warning: auth.store: . is a directory, and no file")
+  const { stdout } = await nexus("doctor", "-c", config, "--no-inference")
+  expect(stdout).toContain("a-file/usage.sqlite cannot be made below")
 })
