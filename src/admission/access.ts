@@ -38,6 +38,12 @@ export const docsPath = "/docs"
 /** Paths that answer without a key, those of the live page beside; what the page tells depends on it. */
 export const openPaths: ReadonlySet<string> = new Set([frontPath, docsPath, "/livez", "/readyz"])
 
+const probeElsewhere =
+  /^\/(?:api\/|health\/|v1\/|-\/|_)?(?:alive|health(?:z|y|[-_]?check)|live(?:z|ness|liness)?|ping|readyz?|readiness|startupz?|up)\/?$/i
+
+/** Whether other servers are probed at a path where Nexus has nothing: that is what is said there, and not that a key is missing. */
+export const isProbeElsewhere = (path: string): boolean => probeElsewhere.test(path) && !openPaths.has(path)
+
 // What load balancers ask in HTTP/1.0, by which a name need not be said.
 const nameless: ReadonlySet<string> = new Set(["/livez", "/readyz", "/health"])
 
@@ -274,7 +280,9 @@ export const admit = (
       why = found === "elsewhere" ? new Forbidden({ message }) : new Unauthorized({ message })
     }
   }
-  if (why === undefined) return { refusal: new Unauthorized({ message: noKey(request.url) }) }
+  if (why === undefined) {
+    return isProbeElsewhere(path) ? letIn : { refusal: new Unauthorized({ message: noKey(request.url) }) }
+  }
   return {
     refusal: why,
     ...(tried === undefined ? {} : { tried }),

@@ -37,6 +37,19 @@ export const port = portCalled("port").pipe(
   Flag.optional
 )
 
+/** `--interval`: how often something is looked at. */
+export const interval = (description: string) =>
+  Flag.Finite("interval").pipe(
+    Flag.withAlias("i"),
+    Flag.withMetavar("SECONDS"),
+    Flag.filter(
+      (value) => value >= 0.1 && value <= 3600,
+      (value) => `Expected 0.1 to 3600 seconds, got ${value}`
+    ),
+    Flag.withDescription(description),
+    Flag.withDefault(1)
+  )
+
 /** `--json`: JSON for programs. */
 export const json = Flag.Boolean("json").pipe(
   Flag.withDescription("Print JSON instead of a table"),

@@ -2,7 +2,7 @@
  * The section of nexus.toml that is about replicas which act as one.
  */
 import * as Schema from "effect/Schema"
-import { maybe, or } from "./schema-parts.ts"
+import { maybe, or, tlsFiles } from "./schema-parts.ts"
 
 /** What becomes of requests under limits or hard budgets while the store is away. */
 export const awayRules = ["count_locally", "refuse"] as const
@@ -15,12 +15,7 @@ export const Cluster = Schema.Struct({
   ),
   password_env: maybe(Schema.NonEmptyString, "Environment variable that holds the password for it"),
   password_file: maybe(Schema.NonEmptyString, "File that holds the password for it"),
-  ca_file: maybe(
-    Schema.NonEmptyString,
-    "File with the authorities (PEM) that its certificate may come from, in place of those of the system"
-  ),
-  client_cert_file: maybe(Schema.NonEmptyString, "File with the certificate (PEM) that Nexus shows to it"),
-  client_key_file: maybe(Schema.NonEmptyString, "File with the key (PEM) of that certificate"),
+  ...tlsFiles,
   insecure_skip_verify: or(
     Schema.Boolean,
     false,

@@ -4,7 +4,7 @@
 import * as Redacted from "effect/Redacted"
 import { networkFault } from "../backend/zone.ts"
 import type { Tls } from "../domain/server.ts"
-import { isLocalName } from "../domain/url-host.ts"
+import { isLocalName, percentDecoded } from "../domain/url-host.ts"
 import type { Mistake } from "./check.ts"
 import type { awayRules, Cluster } from "./cluster-schema.ts"
 import { isTable, type KeyPath, type Table, valueAt } from "./path.ts"
@@ -34,14 +34,6 @@ export const withoutStorePassword = (url: string): string =>
     user === "" ? scheme + rest : `${scheme}${user}@${rest}`
   )
 
-const decoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
-
 /** Settings whose store has no password in its URL. */
 export const withoutPasswordOfStore = (tree: Table): Table => {
   const { cluster } = tree
@@ -54,7 +46,7 @@ export const withoutPasswordOfStore = (tree: Table): Table => {
 export const passwordInUrl = (trees: ReadonlyArray<Table>): string | undefined => {
   const url = trees.map((tree) => valueAt(tree, urlPath)).find((each) => typeof each === "string")
   const password = typeof url === "string" ? withUser.exec(url)?.[3] : undefined
-  return password === undefined || password === "" ? undefined : decoded(password)
+  return password === undefined || password === "" ? undefined : percentDecoded(password)
 }
 
 const example = "such as redis://127.0.0.1:6379, or rediss:// for TLS"
@@ -152,7 +144,7 @@ export const storeOf = (cluster: typeof Cluster.Type, secrets: StoreSecrets = {}
     host: hostOf(url.href),
     port: url.port === "" ? 6379 : Number(url.port),
     db: Number(url.pathname.replace(/^\//, "")),
-    username: url.username === "" ? undefined : decoded(url.username),
+    username: url.username === "" ? undefined : percentDecoded(url.username),
     password: password === undefined ? undefined : Redacted.make(password),
     tls: isEncrypted(written) ? (secrets.tls ?? {}) : undefined,
     name,

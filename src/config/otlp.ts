@@ -3,6 +3,7 @@
  * OpenTelemetry.
  */
 import * as Redacted from "effect/Redacted"
+import { percentDecoded } from "../domain/url-host.ts"
 import { version } from "../domain/version.ts"
 import type { Settings } from "./schema.ts"
 import type { Environment } from "./sources.ts"
@@ -51,20 +52,12 @@ const held = (env: Environment, ...names: ReadonlyArray<string>): string | undef
   return undefined
 }
 
-const decoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
-
 /** Pairs as in `a=1,b=2`, their values percent-encoded. */
 const pairsOf = (text: string | undefined): ReadonlyArray<readonly [string, string]> =>
   (text ?? "").split(",").flatMap((pair) => {
     const at = pair.indexOf("=")
     const name = pair.slice(0, Math.max(0, at)).trim()
-    return name === "" ? [] : [[decoded(name), decoded(pair.slice(at + 1).trim())] as const]
+    return name === "" ? [] : [[percentDecoded(name), percentDecoded(pair.slice(at + 1).trim())] as const]
   })
 
 const suffix = (name: OtlpSignalName): string => name.toUpperCase()

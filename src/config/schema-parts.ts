@@ -47,6 +47,16 @@ export const zone = Schema.String.check(
 /** Zones that requests may go to. */
 export const zones = Schema.NonEmptyArray(zone)
 
+/** How a server is known by certificates, and shown one. */
+export const tlsFiles = {
+  ca_file: maybe(
+    Schema.NonEmptyString,
+    "File with the authorities (PEM) that its certificate may come from, in place of those of the system"
+  ),
+  client_cert_file: maybe(Schema.NonEmptyString, "File with the certificate (PEM) that Nexus shows to it"),
+  client_key_file: maybe(Schema.NonEmptyString, "File with the key (PEM) of that certificate")
+}
+
 const weight = whole(0, 1_000_000)
 
 /** How much each part of an expected end matters to the smart strategy. */

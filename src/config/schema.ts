@@ -13,7 +13,7 @@ import { Cache, Capture, Discovery, ModelPolicy, Privacy } from "./policy-schema
 import { HookEntry } from "./hook-schema.ts"
 import { RouteEntry } from "./route-schema.ts"
 import { BudgetEntry, PriceEntry, UsageSection } from "./usage-schema.ts"
-import { limit, maybe, or, seconds, share, weightParts, whole, zone } from "./schema-parts.ts"
+import { limit, maybe, or, seconds, share, tlsFiles, weightParts, whole, zone } from "./schema-parts.ts"
 import { Logging, Telemetry } from "./telemetry-schema.ts"
 
 const Cors = Schema.Struct({
@@ -125,7 +125,7 @@ const Server = Schema.Struct({
   upload_share_percent: or(
     whole(1, 100),
     50,
-    "Part of max_concurrent_uploads and max_uploads_mb that one client address may take; 100 behind a proxy that is the only client"
+    "Part of max_concurrent_uploads and max_uploads_mb that one client address may take; 100 behind a proxy that is the only client and none of trusted_proxies"
   ),
   watch_config: or(Schema.Boolean, true, "Take over this file, and key files it names, when they change"),
   cors: or(Cors, {}, "Browser access")
@@ -296,12 +296,7 @@ const BackendEntry = Schema.Struct({
   priority: or(whole(0, 1_000_000), 50, "Lower is preferred"),
   api_key_env: maybe(Schema.NonEmptyString, "Environment variable that holds the key for this backend"),
   api_key_file: maybe(Schema.NonEmptyString, "File that holds the key for this backend"),
-  ca_file: maybe(
-    Schema.NonEmptyString,
-    "File with the authorities (PEM) that its certificate may come from, in place of those of the system"
-  ),
-  client_cert_file: maybe(Schema.NonEmptyString, "File with the certificate (PEM) that Nexus shows to it"),
-  client_key_file: maybe(Schema.NonEmptyString, "File with the key (PEM) of that certificate"),
+  ...tlsFiles,
   insecure_skip_verify: or(
     Schema.Boolean,
     false,

@@ -1,6 +1,7 @@
 /**
  * Where the pages of dialects are.
  */
+import { percentDecoded } from "../domain/url-host.ts"
 import type { Dialect } from "./Dialect.ts"
 import type { DialectPage } from "./pages.ts"
 
@@ -13,19 +14,11 @@ export interface PageRoute {
 
 const variable = "{model}"
 
-const decoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
-
 /** The model that a path names where a page is; undefined where the path leads elsewhere. */
 const modelAt = (page: string, path: string): string | undefined => {
   if (!page.endsWith(variable)) return page === path ? "" : undefined
   const before = page.slice(0, -variable.length)
-  return path.startsWith(before) && path.length > before.length ? decoded(path.slice(before.length)) : undefined
+  return path.startsWith(before) && path.length > before.length ? percentDecoded(path.slice(before.length)) : undefined
 }
 
 /** The pages at a path that are for who sends these headers, whatever their methods. */

@@ -1,5 +1,5 @@
 /**
- * Where a URL leads, as far as that can be told without asking anybody.
+ * What URLs say, and where they lead, as far as that can be told without asking anybody.
  */
 
 /** Where a URL leads. */
@@ -15,6 +15,15 @@ export const hostPortOf = (url: string): HostPort | undefined => {
   if (parsed === null || parsed.hostname === "") return undefined
   const port = parsed.port === "" ? (parsed.protocol === "https:" ? 443 : 80) : Number(parsed.port)
   return { host: parsed.hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, ""), port }
+}
+
+/** A part of a URL decoded; as it was written where it is not well formed. */
+export const percentDecoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 /** A URL with an address in place of its host. */

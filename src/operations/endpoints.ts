@@ -10,6 +10,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiError } from "effect/http-api"
 import { type GatewayError, Internal, MethodNotAllowed, NotFound, BadRequest } from "../domain/errors.ts"
+import { percentDecoded } from "../domain/url-host.ts"
 import { version } from "../domain/version.ts"
 import { Drain } from "../admission/Drain.ts"
 import type { ClientKeys } from "../admission/ClientKeys.ts"
@@ -22,7 +23,7 @@ import type { Snapshot } from "../registry/snapshot.ts"
 import { Router } from "../router/Router.ts"
 import { RequestClock } from "../upstream/Upstream.ts"
 import { adminHandlers } from "./handlers/admin.ts"
-import { docsPath, frontPath } from "../admission/access.ts"
+import { docsPath, frontPath, isProbeElsewhere } from "../admission/access.ts"
 import { isUi } from "../admission/own-page.ts"
 import type { KeyBounds } from "../router/zoned-targets.ts"
 import { type IncomingRequest, KeyOfRequest, publicOrigin } from "./incoming-request.ts"
@@ -128,13 +129,7 @@ const ofRevocation = /^\/admin\/v1\/revocations\/[^/]+$/
 
 const RequestId = Context.Reference<string>("nexus/operations/Operations/RequestId", { defaultValue: () => "" })
 
-const decoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
+const probesHere = "Probes ask /livez (Nexus runs) and /readyz (requests can be routed), both without a key"
 
 // What bounds the body of an operational endpoint: few of them come at a time.
 const bodyLimits: BodyLimits = { maxBodyBytes: 16 * 1024 * 1024, uploadMs: 0 }
@@ -289,7 +284,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
       const instead = dialect.suggestedPath(path, servedPaths.keys(), origin)
       if (instead !== undefined) return instead
     }
-    return undefined
+    return isProbeElsewhere(path) ? probesHere : undefined
   }
   const handlers = Layer.merge(HttpApiBuilder.layer(ContractApi), guard(refusing)).pipe(
     Layer.provide(makeHandlers(options, refusing)),
@@ -373,7 +368,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     const prefix = byId.find((each) => path.startsWith(each) && path.length > each.length)
     if (prefix !== undefined) {
       // One path segment, however the client wrote the id: ids hold slashes and colons.
-      url.pathname = prefix + encodeURIComponent(decoded(path.slice(prefix.length)))
+      url.pathname = prefix + encodeURIComponent(percentDecoded(path.slice(prefix.length)))
       path = `${prefix}:id`
     }
     const ofOne = ofBackend.exec(path)

@@ -3,6 +3,7 @@
  */
 import type { JSX } from "preact"
 import { useState } from "preact/hooks"
+import { Alert } from "./alert.tsx"
 import type { ClientKeyEntry, ClientKeyList, LimitUses, MadeClientKey, NewClientKey } from "../api/keys-api.ts"
 import { type Answered, callApi } from "./call-api.ts"
 import { CopyButton } from "./copy-button.tsx"
@@ -169,11 +170,7 @@ const MakeForm = ({ onMade }: { readonly onMade: (made: MadeClientKey) => void }
         <button type="submit" disabled={written.name.trim() === ""}>
           Make the key
         </button>
-        {why === "" ? null : (
-          <p class="why" role="alert">
-            {why}
-          </p>
-        )}
+        <Alert why={why} />
       </form>
     </details>
   )
@@ -233,11 +230,7 @@ const Confirm = ({ onDone, onLeave, wish: { action, name } }: ConfirmProps): JSX
           Leave it
         </button>
       </p>
-      {why === "" ? null : (
-        <p class="why" role="alert">
-          {why}
-        </p>
-      )}
+      <Alert why={why} />
     </section>
   )
 }

@@ -41,11 +41,20 @@ interface Place {
   readonly of: string
 }
 
+// What people write behind the # by hand need not be well formed.
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
 const placeNow = (): Place => {
   const [path = "", query = ""] = window.location.hash.split("?")
   const [, name = "", ...rest] = path.split("/")
   const of = new URLSearchParams(query).get("of") ?? ""
-  return { view: isView(name) ? name : "fleet", rest: decodeURIComponent(rest.join("/")), of }
+  return { view: isView(name) ? name : "fleet", rest: decoded(rest.join("/")), of }
 }
 
 const usePlace = (): Place => {

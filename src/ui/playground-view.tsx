@@ -3,6 +3,7 @@
  */
 import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
+import { Alert } from "./alert.tsx"
 import { answerLines, refusalIn } from "./call-api.ts"
 import { CopyButton } from "./copy-button.tsx"
 import type { Fleet } from "./fleet-state.ts"
@@ -83,11 +84,7 @@ const AnswerText = ({ answer }: { readonly answer: Answer }): JSX.Element => (
     )}
     {answer.text === "" ? null : <pre>{answer.text}</pre>}
     {answer.tool === "" ? null : <pre class="tool">calls {answer.tool}</pre>}
-    {answer.error === "" ? null : (
-      <p class="why" role="alert">
-        {answer.error}
-      </p>
-    )}
+    <Alert why={answer.error} />
     <p class="dim">
       {answer.backend === ""
         ? ""

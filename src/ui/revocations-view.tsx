@@ -3,6 +3,7 @@
  */
 import type { JSX } from "preact"
 import { useState } from "preact/hooks"
+import { Alert } from "./alert.tsx"
 import type { NewRevocation, RevocationEntry, RevocationList } from "../api/keys-api.ts"
 import { callApi } from "./call-api.ts"
 import { usePageFacts } from "./page-facts.ts"
@@ -159,11 +160,7 @@ const RevokeForm = ({ issuers, onDone }: RevokeProps): JSX.Element => {
         <button type="submit" disabled={!isWhole}>
           Revoke them
         </button>
-        {why === "" ? null : (
-          <p class="why" role="alert">
-            {why}
-          </p>
-        )}
+        <Alert why={why} />
       </form>
     </details>
   )
@@ -220,11 +217,7 @@ export const Revocations = ({ isStored }: { readonly isStored: boolean }): JSX.E
         </p>
       )}
       {mayChange && isStored && issuers.length > 0 ? <RevokeForm issuers={issuers} onDone={again} /> : null}
-      {why === "" ? null : (
-        <p class="why" role="alert">
-          {why}
-        </p>
-      )}
+      <Alert why={why} />
       <VirtualList
         label="Revoked tokens"
         rows={revoked}

@@ -3,6 +3,7 @@
  */
 import type { JSX } from "preact"
 import { useState } from "preact/hooks"
+import { Alert } from "./alert.tsx"
 import { callApi } from "./call-api.ts"
 import { followAgain } from "./live.ts"
 import { askFacts } from "./page-facts.ts"
@@ -43,11 +44,7 @@ export const SignIn = (): JSX.Element => {
       <button type="submit" disabled={key === ""}>
         Sign in
       </button>
-      {why === "" ? null : (
-        <p class="why" role="alert">
-          {why}
-        </p>
-      )}
+      <Alert why={why} />
     </form>
   )
 }

@@ -21,17 +21,8 @@ const watch = Flag.Boolean("watch").pipe(
   Flag.withDefault(false)
 )
 
-const interval = Flag.Finite("interval").pipe(
-  Flag.withAlias("i"),
-  Flag.withMetavar("SECONDS"),
-  Flag.filter(
-    (value) => value >= 0.1 && value <= 3600,
-    (value) => `Expected 0.1 to 3600 seconds, got ${value}`
-  ),
-  Flag.withDescription(
-    "Longest time between two looks with --watch; a backend that changes, and a gateway that goes, is shown at once"
-  ),
-  Flag.withDefault(1)
+const interval = flags.interval(
+  "Longest time between two looks with --watch; a backend that changes, and a gateway that goes, is shown at once"
 )
 
 /** One look: the figures, or in words why there are none. */

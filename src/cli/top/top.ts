@@ -3,30 +3,19 @@
  */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import { CliFailure } from "../exit-failure.ts"
 import { requestText } from "../explain.ts"
 import * as flags from "../flags.ts"
 import { endRequested, takeKeys, takeScreen } from "../screen.ts"
 import { pageLines, press, type TopAction, topLines, topState, withLook } from "./top-view.ts"
 
-const interval = Flag.Finite("interval").pipe(
-  Flag.withAlias("i"),
-  Flag.withMetavar("SECONDS"),
-  Flag.filter(
-    (value) => value >= 0.1 && value <= 3600,
-    (value) => `Expected 0.1 to 3600 seconds, got ${value}`
-  ),
-  Flag.withDescription("Time between two looks"),
-  Flag.withDefault(1)
-)
-
 type Event = { readonly key: string } | "resized" | "looked"
 
 /** The command. */
 export const topCommand = Command.make(
   "top",
-  { interval, config: flags.config, host: flags.host, port: flags.port },
+  { interval: flags.interval("Time between two looks"), config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
     if (process.stdout.isTTY !== true || process.stdin.isTTY !== true) {
       return yield* new CliFailure({ message: "nexus top needs a terminal; nexus status says the same once" })
