@@ -127,11 +127,18 @@ class Asked implements Visitor {
   }
 
   peer(): string | undefined {
-    const address = this.server.peer(this.request)
-    const { clientAddress } = this.rules
-    return clientAddress === undefined ? address : clientAddress(address, this.request.headers.get("x-forwarded-for"))
+    return this.server.peer(this.request)
   }
 }
+
+/** A server by which requests come from where proxies say that are trusted. */
+const through = ({ clientAddress }: AdmissionRules, server: Listening): Listening =>
+  clientAddress === undefined
+    ? server
+    : {
+        ...server,
+        peer: (request) => clientAddress(server.peer(request), request.headers.get("x-forwarded-for"))
+      }
 
 /** Answers every request. */
 export class Gateway extends Context.Service<
@@ -264,8 +271,9 @@ export class Gateway extends Context.Service<
             serves: (path: string, route: DialectRoute | undefined) => boolean,
             isAdministration = false
           ): Handle =>
-          (request, server, isOdd) => {
+          (request, listening, isOdd) => {
             const rules = rulesNow()
+            const server = through(rules, listening)
             const given = request.headers.get("x-request-id")
             const id = given !== null && saneId.test(given) ? given : crypto.randomUUID()
             const written = pathOf(request)

@@ -3,7 +3,9 @@ import { createHash } from "node:crypto"
 import fc from "fast-check"
 import { addressThrough, isLocal } from "../../src/admission/client-address.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
-import { backendFor, type SettingsTree, startGateway } from "../kit/gateway.ts"
+import { backendFor, type SettingsTree, startGateway, until } from "../kit/gateway.ts"
+import { takeLog } from "../kit/log.ts"
+import { dial, requestBytes } from "../kit/rawClient.ts"
 
 describe("the address of a client behind proxies that are trusted", () => {
   const through = addressThrough(["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"])
@@ -115,5 +117,38 @@ describe("behind a proxy on this machine", () => {
       })
     await Promise.all([noted("guesser", "198.51.100.1"), noted("other", "203.0.113.9")])
     expect(kept).toEqual(["other 200", "guesser 403"])
+  })
+
+  test("is what the log tells of, and what its share of uploads goes by", async () => {
+    using log = takeLog()
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({
+      server: { trusted_proxies: ["127.0.0.1/32"], max_concurrent_uploads: 4, upload_share_percent: 25 },
+      logging: { level: "info", access_log: true },
+      backends: [backendFor("one", upstream)]
+    })
+    const body = JSON.stringify({ model: "m", messages: [] })
+    const path = "/v1/chat/completions"
+    const from = (address: string) => [`X-Forwarded-For: ${address}`]
+    using slow = await dial(gateway.port)
+    const whole = requestBytes("POST", path, body, from("203.0.113.9"))
+    await slow.send(whole.subarray(0, -1))
+    await until(() => gateway.running.active() === 1, "it is on its way")
+    using other = await dial(gateway.port)
+    await other.send(requestBytes("POST", path, body, from("198.51.100.1")).subarray(0, -1))
+    using same = await dial(gateway.port)
+    await same.send(requestBytes("POST", path, body, from("203.0.113.9")).subarray(0, -1))
+    expect((await same.answer()).status).toBe(429)
+    await other.send(whole.subarray(-1))
+    expect((await other.answer()).status).toBe(200)
+    await slow.send(whole.subarray(-1))
+    expect((await slow.answer()).status).toBe(200)
+    const clients = () => log.lines().flatMap(({ client, status }) => (client === undefined ? [] : [[client, status]]))
+    await until(() => clients().length === 3, "all are told of")
+    expect(clients().toSorted()).toEqual([
+      ["198.51.100.1", 200],
+      ["203.0.113.9", 200],
+      ["203.0.113.9", 429]
+    ])
   })
 })
