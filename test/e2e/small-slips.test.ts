@@ -1,4 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { createHash } from "node:crypto"
+import { isProbeElsewhere } from "../../src/admission/access.ts"
+import { Dialects } from "../../src/dialect/all.ts"
+import { passedEndpoints } from "../../src/dialect/openai/passed-endpoints.ts"
+import { servedPathsOf } from "../../src/operations/endpoints.ts"
 import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway } from "../kit/gateway.ts"
 import { ask, dial } from "../kit/rawClient.ts"
@@ -50,6 +55,9 @@ describe("a path that is not served says what to write:", () => {
     ["POST", "/v1//chat/completions", 400, "two slashes in a row"],
     ["GET", "/v1", 404, "the base URL of clients"],
     ["GET", "/health/", 404, "It is served at /health"],
+    ["GET", "/healthz", 404, "Probes ask /livez (Nexus runs) and /readyz (requests can be routed), both without a key"],
+    ["GET", "/health/liveliness", 404, "Probes ask /livez"],
+    ["GET", "/-/ready", 404, "Probes ask /livez"],
     ["GET", "/admin/v1/backends/", 404, "It is served at /admin/v1/backends"],
     ["GET", "/v1/livez", 404, "It is served at /livez"],
     ["GET", "/v1/chat/completions/", 404, "It is served at /v1/chat/completions"],
@@ -72,6 +80,23 @@ describe("a path that is not served says what to write:", () => {
     await client.send("GET /api/v1/models HTTP/1.1\r\nHost: a'<script>\r\n\r\n")
     const { text } = await client.answer()
     expect(text).not.toContain("script")
+  })
+})
+
+describe("a probe at a path that other servers have", () => {
+  test("is told where to ask, and not for a key, which probes have none of", async () => {
+    const digest = new Uint8Array(createHash("sha256").update("k").digest())
+    await using closed = await startGateway({}, { backendKeys: new Map(), authKeys: [{ name: "one", digest }] })
+    expect((await ask(closed.port, "GET", "/v1/models")).status).toBe(401)
+    for (const path of ["/healthz", "/health/ready", "/liveness", "/api/ping", "/up", "/_health-check", "/startupz"]) {
+      const { status, text } = await ask(closed.port, "GET", path)
+      expect([path, status, text]).toEqual([path, 404, expect.stringContaining("Probes ask /livez")])
+    }
+  })
+
+  test("is let in nowhere where something is", () => {
+    expect([...servedPathsOf(Dialects.defaultValue()).keys()].filter(isProbeElsewhere)).toEqual([])
+    expect(passedEndpoints.map(({ path }) => path).filter(isProbeElsewhere)).toEqual([])
   })
 })
 
