@@ -376,9 +376,8 @@ describe("refused with file, line, key and what is allowed:", () => {
       expect(mistakesOf(text)[0]).toBe(`nexus.toml: ${whose}, and Nexus reads TOML; ${way}`)
     }
     expect(mistakesOf('{"server": {}}')[0]).toBe("nexus.toml: this is JSON, and Nexus reads TOML")
-    for (const text of ["\ufffd\ufffd[\0a\0]\0", "[\0a\0]\0"]) {
-      expect(mistakesOf(text)[0]).toMatch(/^nexus\.toml: it is not in UTF-8, as TOML has to be; save it as UTF-8$/)
-    }
+    for (const text of ["\ufffd\ufffd[\0a\0]\0", "[\0a\0]\0"])
+      expect(mistakesOf(text)[0]).toBe("nexus.toml: it is not in UTF-8, as TOML has to be; save it as UTF-8")
     expect(mistakesOf("\u007fELF\u0000\u0001")[0]).toBe("nexus.toml: it is no text; -c takes a nexus.toml")
   })
 
