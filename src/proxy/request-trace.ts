@@ -50,6 +50,8 @@ export interface TracedRequest {
   readonly genAi: string
   readonly dialect: string
   readonly model: string
+  /** The model that answered, where that was not to be expected. */
+  readonly answeredModel: string | undefined
   readonly stream: boolean
   readonly key: string | undefined
   readonly client: string | undefined

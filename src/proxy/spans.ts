@@ -73,6 +73,7 @@ export const tracedOf = (
     genAi: genAiName(route),
     dialect: route.dialect.id,
     model: record.model,
+    answeredModel: record.committed?.answeredModel,
     stream: record.stream,
     key: record.key,
     client,
@@ -110,6 +111,9 @@ export class RequestSpans {
       input: key("gen_ai.usage.input_tokens"),
       output: key("gen_ai.usage.output_tokens"),
       cached: key("gen_ai.usage.cache_read.input_tokens"),
+      cachedWrite: key("gen_ai.usage.cache_write.input_tokens"),
+      reasoning: key("gen_ai.usage.reasoning.output_tokens"),
+      answered: key("gen_ai.response.model"),
       first: key("gen_ai.response.time_to_first_chunk"),
       id: key("nexus.request.id"),
       bytes: key("http.response.body.size")
@@ -239,7 +243,7 @@ export class RequestSpans {
 
   private attempt(request: TracedRequest, attempt: TracedAttempt, number: number, aheadMs: number): void {
     const { firsts, keys, out } = this
-    const { genAi, stream, trace } = request
+    const { answeredModel, genAi, stream, trace } = request
     const { answeredAt, backend, error, isHedge, model, started } = attempt
     const { name, type, url } = backend
     const { attributes, naming } = this.calls.of(genAi, model, stream, name, type, url, number, isHedge, error)
@@ -248,6 +252,7 @@ export class RequestSpans {
     out.attributes(attributes)
     if (answeredAt !== 0) {
       this.usage(request.usage)
+      if (answeredModel !== undefined) out.text(keys.answered, answeredModel.slice(0, longest))
       if (stream) out.double(keys.first, (answeredAt - started) / 1000)
       out.event(stream ? firsts.stream : firsts.whole, microsOf(answeredAt, aheadMs))
     }
@@ -259,6 +264,9 @@ export class RequestSpans {
     const { keys, out } = this
     out.int(keys.input, usage.prompt)
     out.int(keys.output, usage.completion)
-    if (usage.cached !== 0) out.int(keys.cached, usage.cached)
+    const { cached, cachedWrite = 0, reasoning = 0 } = usage
+    if (cached !== 0) out.int(keys.cached, cached)
+    if (cachedWrite !== 0) out.int(keys.cachedWrite, cachedWrite)
+    if (reasoning !== 0) out.int(keys.reasoning, reasoning)
   }
 }

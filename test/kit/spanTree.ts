@@ -33,7 +33,9 @@ const usageOf = ({ usage }: TracedRequest) =>
     : {
         "gen_ai.usage.input_tokens": usage.prompt,
         "gen_ai.usage.output_tokens": usage.completion,
-        "gen_ai.usage.cache_read.input_tokens": usage.cached === 0 ? undefined : usage.cached
+        "gen_ai.usage.cache_read.input_tokens": usage.cached === 0 ? undefined : usage.cached,
+        "gen_ai.usage.cache_write.input_tokens": usage.cachedWrite === 0 ? undefined : usage.cachedWrite,
+        "gen_ai.usage.reasoning.output_tokens": usage.reasoning === 0 ? undefined : usage.reasoning
       }
 
 const place = (url: string) => {
@@ -83,7 +85,7 @@ export const spanTree = (ended: TracedRequest, aheadMs: number): ReadonlyArray<S
           "nexus.attempt.number": at + 1,
           "nexus.attempt.hedge": isHedge ? true : undefined,
           "nexus.attempt.abandoned": error === "abandoned" ? true : undefined,
-          ...(answered ? usageOf(ended) : {})
+          ...(answered ? { ...usageOf(ended), "gen_ai.response.model": ended.answeredModel?.slice(0, 256) } : {})
         }),
         ...(answered && ended.stream ? firsts : [])
       ],

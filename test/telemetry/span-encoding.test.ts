@@ -51,6 +51,10 @@ const requests: fc.Arbitrary<TracedRequest> = fc
       genAi: fc.constantFrom("chat", "embeddings"),
       dialect: fc.constantFrom("openai", "anthropic"),
       model: words,
+      answeredModel: fc.option(
+        words.filter((model) => model !== ""),
+        { nil: undefined }
+      ),
       stream: fc.boolean(),
       key: fc.option(words, { nil: undefined }),
       client: fc.constantFrom(undefined, "127.0.0.1", "fe80::1"),
@@ -59,7 +63,13 @@ const requests: fc.Arbitrary<TracedRequest> = fc
       status: fc.constantFrom(200, 404, 499, 502),
       backend: words,
       bytes: fc.nat(),
-      usage: fc.option(fc.record({ prompt: counts, cached: counts, completion: counts }), { nil: undefined }),
+      usage: fc.option(
+        fc.record(
+          { prompt: counts, cached: counts, completion: counts, cachedWrite: counts, reasoning: counts },
+          { requiredKeys: ["prompt", "cached", "completion"] }
+        ),
+        { nil: undefined }
+      ),
       started: moments,
       ended: moments
     })

@@ -105,7 +105,7 @@ export const press = (state: TopState, key: string, room = 10): Pressed => {
     return key === "y" ? { state: calm, does: wanted } : { state: { ...calm, told: "Nothing was done." } }
   }
   const by = stepOf(key, room)
-  if (by !== undefined) return { state: step(state, by, room) }
+  if (by !== undefined) return { state: step({ ...state, told: "" }, by, room) }
   if (page !== undefined) return { state: { ...state, page: undefined } }
   if (key === "q" || key === "escape") return { state, does: "quit" }
   if (key === "tab") return { state: { ...state, pane: pane === "requests" ? "backends" : "requests", told: "" } }
