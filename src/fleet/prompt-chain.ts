@@ -47,7 +47,16 @@ const headBytes = 512
 
 const quote = 0x22
 const backslash = 0x5c
-const closing = 0x7d
+const [opening, closing] = [0x7b, 0x7d]
+const [openingList, closingList] = [0x5b, 0x5d]
+const blank = 0x20
+
+// What is looked at of a field to see what it is in, in bytes, and of how many of that name.
+const fieldBytes = 4096
+const mostFields = 8
+
+// The hash of Fowler, Noll and Vo: names are too short for more to be worth it.
+const fnv = { basis: 0x811c9dc5, prime: 0x01000193 } as const
 
 // How far it is to the end of the object that something stands in; -1 where that is not in what is looked at.
 const endOfObject = (body: Uint8Array, from: number): number => {
@@ -81,14 +90,45 @@ const hashOf = (body: Uint8Array, at: number, to: number, seed: number): number 
   crc32(body.subarray(at, Math.min(at + headBytes, to)), seed)
 
 // Tools by their names, in whichever order they stand: what is added up is the same in each.
-const namesOf = (body: Uint8Array): number => {
+const namesOf = (body: Uint8Array, start: number, end: number): number => {
   let sum = 0
-  for (let at = find(body, nameField); at >= 0; at = find(body, nameField, at + nameField.length)) {
-    const from = body.indexOf(quote, at + nameField.length)
-    const to = from < 0 ? -1 : body.indexOf(quote, from + 1)
-    sum = (sum + crc32(body.subarray(at, to < 0 ? body.length : to))) >>> 0
+  for (let at = find(body, nameField, start); at >= 0 && at < end; at = find(body, nameField, at)) {
+    at += nameField.length
+    while (at < end && body[at] !== quote) at += 1
+    let hash: number = fnv.basis
+    for (at += 1; at < end && body[at] !== quote; at += 1) hash = Math.imul(hash ^ (body[at] ?? 0), fnv.prime)
+    sum = (sum + hash) >>> 0
   }
   return sum
+}
+
+// Whether a field is one of the body itself, and not of something in it: nothing but the end of the body ends before it does.
+const isOfBody = (body: Uint8Array, from: number): boolean => {
+  const to = Math.min(body.length, from + fieldBytes)
+  let depth = 0
+  let inText = false
+  for (let at = from; at < to; at += 1) {
+    const byte = body[at]
+    if (byte === quote) inText = !inText
+    else if (inText) at += byte === backslash ? 1 : 0
+    else if (byte === opening || byte === openingList) depth += 1
+    else if ((byte === closing || byte === closingList) && (depth -= 1) < 0)
+      return !body.subarray(at + 1).some((each) => each > blank)
+  }
+  return true
+}
+
+// Where the tools that are offered begin; -1 where there are none. Behind the conversation they come last, and what is called so
+// in a call of a tool, or in what one takes, is something else.
+const toolsIn = (body: Uint8Array, start: number): number => {
+  const first = find(body, tools)
+  if (first < start) return first
+  let at = lastIndexOf.call(body, tools)
+  for (let left = mostFields; at >= first && left > 0; left -= 1) {
+    if (isOfBody(body, at)) return at
+    at = at === 0 ? -1 : lastIndexOf.call(body, tools, at - 1)
+  }
+  return -1
 }
 
 // The first words of a user, without what later turns put after them; before its role where that stands last.
@@ -109,9 +149,8 @@ const rootOf = (body: Uint8Array, start: number, hash: number): number => {
 // Those that stand before the conversation end there: what comes after its beginning is another thing in each turn.
 const toolsHash = (body: Uint8Array, start: number, offered: number, sorts: boolean): number => {
   if (offered < 0) return 0
-  if (!sorts) return hashOf(body, offered, offered < start ? start : body.length, 0)
-  // Behind it they come last, whatever else is called so.
-  return namesOf(offered < start ? body.subarray(offered, start) : body.subarray(lastIndexOf.call(body, tools)))
+  const end = offered < start ? start : body.length
+  return sorts ? namesOf(body, offered, end) : hashOf(body, offered, end, 0)
 }
 
 /**
@@ -122,12 +161,14 @@ export const promptChain = (body: Uint8Array, session = 0, sorts = false): Promp
   const start = openingIn(body)
   const hashes: Array<number> = []
   const ends: Array<number> = []
-  const offered = find(body, tools)
+  const offered = toolsIn(body, start)
   let hash = toolsHash(body, start, offered, sorts)
   const root = session === 0 ? rootOf(body, start, hash) : session
+  // What stands behind the conversation is not what its next turn begins with.
+  const until = offered < start ? body.length : offered
   let at = start
   for (const [to, block] of grid) {
-    for (let end = at + block; end <= body.length && end - start <= to; end += block) {
+    for (let end = at + block; end <= until && end - start <= to; end += block) {
       hash = crc32(body.subarray(at, end), hash)
       hashes.push(hash)
       ends.push(end - start)

@@ -97,6 +97,45 @@ describe("the chain of a prompt", () => {
     )
   })
 
+  test("goes on with all but the last block of an earlier turn, though many tools stand behind the conversation", () => {
+    const tools = Array.from({ length: 40 }, (_, at) => ({ name: `tool_${at}`, description: "x".repeat(900) }))
+    const bodyWith = (messages: ReadonlyArray<Turn>) =>
+      encoder.encode(JSON.stringify({ messages, tools, stream: true }))
+    fc.assert(
+      fc.property(turns, turns, fc.boolean(), (first, more, sorts) => {
+        const [earlier, later] = [first, [...first, ...more]].map(
+          (each) => promptChain(bodyWith(each), 0, sorts).hashes
+        )
+        expect(common(earlier ?? [], later ?? [])).toBeGreaterThanOrEqual((earlier?.length ?? 0) - 1)
+      })
+    )
+  })
+
+  test("stays what it was when a call in the conversation has tools of its own, whether the client offers any or not", () => {
+    const asked = { role: "user", content: "Find out who can do this. ".repeat(60) }
+    const call = { type: "tool_use", id: "1", name: "run", input: { tools: ["read"], depth: { tools: { a: "}]" } } } }
+    const answered = { role: "user", content: [{ type: "tool_result", tool_use_id: "1", content: "done" }] }
+    const tools = ["run", "tools"].map((name) => ({
+      name,
+      input_schema: { type: "object", properties: { tools: { type: "array" } } }
+    }))
+    const orders = [tools, tools.toReversed()]
+    for (const sorts of [false, true]) {
+      const chainOf = (messages: ReadonlyArray<unknown>, rest: Readonly<Record<string, unknown>>) =>
+        promptChain(encoder.encode(JSON.stringify({ messages, ...rest, stream: true })), 0, sorts)
+      const turns = [asked, { role: "assistant", content: [call] }, answered]
+      for (const rest of [{}, ...orders.map((each) => ({ tools: each }))]) {
+        const [first, later] = [chainOf([asked], rest), chainOf(turns, rest)]
+        expect(later.root).toBe(first.root)
+        expect(later.hashes.slice(0, 5)).toEqual(first.hashes.slice(0, 5))
+        const size = "tools" in rest ? JSON.stringify(rest.tools).length : 0
+        expect(Math.abs(bytesOf(later, 4) - size - 1024)).toBeLessThan(size === 0 ? 1 : 32)
+      }
+      const [one, other] = orders.map((each) => chainOf(turns, { tools: each }).root)
+      expect(one === other).toBe(sorts)
+    }
+  })
+
   test("counts no more as read than there is, when the same is asked again with its tools behind", () => {
     fc.assert(
       fc.property(turns, fc.integer({ min: 1, max: 20 }), fc.boolean(), (messages, count, isBehind) => {
