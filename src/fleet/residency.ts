@@ -16,6 +16,7 @@ export class Residency {
   // In the order of their last use.
   private readonly loaded = new Map<string, number>()
   private readonly loads = new Map<string, number>()
+  private least: number | undefined
   // When each was thought to be pushed out.
   private readonly pushed = new Map<string, number>()
   private together = 1
@@ -38,13 +39,18 @@ export class Residency {
     return told === false || this.pushed.has(model) || (told === undefined && !this.isGuessed)
   }
 
-  /** How long it takes to load a model, in milliseconds. */
-  loadMs(model: string): number {
+  /** The least that loading a model is known to take here, in milliseconds; undefined while none was seen to. */
+  get leastLoadMs(): number | undefined {
+    return this.least
+  }
+
+  /** How long it takes to load a model, in milliseconds; where none was seen to be loaded, as long as `elsewhere`. */
+  loadMs(model: string, elsewhere = usualLoadMs): number {
     const known = this.loads.get(model)
     if (known !== undefined) return known
     let most = 0
     for (const each of this.loads.values()) most = Math.max(most, each)
-    return most === 0 ? usualLoadMs : most
+    return most === 0 ? elsewhere : most
   }
 
   /** Whether the time that it takes is a guess. */
@@ -94,6 +100,7 @@ export class Residency {
     }
     if (pushed !== undefined && now - pushed < inUseMs) this.tight = true
     this.loads.set(model, known === undefined ? ms : known + fresh * (ms - known))
+    this.least = Math.min(...this.loads.values())
   }
 
   /** Forgets what is in memory. */

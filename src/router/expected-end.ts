@@ -22,6 +22,8 @@ export interface BestSpeeds {
   readonly usual: { readonly readMs: number; readonly writeMs: number }
   /** Tokens that their answers have had, on average; Infinity where there was none. */
   readonly answer: number
+  /** The least that any of them is known to take to load a model; undefined while none was seen to. */
+  readonly loadMs: number | undefined
   /** Whether one of them has had a turn of the conversation. */
   readonly continues: boolean
   /** How long it is from an answer to the next turn of its conversation, on average; undefined while none was seen. */
@@ -58,6 +60,7 @@ export const bestSpeeds = (
   let readMs = Infinity
   let baseMs = Infinity
   let writeMs = Infinity
+  let loadMs = Infinity
   let writes = 0
   let writing = 0
   let reads = 0
@@ -73,6 +76,7 @@ export const bestSpeeds = (
     const live = lives[at]
     if (standing === undefined || live === undefined) continue
     const { answerTokens, running, speeds, turns } = standing
+    loadMs = least(live.residency.leastLoadMs, loadMs)
     if (turns.pauseMs !== undefined) {
       pauses += turns.pauseMs
       paused += 1
@@ -105,6 +109,7 @@ export const bestSpeeds = (
     writeMs: orNone(writeMs),
     usual: { readMs: reading === 0 ? 0 : reads / reading, writeMs: writing === 0 ? 0 : writes / writing },
     answer: answering === 0 ? Infinity : answers / answering,
+    loadMs: loadMs === Infinity ? undefined : loadMs,
     continues,
     pauseMs: paused === 0 ? undefined : pauses / paused,
     turnTokens: further === 0 ? undefined : tokens / further
@@ -237,7 +242,7 @@ export const expectEnd = (
     drainMs(candidate, now),
     live.marked ? (live.cooling.get(candidate.model.id) ?? 0) - now : 0
   )
-  end.load = loadMs(candidate, now)
+  end.load = loadMs(candidate, best, now)
   end.read = (standing.toRead(now) + prompt - cached + pushedOut) * readMs + baseMs + (past ? 0 : standing.lateBy(now))
   end.hindrance = hindranceOf(candidate, standing, work.chain, prompt - cached, readMs, best, now)
   // How long an answer is depends on what is asked, and not on who is.
@@ -257,11 +262,11 @@ export const coldFor = (candidate: Candidate): number | undefined =>
 // A machine that loads a model does nothing else.
 const burden = 1.5
 
-const loadMs = (candidate: Candidate, now: number): number => {
+const loadMs = (candidate: Candidate, best: BestSpeeds, now: number): number => {
   if (!isCold(candidate)) return 0
   const { residency } = candidate.state.live
   const { id } = candidate.model
-  return burden * residency.loadMs(id) + residency.costOf(residency.victimFor(id), now)
+  return burden * residency.loadMs(id, best.loadMs) + residency.costOf(residency.victimFor(id), now)
 }
 
 /** Whether a server works with a model that has to go before this one can be loaded. */
@@ -311,8 +316,16 @@ export const waitBeside = (
   return (Math.max(0, busy - slots + 1) / slots) * writing
 }
 
+// Conversations of late with any of its models: one machine works on all of them.
+const othersAt = ({ standings }: LiveState, standing: Standing, chain: PromptChain): number => {
+  let count = standing.turns.others(chain)
+  if (standings.size > 1)
+    for (const each of standings.values()) if (each !== standing) count += each.turns.others(chain)
+  return count
+}
+
 const hindranceOf = (
-  { model }: Candidate,
+  { model, state }: Candidate,
   standing: Standing,
   chain: PromptChain | undefined,
   unread: number,
@@ -322,7 +335,9 @@ const hindranceOf = (
 ): number => {
   if (chain === undefined) return 0
   const { continuing = 0 } = chain
-  const count = standing.turns.others(chain)
+  // Nobody loads a model for turns of which none has ever come.
+  if (turnTokens === undefined && !continues && mayLoad(state.backend.type, model)) return 0
+  const count = othersAt(state.live, standing, chain)
   if (count === 0) return continues ? burdens.anew * unread * readMs : 0
   const from = standing.toRead(now) * readMs
   const own = unread * readMs

@@ -40,6 +40,22 @@ describe("which models a server has in memory", () => {
     expect(memory.isCold("qwen", undefined)).toBe(false)
   })
 
+  test("one that has never loaded anything takes as long as others do, and any other what it took itself", () => {
+    const memory = new Residency()
+    expect(memory.leastLoadMs).toBeUndefined()
+    expect(memory.loadMs("llama", 600)).toBe(600)
+    for (const [model, ms] of [
+      ["llama", 8000],
+      ["qwen", 5000]
+    ] as const) {
+      memory.asks(model, 0)
+      memory.hasLoaded(model, ms, ms)
+    }
+    expect(memory.loadMs("llama", 600)).toBe(8000)
+    expect(memory.loadMs("phi", 600)).toBe(8000)
+    expect(memory.leastLoadMs).toBe(5000)
+  })
+
   test("one that pushes out another in use makes memory tight, until two are told of", () => {
     const memory = new Residency()
     for (const [at, model] of ["llama", "qwen", "llama"].entries()) {
