@@ -369,6 +369,11 @@ export class Standing {
     } else if (patient && slots.seen === undefined) slots.gropes(running.length, late > 0)
   }
 
+  /** Nobody else comes for long: who has half of it may have one more, unless an answer has yet to begin there. */
+  eases(): void {
+    if (this.running.every(({ firstAt }) => firstAt !== 0)) this.slots.eases(this.running.length)
+  }
+
   /** How long from now until one of `places` that are all taken is free for the one that waits behind `before` others. */
   freeIn(places: number, before: number, now: number): number {
     const { running } = this

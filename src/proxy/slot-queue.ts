@@ -383,6 +383,7 @@ export class SlotQueue implements Deadline {
       const isPatient = this.beats % patience === 0
       if (isFull) standing.widens(now, isPatient)
       else if (isPatient && candidate.model.slots !== undefined) standing.slots.eases(taken)
+      else if (isPatient && now - this.sharedAt >= sharedMs) standing.eases()
     }
   }
 

@@ -26,3 +26,29 @@ test("a key that alone is in use soon has all slots, though there are others", a
   }
   expect(await timesWith(["greedy", "idle"])).toBeLessThan(1.08 * (await timesWith(["greedy"])))
 })
+
+test("a key that alone is in use has all slots of a server that tells none within seconds, though none of its answers ends", async () => {
+  let left = 8
+  const { answers } = await runVirtual(
+    {
+      ...greedyKey,
+      fleet: [
+        {
+          kind: "generic",
+          models: ["chat"],
+          slots: 8,
+          rates: { prefill: 4000, decode: 50, crowding: 0 },
+          cacheTokens: 100_000
+        }
+      ],
+      keys: ["greedy", "idle"],
+      drive: (world) =>
+        keepUnderWay(world, 8, () =>
+          (left -= 1) >= 0 ? question(world, "greedy", "chat", { prompt: [300, 600], answer: [4000, 4000] }) : undefined
+        )
+    },
+    1,
+    1
+  )
+  expect(Math.max(...answers.map(({ first, started }) => first - started))).toBeLessThan(12)
+})
