@@ -135,7 +135,7 @@ const checks: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     const { client } = await streamOf(stage, ["reset"])
     const { end, text } = await client.answer()
     must(text.includes('"error"') && !text.includes(done), `no error behind ${text}`)
-    must(stage.kind.isOld === true || end !== "complete", "it ended as if it were whole")
+    must(stage.kind.hidesBreaks === true || end !== "complete", "it ended as if it were whole")
   },
   "an error of ours": async ({ port }) => {
     const { json, status } = await ask(port, "POST", path, JSON.stringify({ model: "none", messages: [] }))

@@ -17,8 +17,8 @@ export interface Place {
 export interface ProxyKind {
   readonly name: string
   readonly program: string
-  /** Speaks HTTP/1.0 to the gateway, where the end of the connection is all that ends a body. */
-  readonly isOld?: true
+  /** Ends an answer that broke off as if it were whole: it speaks HTTP/1.0 to the gateway, or is too old. */
+  readonly hidesBreaks?: boolean
   /** Has each connection end with its answer, which Bun's server then does without reading on. */
   readonly closes?: true
   readonly config: (place: Place) => string
@@ -82,7 +82,7 @@ export const proxyKinds: ReadonlyArray<ProxyKind> = [
   { name: "nginx buffering", ...nginx(() => streaming.replace("_buffering off", "_buffering on")) },
   {
     name: "nginx as it comes",
-    isOld: true,
+    hidesBreaks: true,
     closes: true,
     ...nginx((behind) => `proxy_pass http://127.0.0.1:${String(behind)};`)
   },
@@ -91,6 +91,7 @@ export const proxyKinds: ReadonlyArray<ProxyKind> = [
   {
     name: "Caddy",
     program: "caddy",
+    hidesBreaks: Bun.which("caddy") !== null && /^v?2\.6\./.test(Bun.spawnSync(["caddy", "version"]).stdout.toString()),
     config: ({ behind, port }) => `{
 	admin off
 	auto_https off
@@ -98,9 +99,7 @@ export const proxyKinds: ReadonlyArray<ProxyKind> = [
 http://127.0.0.1:${String(port)} {
 	@inside path /admin/* /metrics
 	respond @inside 404
-	reverse_proxy 127.0.0.1:${String(behind)} {
-		flush_interval -1
-	}
+	reverse_proxy 127.0.0.1:${String(behind)}
 }
 `,
     args: (file) => ["run", "--adapter", "caddyfile", "--config", file]
