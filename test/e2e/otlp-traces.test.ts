@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { chatEvents, chunk, json, lastChunk, streamHead } from "../kit/answers.ts"
+import { chatEvents, chunk, completion, json, lastChunk, streamHead } from "../kit/answers.ts"
 import { good, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type SettingsTree, startGateway, startProcess, until } from "../kit/gateway.ts"
 import { takeLog } from "../kit/log.ts"
@@ -95,6 +95,24 @@ describe("with [telemetry.otlp] endpoint", () => {
     expect(at(first?.endTimeUnixNano)).toBeLessThanOrEqual(at(second?.startTimeUnixNano) + 1)
     const sent = receiver.server.requests.map(({ text }) => text).join("\n")
     expect(sent).not.toMatch(/secret prompt|boom|\bat .*\.ts\b/)
+  })
+
+  test("a call tells the tokens that were thought, and the model that answered where it is an unexpected one", async () => {
+    await using receiver = await startOtlpReceiver()
+    const usage = { prompt_tokens: 7, completion_tokens: 20, completion_tokens_details: { reasoning_tokens: 15 } }
+    const answers = [completion("m", "Hello"), { ...completion("another", "Hello"), usage }]
+    await using upstream = await startUpstream({ models: ["m"], script: () => [json(answers.shift())] })
+    await using gateway = await startGateway({ ...to(receiver), backends: [backendFor("one", upstream)] })
+    for (let turn = 0; turn < 2; turn += 1) expect((await ask(gateway.port, "POST", path, body())).status).toBe(200)
+    await until(() => receiver.spans().length === 4, "the spans come")
+    const [usual, other] = receiver.spans().flatMap(({ attributes, kind }) => (kind === client ? [attributes] : []))
+    expect(usual).not.toContainAnyKeys(["gen_ai.response.model", "gen_ai.usage.reasoning.output_tokens"])
+    expect(other).toMatchObject({
+      "gen_ai.request.model": "m",
+      "gen_ai.response.model": "another",
+      "gen_ai.usage.output_tokens": 20,
+      "gen_ai.usage.reasoning.output_tokens": 15
+    })
   })
 
   test("a request that waited for a slot has a span of that, and the answer and its backend are told the trace", async () => {
