@@ -198,6 +198,8 @@ const requestTable = ({ pane, request, requests }: TopState, columns: number): R
 const headed = ([heading, ...rows]: ReadonlyArray<Line>, room: number): ReadonlyArray<Line> =>
   heading === undefined || room <= 0 ? [] : [heading, ...windowed(rows, room - 1)]
 
+const fewRows = 16
+
 /** The lines of a screen beside the last one, which tells the keys. */
 export const pageLines = (rows: number): number => Math.max(0, rows - 1)
 
@@ -219,10 +221,11 @@ export const topLines = (
   const body = (): ReadonlyArray<Line> => {
     if (page !== undefined) return page.lines.slice(page.from, page.from + room).map((text) => ({ text }))
     const { queue = [] } = state.stats
-    const head = [
-      ...totalLines(state.stats, url),
-      ...(queue.length === 0 ? [] : ["", ...queueLines(queue, Math.max(2, Math.floor(rows / 4)))])
-    ].map((text): Line => ({ text }))
+    const totals = totalLines(state.stats, url)
+    const waits = queue.length === 0 ? [] : ["", ...queueLines(queue, Math.max(2, Math.floor(rows / 4)))]
+    // What can be chosen goes before what is only told.
+    const told = rows < fewRows ? totals.slice(0, 2) : [...totals, ...waits]
+    const head = told.map((text): Line => ({ text }))
     const left = room - head.length - 2
     const backends = backendTable(state, columns)
     const forBackends = Math.min(backends.length, Math.max(2, Math.floor(left / 2)))
