@@ -166,6 +166,19 @@ describe("an answer in Anthropic's words", () => {
     expect(streamed(messageEvents(answer))).toContainEqual(stop)
   })
 
+  test("is told whole where its first event holds blocks already, and why it ended", () => {
+    const answer = { content: [says("So. "), calls("t1", "f", { a: 1 })], stop_reason: "tool_use" }
+    const start = claudeEvent({ type: "message_start", message: claudeMessage(answer) })
+    expect(streamed([start, claudeEvent({ type: "message_stop" })])).toEqual(whole(answer))
+    const more = [
+      claudeEvent({ type: "content_block_start", index: 2, content_block: calls("t2", "g", {}) }),
+      claudeEvent({ type: "content_block_stop", index: 2 }),
+      claudeEvent({ type: "message_stop" })
+    ]
+    const both = { ...answer, content: [...answer.content, calls("t2", "g", {})] }
+    expect(streamed([start, ...more])).toEqual(whole(both))
+  })
+
   test("takes the last word on tokens, and never adds them up", () => {
     const events = messageEvents({ content: [says("hi")] }).map((event) =>
       event.includes("message_delta")

@@ -129,6 +129,16 @@ class MessageReading {
   starts(message: Json): void {
     this.tokens.says(message["usage"])
     this.events.push({ type: "start" })
+    // A stream may begin with blocks that are whole, and say at once why it ends.
+    const { content } = message
+    if (!Array.isArray(content) || content.length === 0) return
+    for (const [index, block] of content.entries()) {
+      if (!Predicate.isObject(block)) continue
+      this.opens(index, block)
+      if (block["type"] === "thinking") this.signs(block["signature"])
+      this.closes(index)
+    }
+    if (said(message["stop_reason"]) !== "") this.changes(message, undefined)
   }
 
   opens(index: unknown, block: Json): void {
@@ -271,12 +281,6 @@ const whole = (body: Uint8Array): Result.Result<ReadonlyArray<ChatEvent>, string
   if (message === undefined || !Array.isArray(content)) return Result.fail("JSON without content")
   const reading = new MessageReading()
   reading.starts(message)
-  for (const [index, block] of content.entries()) {
-    if (!Predicate.isObject(block)) continue
-    reading.opens(index, block)
-    if (block["type"] === "thinking") reading.signs(block["signature"])
-    reading.closes(index)
-  }
   reading.changes({ ...message, stop_reason: said(message["stop_reason"]) || "end_turn" }, undefined)
   reading.ends()
   return Result.succeed(reading.take())
