@@ -24,12 +24,16 @@ const refusable: ReadonlyArray<readonly [field: ChatField, named: RegExp]> = [
   ["safetyId", /safety[_ ]?identifier/i],
   ["cacheKey", /prompt[_ ]?cache[_ ]?key/i],
   ["logprobs", /\blog[_ ]?prob(?:s|abilities)\b/i],
-  ["parallelCalls", /parallel[_ ](?:tool[_ ]|function[_ ])?(?:calls|use)/i]
+  ["parallelCalls", /parallel[_ ](?:tool[_ ]|function[_ ])?(?:calls|use)/i],
+  ["strict", /\bstrict\b/i]
 ]
 
 // By these a server says that it does not take a thing, whatever its value.
 const refuses =
   /(?:not|n't|no) (?:be |currently |yet |longer )*(?:support|allow|permit|accept|available|enabled|compatible|both)|unsupported|deprecated|unknown|unrecognized|unexpected|extra (?:inputs|fields)|removed|only the default|may only be/i
+
+// Who holds a model to the tools it is told of holds it to no more than so much.
+const tooStrict = /too many strict|grammar is too large|too complex for compilation|too many (?:optional|union)/i
 
 const excludes = /\bboth\b|together|simultaneously|at the same time/i
 
@@ -86,6 +90,7 @@ const isField = (refusal: ModelRefusal): refusal is ChatField => !refusal.starts
 
 /** Whether a request says it. */
 export const says = (chat: Chat, field: ChatField): boolean => {
+  if (field === "strict") return chat.tools.some(({ strict }) => strict === true)
   if (field !== "reasoning") return Object.hasOwn(chat, field)
   return chat.messages.some(
     (message) => message.role === "assistant" && message.items.some(({ type }) => type === "reasoning")
@@ -98,6 +103,7 @@ export const refusedFields = (chat: Chat, words: string): ReadonlyArray<ModelRef
     ? refusable.flatMap(([field, named]) => (named.test(words) && says(chat, field) ? [field] : []))
     : []
   if (found.length > 0) return found.length > 1 && excludes.test(words) ? found.slice(1) : found
+  if (tooStrict.test(words)) return says(chat, "strict") ? ["strict"] : []
   if (thoughts.test(words) && wants.test(words)) return []
   if (thoughts.test(words) && says(chat, "reasoning")) return ["reasoning"]
   if (!thinking.test(words)) return []
@@ -133,7 +139,8 @@ export const withoutFields = (chat: Chat, fields: ReadonlySet<ModelRefusal>): Ch
   if (fields.size === 0) return chat
   const { effort: asked, ...others } = chat
   const effort = asked === undefined ? undefined : takenDegree(asked, fields)
-  const kept = { ...others, ...(effort === undefined ? {} : { effort }) }
+  const tools = fields.has("strict") ? chat.tools.map((tool) => ({ ...tool, strict: undefined })) : chat.tools
+  const kept = { ...others, tools, ...(effort === undefined ? {} : { effort }) }
   for (const field of fields) Reflect.deleteProperty(kept, field)
   if (!fields.has("reasoning")) return kept
   const messages = chat.messages.map((message) =>

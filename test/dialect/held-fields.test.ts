@@ -49,7 +49,14 @@ const all: Chat = {
     },
     { role: "tool", callId: "c", text: "done", failed: false }
   ],
-  tools: [{ name: "f", description: undefined, schema: { type: "object" }, strict: true }],
+  tools: [
+    {
+      name: "f",
+      description: undefined,
+      schema: { type: "object", properties: {}, additionalProperties: false },
+      strict: true
+    }
+  ],
   format: {
     type: "schema",
     name: "n",

@@ -14,7 +14,7 @@ const all: Chat = {
       ]
     }
   ],
-  tools: [],
+  tools: [{ name: "f", description: undefined, schema: {}, strict: true }],
   temperature: 0.5,
   topP: 0.9,
   topK: 40,
@@ -42,6 +42,10 @@ const refusals: ReadonlyArray<readonly [words: string, fields: ReadonlyArray<Cha
   ["top_k: Extra inputs are not permitted", ["topK"]],
   ["Unrecognized request argument supplied: parallel_tool_calls", ["parallelCalls"]],
   ["Unknown parameter: 'service_tier'", ["tier"]],
+  ["tools.0.custom.strict: Extra inputs are not permitted", ["strict"]],
+  ["Too many strict tools (21). The maximum number of strict tools supported is 20.", ["strict"]],
+  ["The compiled grammar is too large, which would cause performance issues.", ["strict"]],
+  ["Schema is too complex for compilation. Try reducing the number of tools.", ["strict"]],
   ["'seed' is not supported", ["seed"]],
   // vLLM's, where it decodes speculatively.
   ["The min_p and logit_bias sampling parameters are not yet supported with speculative decoding.", ["minP"]],
@@ -140,7 +144,7 @@ describe("a word for how much to think that is refused", () => {
 
 test("a request without fields says none of them, and all else", () => {
   const fields = fc.uniqueArray(
-    fc.constantFrom<ChatField>("temperature", "topP", "topK", "seed", "effort", "user", "tier", "reasoning")
+    fc.constantFrom<ChatField>("temperature", "topP", "topK", "seed", "effort", "user", "tier", "reasoning", "strict")
   )
   fc.assert(
     fc.property(fields, (left) => {

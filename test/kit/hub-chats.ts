@@ -20,16 +20,20 @@ const args = fc.constantFrom("{}", '{"city":"Oslo"}', '{"id":9007199254740993,"e
 
 const toolNames = ["sky", "sea"] as const
 
+const closed = { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false }
+
+// Not everybody can be held to a schema that is open.
+const taken = fc.constantFrom<Pick<ChatTool, "schema" | "strict">>(
+  { schema: { type: "object", properties: { city: { type: "string" } }, required: ["city"] }, strict: undefined },
+  { schema: { type: "object", properties: {} }, strict: undefined },
+  { schema: closed, strict: undefined },
+  { schema: closed, strict: true }
+)
+
 const tool = (name: string): fc.Arbitrary<ChatTool> =>
-  fc.record({
-    name: fc.constant(name),
-    description: fc.option(words, { nil: undefined }),
-    schema: fc.constantFrom<unknown>(
-      { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
-      { type: "object", properties: {} }
-    ),
-    strict: fc.constantFrom(undefined, true)
-  })
+  fc
+    .record({ name: fc.constant(name), description: fc.option(words, { nil: undefined }), taken })
+    .map(({ taken: { schema, strict }, ...rest }) => ({ ...rest, schema, strict }))
 
 interface Turn {
   readonly user: ReadonlyArray<ChatPart>

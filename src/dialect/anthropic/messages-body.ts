@@ -2,18 +2,18 @@
  * A request of the hub as Anthropic's Messages take it.
  */
 import { createHash } from "node:crypto"
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { BadRequest } from "../../domain/errors.ts"
-import type { Chat, ChatField, ChatTool, ChatTurnItem, EncodedChat, ServerTraits, SystemText } from "../chat.ts"
+import type { Chat, ChatField, ChatTurnItem, EncodedChat, ServerTraits, SystemText } from "../chat.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
-import { type Fields, markOf, tellMessages, toldSystem } from "./messages-content.ts"
+import { type Fields, tellMessages, toldSystem } from "./messages-content.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { messageReader } from "./messages-events.ts"
 import { isForAnthropic } from "../signatures.ts"
 import { heldForm } from "./messages-form.ts"
+import { isFlattened, toldTools } from "./messages-tools.ts"
 import { thinkingOf } from "./messages-thinking.ts"
 import { wordIn } from "../word-table.ts"
 
@@ -24,35 +24,6 @@ const limits: ChatLimits = {
   names: { unfit: /[^A-Za-z0-9_-]/g, longest: 64 },
   ids: { unfit: /[^A-Za-z0-9_-]/g, longest: 64 }
 }
-
-const unions = ["anyOf", "oneOf", "allOf"] as const
-
-const objectsIn = (value: unknown): ReadonlyArray<Fields> =>
-  Array.isArray(value) ? value.filter((each): each is Fields => Predicate.isObject(each)) : []
-
-const propertiesOf = (schema: Fields): Fields => {
-  const { properties } = schema
-  return Predicate.isObject(properties) ? properties : {}
-}
-
-/** A schema whose top is an object and no union; what it says of all branches stays. */
-const topObject = (schema: unknown): { readonly schema: Fields; readonly flat: boolean } => {
-  if (!Predicate.isObject(schema)) return { schema: { type: "object", properties: {} }, flat: false }
-  const branches = unions.flatMap((name) => objectsIn(schema[name]))
-  const typed = schema["type"] === "object" ? schema : { ...schema, type: "object" }
-  if (!unions.some((name) => name in schema)) return { schema: typed, flat: false }
-  const kept = Object.fromEntries(Object.entries(typed).filter(([name]) => !unions.some((union) => union === name)))
-  const properties = Object.assign({}, ...branches.map(propertiesOf), propertiesOf(schema))
-  return { schema: { ...kept, properties }, flat: true }
-}
-
-const toolOf = ({ description, name, schema, strict, ...rest }: ChatTool): Fields => ({
-  name,
-  ...(description === undefined ? {} : { description }),
-  input_schema: topObject(schema).schema,
-  ...(strict === true ? { strict } : {}),
-  ...markOf(rest)
-})
 
 const isCall = (item: ChatTurnItem): item is ChatTurnItem & { readonly type: "call" } => item.type === "call"
 
@@ -76,10 +47,10 @@ const choiceOf = (choice: Chat["toolChoice"]): Fields => {
   return { type: choice === "required" ? "any" : (choice ?? "auto") }
 }
 
-const toolsOf = (chat: Chat): Fields => {
-  const { parallelCalls, toolChoice, tools } = chat
+const toolsOf = (chat: Chat, tools: ReadonlyArray<Fields>): Fields => {
+  const { parallelCalls, toolChoice } = chat
   if (tools.length === 0) return formerTools(chat)
-  const told = { tools: tools.map(toolOf) }
+  const told = { tools }
   const single = parallelCalls === false && toolChoice !== "none"
   if (toolChoice === undefined && !single) return told
   return { ...told, tool_choice: { ...choiceOf(toolChoice), ...(single ? { disable_parallel_tool_use: true } : {}) } }
@@ -177,6 +148,7 @@ const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields
   const stops = stop.filter((each) => each.trim() !== "")
   const most = maxTokens ?? Math.max(traits.mostTokens ?? usualTokens, thinks ? thinking.budget + usualTokens : 0)
   const form = formOf(chat)
+  const toolsTold = toldTools(tools)
   const output = { ...(thinking.effort === undefined ? {} : { effort: thinking.effort }), ...form.output }
   const knownTier = wordIn(tiers, tier)
   const dropped: Array<ChatField> = [
@@ -188,7 +160,10 @@ const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields
     ...(stops.length < stop.length ? (["stop"] as const) : []),
     ...form.dropped,
     ...(tier !== undefined && knownTier === undefined ? (["tier"] as const) : []),
-    ...(tools.some(({ schema }) => topObject(schema).flat) ? (["tools"] as const) : []),
+    ...(tools.some(isFlattened) ? (["tools"] as const) : []),
+    ...(tools.some(({ strict }, at) => strict === true && toolsTold[at]?.["strict"] !== true)
+      ? (["strict"] as const)
+      : []),
     ...(someItem(chat, isUnsigned) ? (["reasoning"] as const) : []),
     ...unheld(chat, held)
   ]
@@ -197,7 +172,7 @@ const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields
     max_tokens: most,
     ...systemOf([...system, ...form.told]),
     messages,
-    ...toolsOf(chat),
+    ...toolsOf(chat, toolsTold),
     ...samplingOf(chat, thinks),
     ...(stops.length === 0 ? {} : { stop_sequences: stops }),
     ...(thinking.thinking === undefined ? {} : { thinking: thinking.thinking }),
