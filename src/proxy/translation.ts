@@ -116,6 +116,7 @@ class Translator {
       ...kind.takes,
       original,
       files: kind.locality === "cloud",
+      closedSchemas: kind.locality === "cloud",
       ...(mostTokens === undefined ? {} : { mostTokens }),
       ...(thinks === undefined ? {} : { thinks }),
       ...(fuller === undefined ? {} : { own: fuller.own }),

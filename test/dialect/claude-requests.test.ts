@@ -182,7 +182,7 @@ describe("a request in Anthropic's words", () => {
     expect(body.tools.map((each: { readonly input_schema: unknown }) => each.input_schema)).toEqual([
       { type: "object", properties: {} },
       { type: "object", properties: { a: {} } },
-      { type: "object" },
+      { type: "object", properties: {} },
       { type: "object", properties: { a: { type: "string" }, b: { type: "string" } } }
     ])
     expect(dropped).toEqual(["tools"])

@@ -48,7 +48,10 @@ describe("a strict tool that Claude is told of", () => {
   test("has its objects closed, which Claude refuses otherwise", () => {
     const open = { type: "object", properties: { at: { type: "object", properties: { x: text } } }, required: ["at"] }
     const { additionalProperties, properties } = toldOf(open).schemas[0] as ReturnType<typeof closed>
-    expect([additionalProperties, properties]).toEqual([false, { at: { type: "object", properties: { x: text }, additionalProperties: false } }])
+    expect([additionalProperties, properties]).toEqual([
+      false,
+      { at: { type: "object", properties: { x: text }, additionalProperties: false } }
+    ])
   })
 
   test("is told whole and not strict, which is named, where its schema says what Claude refuses in a strict one", () => {
@@ -75,5 +78,38 @@ describe("a strict tool that Claude is told of", () => {
     const either = { anyOf: [text, { type: "null" }] }
     const unions = closed({ list: { type: "array", items: closed(Object.fromEntries(names.map((n) => [n, either]))) } })
     expect(toldOf(unions, plain).strict).toEqual([false, true])
+  })
+})
+
+describe("what Anthropic's betas leave in a conversation", () => {
+  const read = (messages: ReadonlyArray<Fields>) => {
+    const tools = [{ name: "f", input_schema: { type: "object" }, defer_loading: true }]
+    const asked = bytes({ model: "m", max_tokens: 9, messages, tools })
+    return Result.getOrThrow(anthropic.operations[0].client!.decode(asked, undefined))
+  }
+  const go = { role: "user", content: "go" }
+
+  test("is told on where it is words, and named where it is none, so that another model can go on with it", () => {
+    const content = [
+      { type: "compaction", content: "They said hello." },
+      { type: "fallback", from: { model: "one" }, to: { model: "other" } },
+      { type: "text", text: "And then?" }
+    ]
+    const { chat, dropped } = read([go, { role: "assistant", content }, go])
+    expect(chat.messages[1]).toEqual({
+      role: "assistant",
+      items: [
+        { type: "text", text: "They said hello." },
+        { type: "text", text: "And then?" }
+      ]
+    })
+    expect(dropped).toEqual(["messages[1].content[1]", "tools.defer_loading"])
+  })
+
+  test("adds no words where a tool is added, which is told of among all the others", () => {
+    const added = { type: "tool_addition", tool: { type: "tool_reference", name: "f" } }
+    const { chat, dropped } = read([go, { role: "system", content: [added] }])
+    expect(chat.messages).toEqual([{ role: "user", parts: [{ type: "text", text: "go" }] }])
+    expect([chat.tools.length, dropped]).toEqual([1, ["messages[1].content[0]", "tools.defer_loading"]])
   })
 })

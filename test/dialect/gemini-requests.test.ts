@@ -176,10 +176,14 @@ describe("a request of Google's in the words of the hub", () => {
   })
 
   test("has no signature where a client says that it has none", () => {
-    const parts = [{ functionCall: { id: "c", name: "t" }, thoughtSignature: "skip_thought_signature_validator" }]
-    const response = { functionResponse: { id: "c", name: "t", response: {} } }
-    const { chat } = read({ contents: [{ role: "model", parts }, { parts: [response] }] })
-    expect(chat.messages[0]).toEqual({ role: "assistant", items: [{ type: "call", id: "c", name: "t", args: "{}" }] })
+    const none = "skip_thought_signature_validator"
+    // Python's library writes it as it writes all bytes.
+    for (const thoughtSignature of [none, Buffer.from(none).toString("base64")]) {
+      const parts = [{ functionCall: { id: "c", name: "t" }, thoughtSignature }]
+      const response = { functionResponse: { id: "c", name: "t", response: {} } }
+      const { chat } = read({ contents: [{ role: "model", parts }, { parts: [response] }] })
+      expect(chat.messages[0]).toEqual({ role: "assistant", items: [{ type: "call", id: "c", name: "t", args: "{}" }] })
+    }
   })
 
   test.each([
@@ -266,6 +270,17 @@ describe("a request of the hub in Google's words", () => {
     ])
     expect(json.contents[3].parts[0].thoughtSignature).toBe("c2ln")
     expect(written({ messages }, "gemini-2.5-flash").text).not.toContain("skip_thought")
+  })
+
+  test("begins with a turn of the user, without which Google refuses a model's calls", () => {
+    const call = { type: "call", id: "a", name: "t", args: "{}" } as const
+    const messages: ReadonlyArray<ChatMessage> = [
+      { role: "assistant", items: [call] },
+      { role: "tool", callId: "a", text: "ok", failed: false }
+    ]
+    const { contents } = written({ messages }).json
+    expect(contents.map(({ role }: { readonly role: string }) => role)).toEqual(["user", "model", "user"])
+    expect(contents[0].parts).toEqual([{ text: "" }])
   })
 
   test.each([

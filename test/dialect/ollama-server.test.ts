@@ -42,7 +42,7 @@ const encodes = (asked: Partial<Chat>) =>
 const encoded = (asked: Partial<Chat>) => Result.getOrThrow(encodes(asked))
 
 describe("a request as Ollama's own chat takes it", () => {
-  const tool = { name: "a", description: undefined, schema: { type: "object" }, strict: true }
+  const tool = { name: "a", description: undefined, schema: { type: "object", properties: {} }, strict: true }
 
   test("is the same again when it comes back, in all that the dialect can say", () => {
     const text = fc.string({ minLength: 1 }).filter((each) => each.trim() === each)

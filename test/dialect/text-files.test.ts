@@ -57,3 +57,17 @@ test("a file that is no text is one for those alone who take files", () => {
     { type: "file", file: { filename: "a.pdf", file_data: `data:application/pdf;base64,${base64("a,ü")}` } }
   ])
 })
+
+test("a file that would have to be fetched is refused by its place, and told to nobody as if it were here", () => {
+  const url = "https://files.invalid/a.pdf"
+  const ofChat = openai.operations[0].client!
+  const ofResponses = responses.operations[0]!.client!
+  const asked = (client: typeof ofChat, request: object) =>
+    Result.getFailure(client.decode(new TextEncoder().encode(JSON.stringify({ model: "m", ...request })), undefined))
+  const content = [{ type: "file", file: { filename: "a.pdf", file_data: url } }]
+  const input = [{ role: "user", content: [{ type: "input_file", filename: "a.pdf", file_data: url }] }]
+  expect([asked(ofChat, { messages: [{ role: "user", content }] }), asked(ofResponses, { input })]).toMatchObject([
+    { value: { param: "messages[0].content[0].file.file_data" } },
+    { value: { param: "input[0].content[0].file_data" } }
+  ])
+})

@@ -20,7 +20,12 @@ const args = fc.constantFrom("{}", '{"city":"Oslo"}', '{"id":9007199254740993,"e
 
 const toolNames = ["sky", "sea"] as const
 
-const closed = { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false }
+const closed = {
+  type: "object",
+  properties: { city: { type: "string" } },
+  required: ["city"],
+  additionalProperties: false
+}
 
 // Not everybody can be held to a schema that is open.
 const taken = fc.constantFrom<Pick<ChatTool, "schema" | "strict">>(
@@ -32,8 +37,8 @@ const taken = fc.constantFrom<Pick<ChatTool, "schema" | "strict">>(
 
 const tool = (name: string): fc.Arbitrary<ChatTool> =>
   fc
-    .record({ name: fc.constant(name), description: fc.option(words, { nil: undefined }), taken })
-    .map(({ taken: { schema, strict }, ...rest }) => ({ ...rest, schema, strict }))
+    .tuple(fc.option(words, { nil: undefined }), taken)
+    .map(([description, { schema, strict }]) => ({ name, description, schema, strict }))
 
 interface Turn {
   readonly user: ReadonlyArray<ChatPart>
@@ -95,7 +100,7 @@ const settings = fc.record({
     fc.constant<NonNullable<Chat["format"]>>({
       type: "schema",
       name: "output",
-      schema: { type: "object", properties: { a: { type: "string" } }, additionalProperties: false },
+      schema: { type: "object", properties: { a: { type: "string" } }, required: ["a"], additionalProperties: false },
       strict: true
     })
   )

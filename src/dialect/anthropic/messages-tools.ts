@@ -5,31 +5,8 @@
 import * as Predicate from "effect/Predicate"
 import type { ChatTool } from "../chat.ts"
 import { type Fields, markOf } from "./messages-content.ts"
+import { isFlattened, objectsIn, propertiesOf, topObject } from "../tool-schema.ts"
 import { heldForm } from "./messages-form.ts"
-
-const unions = ["anyOf", "oneOf", "allOf"] as const
-
-const objectsIn = (value: unknown): ReadonlyArray<Fields> =>
-  Array.isArray(value) ? value.filter((each): each is Fields => Predicate.isObject(each)) : []
-
-const propertiesOf = (schema: Fields): Fields => {
-  const { properties } = schema
-  return Predicate.isObject(properties) ? properties : {}
-}
-
-/** A schema whose top is an object and no union; what it says of all branches stays. */
-const topObject = (schema: unknown): { readonly schema: Fields; readonly flat: boolean } => {
-  if (!Predicate.isObject(schema)) return { schema: { type: "object", properties: {} }, flat: false }
-  const branches = unions.flatMap((name) => objectsIn(schema[name]))
-  const typed = schema["type"] === "object" ? schema : { ...schema, type: "object" }
-  if (!unions.some((name) => name in schema)) return { schema: typed, flat: false }
-  const kept = Object.fromEntries(Object.entries(typed).filter(([name]) => !unions.some((union) => union === name)))
-  const properties = Object.assign({}, ...branches.map(propertiesOf), propertiesOf(schema))
-  return { schema: { ...kept, properties }, flat: true }
-}
-
-/** Whether of a tool's schema the union at its top is not told. */
-export const isFlattened = ({ schema }: ChatTool): boolean => topObject(schema).flat
 
 /** What holding a model to schemas takes of what all of a request may take: tools, properties that may be absent, unions. */
 interface Strictness {
@@ -79,8 +56,8 @@ const heldSchema = (schema: Fields): Fields | undefined => {
 export const toldTools = (tools: ReadonlyArray<ChatTool>): ReadonlyArray<Fields> => {
   let taken: Strictness = { tools: 0, optional: 0, unions: 0 }
   return tools.map(({ description, name, schema, strict, ...rest }): Fields => {
-    const { flat, schema: whole } = topObject(schema)
-    const held = strict === true && !flat ? heldSchema(whole) : undefined
+    const whole = topObject(schema)
+    const held = strict === true && !isFlattened({ schema }) ? heldSchema(whole) : undefined
     const after = held === undefined ? taken : sum(taken, { tools: 1, ...strictnessOf(held) })
     const holds = held !== undefined && isWithin(after)
     if (holds) taken = after

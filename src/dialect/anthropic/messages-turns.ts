@@ -91,7 +91,7 @@ const partsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
   blocksOf(content, place).flatMap(([block, at]) => partOf(block, at, notes))
 
 // What tools of Anthropic's own did: the words behind it hold what came of it.
-const ofServer = /^(?:server_tool_use|mcp_tool_(?:use|result)|\w+_tool_result|container_upload)$/
+const ofServer = /^(?:server_tool_use|mcp_tool_(?:use|result)|\w+_tool_result|container_upload|fallback)$/
 
 const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<ChatTurnItem> => {
   let ofCall: string | undefined
@@ -128,6 +128,12 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
       case "redacted_thinking":
         notes.drops(type)
         return []
+      // What has been said before in short, in place of all of it.
+      case "compaction": {
+        notes.only(block, ["type", "content", "cache_control"], type)
+        const { content: short } = block
+        return typeof short === "string" && short !== "" ? [{ type: "text", text: short, ...notes.markOf(block) }] : []
+      }
       default:
         if (!ofServer.test(type))
           return refuseAt(`${at}.type`, `is '${type}', which the backend of this model cannot be told`)
@@ -152,7 +158,13 @@ const userTurn = (turns: Turns, content: unknown, place: string, notes: Notes): 
 }
 
 const systemTurn = (turns: Turns, content: unknown, place: string, notes: Notes): void => {
-  const parts = partsOf(content, `${place}.content`, notes)
+  const parts = blocksOf(content, `${place}.content`).flatMap(([block, at]) => {
+    if (block["type"] !== "tool_addition") return partOf(block, at, notes)
+    // All tools are told of from the beginning on.
+    notes.drops(at)
+    return []
+  })
+  if (parts.length === 0) return
   const texts = parts.map((part) => (part.type === "text" ? part.text : refuseAt(`${place}.content`, "must be text")))
   turns.reminder(texts.join("\n\n"), parts.findLast(({ cache }) => cache !== undefined)?.cache)
 }

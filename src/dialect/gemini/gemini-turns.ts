@@ -12,6 +12,9 @@ import { isWords, noteRest, partOf, resultOf } from "./gemini-parts.ts"
 /** What Google takes in place of a signature that nobody has. */
 export const noSignature = "skip_thought_signature_validator"
 
+// Libraries that hold signatures as bytes write it in base64.
+const noSignatures: ReadonlySet<string> = new Set([noSignature, Buffer.from(noSignature).toString("base64")])
+
 interface OpenCall {
   readonly id: string
   readonly name: string
@@ -77,7 +80,7 @@ class Reading {
   private model(part: JsonObject, place: string, made: string): boolean {
     const { functionCall, thought, thoughtSignature: signed } = part
     noteRest(part, "model", this.notes)
-    const signature = typeof signed === "string" && signed !== "" && signed !== noSignature ? signed : undefined
+    const signature = typeof signed === "string" && signed !== "" && !noSignatures.has(signed) ? signed : undefined
     if (functionCall !== undefined && functionCall !== null) {
       this.call(objectAt(functionCall, `${place}.functionCall`), place, made, signature)
       return true

@@ -9,6 +9,7 @@ import { exactJson } from "../exact-json.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
+import { propertiesOf, typedObject } from "../tool-schema.ts"
 import { refusalOf, Unsayable } from "../unsayable.ts"
 import { noSignature } from "./gemini-turns.ts"
 import { geminiAnswerReader } from "./server-answer.ts"
@@ -194,6 +195,8 @@ class Contents {
   }
 }
 
+const silence: RequestContent = { role: "user", parts: [{ text: "" }] }
+
 const conversation = ({ messages }: Chat, signs: boolean): Conversation => {
   const first = messages.findIndex(({ role }) => role !== "system")
   const leading = messages.slice(0, first < 0 ? messages.length : first)
@@ -202,19 +205,23 @@ const conversation = ({ messages }: Chat, signs: boolean): Conversation => {
   for (const message of messages.slice(leading.length)) contents.add(message)
   // A request must have a turn.
   if (contents.all.length === 0) return { contents: [{ role: "user", parts: [{ text }] }] }
-  return { ...(text === "" ? {} : { systemInstruction: { parts: [{ text }] } }), contents: contents.all }
+  // The calls of a model are refused that nobody has asked before.
+  const begun: ReadonlyArray<RequestContent> = contents.all[0]?.role === "model" ? [silence] : []
+  return { ...(text === "" ? {} : { systemInstruction: { parts: [{ text }] } }), contents: [...begun, ...contents.all] }
 }
 
-const saysNothing = (schema: unknown): boolean =>
-  !Predicate.isObject(schema) ||
-  (Object.keys(schema).every((name) => name === "type" || name === "properties") &&
-    Object.keys(Predicate.isObject(schema["properties"]) ? schema["properties"] : {}).length === 0)
+const saysNothing = (schema: Fields): boolean =>
+  Object.keys(schema).every((name) => name === "type" || name === "properties") &&
+  Object.keys(propertiesOf(schema)).length === 0
 
-const declarationOf = ({ description, name, schema }: ChatTool): Declaration => ({
-  name,
-  ...(description === undefined ? {} : { description }),
-  ...(saysNothing(schema) ? {} : { parametersJsonSchema: schema })
-})
+const declarationOf = ({ description, name, schema }: ChatTool): Declaration => {
+  const takes = typedObject(schema)
+  return {
+    name,
+    ...(description === undefined ? {} : { description }),
+    ...(saysNothing(takes) ? {} : { parametersJsonSchema: takes })
+  }
+}
 
 const modes = { auto: "AUTO", none: "NONE", required: "ANY" } as const
 

@@ -9,6 +9,7 @@ import { exactJson } from "../exact-json.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
 import { readOut } from "../text-files.ts"
+import { typedObject } from "../tool-schema.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { optionsWith } from "./ollama-options.ts"
 import { ollamaReads } from "./native-answer.ts"
@@ -102,7 +103,7 @@ const toolOf = ({ description, name, schema }: ChatTool): Fields => ({
   function: {
     name,
     ...(description === undefined ? {} : { description }),
-    parameters: schema ?? { type: "object", properties: {} }
+    parameters: typedObject(schema)
   }
 })
 

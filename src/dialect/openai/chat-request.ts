@@ -19,8 +19,10 @@ import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
 import { isForAnthropic } from "../signatures.ts"
 import { isTextFile, readOut } from "../text-files.ts"
+import { isFlattened, topObject, typedObject } from "../tool-schema.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { chatAnswersOf } from "./chat-answer.ts"
+import { mayBeStrict } from "./strict-schema.ts"
 import { callDetail, hiddenDetails, thoughtDetail, thoughtOfGoogle } from "./thought-details.ts"
 
 const encoder = new TextEncoder()
@@ -134,37 +136,51 @@ const messageOf = (message: ChatMessage, traits: ServerTraits): Fields => {
   }
 }
 
-const toolOf = ({ description, name, schema, strict }: ChatTool): Fields => ({
-  type: "function",
-  function: {
-    name,
-    ...(description === undefined ? {} : { description }),
-    parameters: schema,
-    ...(strict === undefined ? {} : { strict })
-  }
-})
+type Traits = Pick<ServerTraits, "closedSchemas" | "original">
 
-const toolsOf = ({ parallelCalls, toolChoice, tools }: Chat, { namedTool }: ServerTraits): Fields => {
+/** Whether a schema is called strict that the server refuses for it. */
+const isUnfit = (
+  { schema, strict }: { readonly schema: unknown; readonly strict?: boolean | undefined },
+  { closedSchemas, original }: Traits
+): boolean => strict === true && (original || closedSchemas === true) && !mayBeStrict(schema)
+
+const toolOf =
+  (traits: Traits) =>
+  (tool: ChatTool): Fields => {
+    const { description, name, schema, strict } = tool
+    return {
+      type: "function",
+      function: {
+        name,
+        ...(description === undefined ? {} : { description }),
+        parameters: traits.original ? topObject(schema) : typedObject(schema),
+        ...(strict === undefined || isUnfit(tool, traits) ? {} : { strict })
+      }
+    }
+  }
+
+const toolsOf = ({ parallelCalls, toolChoice, tools }: Chat, traits: ServerTraits): Fields => {
   if (tools.length === 0) return {}
+  const told = toolOf(traits)
   const parallel = parallelCalls === undefined ? {} : { parallel_tool_calls: parallelCalls }
   if (typeof toolChoice !== "object") {
     const choice = toolChoice === undefined ? {} : { tool_choice: toolChoice }
-    return { tools: tools.map(toolOf), ...choice, ...parallel }
+    return { tools: tools.map(told), ...choice, ...parallel }
   }
   const { name } = toolChoice
-  if (namedTool) {
-    return { tools: tools.map(toolOf), tool_choice: { type: "function", function: { name } }, ...parallel }
+  if (traits.namedTool) {
+    return { tools: tools.map(told), tool_choice: { type: "function", function: { name } }, ...parallel }
   }
   // Servers that take one named tool for none in particular still have to call the only one there is.
-  return { tools: tools.filter((tool) => tool.name === name).map(toolOf), tool_choice: "required", ...parallel }
+  return { tools: tools.filter((tool) => tool.name === name).map(told), tool_choice: "required", ...parallel }
 }
 
-const formatOf = ({ format }: Chat): Fields => {
+const formatOf = ({ format }: Chat, traits: Traits): Fields => {
   if (format === undefined) return {}
   if (format.type === "json") return { response_format: { type: "json_object" } }
   const { description, name, schema, strict } = format
   const told = description === undefined ? {} : { description }
-  const json_schema = { name, ...told, schema, ...(strict === undefined ? {} : { strict }) }
+  const json_schema = { name, ...told, schema, ...(strict === undefined || isUnfit(format, traits) ? {} : { strict }) }
   return { response_format: { type: "json_schema", json_schema } }
 }
 
@@ -241,6 +257,10 @@ export const encodeChatRequest = (
   if (traits.original && chat.showThoughts === true) dropped.push("showThoughts")
   const held = traits.original ? saidToAll : saidToOthers
   dropped.push(...unheld(chat, traits.signedThoughts === true ? [...held, "thoughtSignature"] : held))
+  const { format, tools } = chat
+  if (tools.some((tool) => isUnfit(tool, traits))) dropped.push("strict")
+  if (traits.original && tools.some(isFlattened)) dropped.push("tools")
+  if (format?.type === "schema" && isUnfit(format, traits)) dropped.push("formatRules")
   const isNewer = traits.original || (chat.newerBound === true && traits.newerBound)
   const fields: Fields = {
     model,
@@ -261,7 +281,7 @@ export const encodeChatRequest = (
     ...(verbosity === undefined ? {} : { verbosity }),
     ...(chat.images === true ? { modalities: ["image", "text"] } : {}),
     ...(logprobs === undefined ? {} : { logprobs: true, ...(logprobs === 0 ? {} : { top_logprobs: logprobs }) }),
-    ...formatOf(chat),
+    ...formatOf(chat, traits),
     ...(user === undefined ? {} : { user }),
     ...(safetyId === undefined ? {} : { safety_identifier: safetyId }),
     ...(cacheKey === undefined ? {} : { prompt_cache_key: cacheKey }),

@@ -45,6 +45,7 @@ const fileOf = (part: JsonObject, place: string): ChatPart => {
   if (typeof data !== "string") {
     return refuseAt(`${place}.${part["file_url"] ? "file_url" : part["file_id"] ? "file_id" : "file_data"}`, elsewhere)
   }
+  if (/^https?:/i.test(data)) return refuseAt(`${place}.file_data`, "must hold the file itself; Nexus fetches none")
   const held = dataOf(data) ?? { mediaType: "application/pdf", data }
   return { type: "file", name: typeof filename === "string" && filename !== "" ? filename : "file.pdf", ...held }
 }
