@@ -25,9 +25,16 @@ export const listOf = (value: unknown, place: string): ReadonlyArray<unknown> =>
 export const textOf = (value: unknown, place: string): string =>
   typeof value === "string" ? value : refuseAt(place, "must be a string")
 
+// R and PHP write an empty list where nothing is given.
+const isNothing = (value: unknown): boolean =>
+  value === undefined || value === null || value === "" || (Array.isArray(value) && value.length === 0)
+
+/** The text of a call's arguments, as it is told on. */
+export const givenArguments = (text: string): string => (/^\s*\[\s*\]\s*$/.test(text) ? "{}" : text)
+
 /** The arguments of a call as JSON text, where they are to be an object; some clients send the text of it. */
 export const argumentsText = (value: unknown, place: string): string => {
-  if (value === undefined || value === null || value === "") return "{}"
+  if (isNothing(value)) return "{}"
   if (typeof value === "string" && isObjectText(value)) return value
   return Predicate.isObject(value) ? JSON.stringify(value) : refuseAt(place, "must be an object")
 }

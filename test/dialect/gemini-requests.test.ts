@@ -199,6 +199,23 @@ describe("a request of Google's in the words of the hub", () => {
     )
   })
 
+  test("may have the words of an enumeration as their numbers, as Vertex AI's older libraries write them", () => {
+    const parameters = {
+      type: 6,
+      properties: { a: { type: 1, nullable: true }, b: { type: 5, items: { type: 3 } }, c: { type: 0 } }
+    }
+    const { chat } = read({
+      contents: [{ parts: [{ text: "x" }] }],
+      tools: [{ functionDeclarations: [{ name: "t", parameters }] }],
+      toolConfig: { functionCallingConfig: { mode: 2 } }
+    })
+    expect(chat.tools[0]?.schema).toEqual({
+      type: "object",
+      properties: { a: { type: ["string", "null"] }, b: { type: "array", items: { type: "integer" } }, c: {} }
+    })
+    expect(chat.toolChoice).toBe("required")
+  })
+
   test("lets a model choose among the tools that are allowed alone", () => {
     const tools = [{ functionDeclarations: ["a", "b", "c"].map((name) => ({ name })) }]
     const chosen = (mode: string, ...allowedFunctionNames: ReadonlyArray<string>) => {

@@ -27,6 +27,8 @@ const told = (codec: ClientCodec, request: Fields, traits: Partial<ServerTraits>
 
 const go = [{ role: "user", content: "go" }]
 const text = { type: "string" }
+const result = { role: "tool", tool_call_id: "c", content: "done" }
+const output = { type: "function_call_output", call_id: "c", output: "done" }
 
 const claudes = (input_schema: unknown, more: Fields = {}) => ({
   model: "m",
@@ -125,4 +127,28 @@ describe("a strict schema of a client of Anthropic's", () => {
     expect(form(partly, cloud)).toEqual([{ name: "output", schema: partly }, ["formatRules"]])
     expect(form(partly)).toEqual([{ name: "output", schema: partly, strict: true }, []])
   })
+})
+
+test("a call with an empty list for its arguments, as R and PHP write it, is one without any", () => {
+  const called = { id: "c", type: "function", function: { name: "f", arguments: "[]" } }
+  const clients: ReadonlyArray<readonly [ClientCodec, Fields]> = [
+    [openai.operations[0].client!, { messages: [...go, { role: "assistant", tool_calls: [called] }, result] }],
+    [ofResponses, { input: [{ type: "function_call", call_id: "c", name: "f", arguments: " [ ] " }, output] }],
+    [
+      ofMessages,
+      {
+        messages: [
+          ...go,
+          { role: "assistant", content: [{ type: "tool_use", id: "c", name: "f", input: [] }] },
+          { role: "user", content: [{ type: "tool_result", tool_use_id: "c" }] }
+        ]
+      }
+    ]
+  ]
+  for (const [codec, request] of clients) {
+    const asked = new TextEncoder().encode(JSON.stringify({ model: "m", ...request }))
+    const { chat } = Result.getOrThrow(codec.decode(asked, undefined))
+    const items = chat.messages.flatMap((message) => (message.role === "assistant" ? message.items : []))
+    expect(items).toEqual([{ type: "call", id: "c", name: "f", args: "{}" }])
+  }
 })

@@ -45,12 +45,16 @@ const toolsOf = (given: unknown, notes: Notes): ReadonlyArray<ChatTool> => {
 
 type Choice = Pick<Chat, "toolChoice" | "tools">
 
-const choiceOf = (given: unknown, tools: ReadonlyArray<ChatTool>, notes: Notes): Choice => {
-  const config = fieldsOf(given)
+// As Vertex AI's older libraries write them.
+const numberedModes = ["", "AUTO", "ANY", "NONE"] as const
+
+const choiceOf = (asked: unknown, tools: ReadonlyArray<ChatTool>, notes: Notes): Choice => {
+  const config = fieldsOf(asked)
   notes.only(config, ["functionCallingConfig"], "toolConfig")
   const calling = fieldsOf(config["functionCallingConfig"])
   notes.only(calling, ["mode", "allowedFunctionNames"], "toolConfig.functionCallingConfig")
-  const mode = wordOf(calling["mode"])
+  const { mode: given } = calling
+  const mode = wordOf(typeof given === "number" ? numberedModes[given] : given)
   if (tools.length === 0 || mode === "") return { tools }
   const names = manyOf(calling["allowedFunctionNames"])
   const allowed = names.length === 0 ? tools : tools.filter(({ name }) => names.includes(name))

@@ -31,8 +31,12 @@ const isNumeric = (type: unknown): boolean => type === "integer" || type === "nu
 const numberOf = (value: unknown): unknown =>
   typeof value === "string" && /^-?\d+(?:\.\d+)?$/.test(value) ? Number(value) : value
 
+// Vertex AI's older libraries write the words of an enumeration as their numbers.
+const numbered = ["", "string", "number", "integer", "boolean", "array", "object", "null"] as const
+
 const typeOf = (type: unknown): unknown => {
   if (Array.isArray(type)) return type.map(typeOf)
+  if (typeof type === "number") return numbered[type]
   return typeof type === "string" ? type.toLowerCase() : type
 }
 
@@ -50,7 +54,7 @@ const schemaOf = (given: JsonObject): Record<string, unknown> => {
   for (const [name, value] of Object.entries(schema)) {
     if (left.has(name) || value === null || value === undefined) continue
     if (name === "type") {
-      if (value !== "TYPE_UNSPECIFIED") made[name] = typeOf(value)
+      if (value !== "TYPE_UNSPECIFIED" && value !== 0) made[name] = typeOf(value)
     } else if (name === "format" && value === "enum") continue
     else if (counts.has(name)) made[name] = numberOf(value)
     else if (ofSchemas.has(name) && Array.isArray(value)) made[name] = value.map(jsonSchemaOf)

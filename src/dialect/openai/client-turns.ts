@@ -4,7 +4,16 @@
 import * as Predicate from "effect/Predicate"
 import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
 import { isDrawing, shownTypeOf } from "../image-type.ts"
-import { type JsonObject, listOf, type Notes, refuseAt, shownWord, systemOf, textOf } from "../request-notes.ts"
+import {
+  givenArguments,
+  type JsonObject,
+  listOf,
+  type Notes,
+  refuseAt,
+  shownWord,
+  systemOf,
+  textOf
+} from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
 import { isThinkingPart, thinkingIn } from "./thinking-parts.ts"
 import { hiddenSignature, isOfAnthropic } from "./thought-details.ts"
@@ -176,7 +185,7 @@ const madeCall = (made: JsonObject, at: string, notes: Notes): { readonly name: 
   notes.only(made, ["name", "arguments"], "messages.tool_calls.function")
   // Some write the object itself in place of its text.
   if (Predicate.isObject(args)) return { name: textOf(name, `${at}.name`), args: JSON.stringify(args) }
-  return { name: textOf(name, `${at}.name`), args: textOf(args ?? "", `${at}.arguments`) }
+  return { name: textOf(name, `${at}.name`), args: givenArguments(textOf(args ?? "", `${at}.arguments`)) }
 }
 
 const known =

@@ -5,7 +5,7 @@
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
 import { isDrawing, shownTypeOf } from "../image-type.ts"
-import { type JsonObject, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
+import { givenArguments, type JsonObject, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
 import { Turns } from "../turns.ts"
 import { unsealed } from "./reasoning-seal.ts"
 import { clientToolIn, clientTools } from "./client-tools.ts"
@@ -139,7 +139,7 @@ class ItemReading {
           item,
           place,
           this.formOf(item, place, "function"),
-          textOf(item["arguments"] ?? "", `${place}.arguments`) || "{}"
+          givenArguments(textOf(item["arguments"] ?? "", `${place}.arguments`)) || "{}"
         )
       case "custom_tool_call":
         this.notes.only(item, ["type", "id", "status", "call_id", "name", "namespace", "input"], type)
