@@ -175,17 +175,6 @@ describe("a request of Google's in the words of the hub", () => {
     })
   })
 
-  test("has no signature where a client says that it has none", () => {
-    const none = "skip_thought_signature_validator"
-    // Python's library writes it as it writes all bytes.
-    for (const thoughtSignature of [none, Buffer.from(none).toString("base64")]) {
-      const parts = [{ functionCall: { id: "c", name: "t" }, thoughtSignature }]
-      const response = { functionResponse: { id: "c", name: "t", response: {} } }
-      const { chat } = read({ contents: [{ role: "model", parts }, { parts: [response] }] })
-      expect(chat.messages[0]).toEqual({ role: "assistant", items: [{ type: "call", id: "c", name: "t", args: "{}" }] })
-    }
-  })
-
   test.each([
     [{ thinkingBudget: 0 }, "none"],
     [{ thinkingBudget: -1 }, undefined],
@@ -197,23 +186,6 @@ describe("a request of Google's in the words of the hub", () => {
     expect(read({ contents: [{ parts: [{ text: "x" }] }], generationConfig: { thinkingConfig } }).chat.effort).toBe(
       effort
     )
-  })
-
-  test("may have the words of an enumeration as their numbers, as Vertex AI's older libraries write them", () => {
-    const parameters = {
-      type: 6,
-      properties: { a: { type: 1, nullable: true }, b: { type: 5, items: { type: 3 } }, c: { type: 0 } }
-    }
-    const { chat } = read({
-      contents: [{ parts: [{ text: "x" }] }],
-      tools: [{ functionDeclarations: [{ name: "t", parameters }] }],
-      toolConfig: { functionCallingConfig: { mode: 2 } }
-    })
-    expect(chat.tools[0]?.schema).toEqual({
-      type: "object",
-      properties: { a: { type: ["string", "null"] }, b: { type: "array", items: { type: "integer" } }, c: {} }
-    })
-    expect(chat.toolChoice).toBe("required")
   })
 
   test("lets a model choose among the tools that are allowed alone", () => {
@@ -287,17 +259,6 @@ describe("a request of the hub in Google's words", () => {
     ])
     expect(json.contents[3].parts[0].thoughtSignature).toBe("c2ln")
     expect(written({ messages }, "gemini-2.5-flash").text).not.toContain("skip_thought")
-  })
-
-  test("begins with a turn of the user, without which Google refuses a model's calls", () => {
-    const call = { type: "call", id: "a", name: "t", args: "{}" } as const
-    const messages: ReadonlyArray<ChatMessage> = [
-      { role: "assistant", items: [call] },
-      { role: "tool", callId: "a", text: "ok", failed: false }
-    ]
-    const { contents } = written({ messages }).json
-    expect(contents.map(({ role }: { readonly role: string }) => role)).toEqual(["user", "model", "user"])
-    expect(contents[0].parts).toEqual([{ text: "" }])
   })
 
   test.each([

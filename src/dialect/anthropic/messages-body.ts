@@ -14,7 +14,7 @@ import { messageReader } from "./messages-events.ts"
 import { isForAnthropic } from "../signatures.ts"
 import { heldForm } from "./messages-form.ts"
 import { isFlattened } from "../tool-schema.ts"
-import { toldTools } from "./messages-tools.ts"
+import { heldTools } from "./messages-tools.ts"
 import { thinkingOf } from "./messages-thinking.ts"
 import { wordIn } from "../word-table.ts"
 
@@ -149,7 +149,7 @@ const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields
   const stops = stop.filter((each) => each.trim() !== "")
   const most = maxTokens ?? Math.max(traits.mostTokens ?? usualTokens, thinks ? thinking.budget + usualTokens : 0)
   const form = formOf(chat)
-  const toolsTold = toldTools(tools)
+  const toolsTold = heldTools(tools)
   const output = { ...(thinking.effort === undefined ? {} : { effort: thinking.effort }), ...form.output }
   const knownTier = wordIn(tiers, tier)
   const dropped: Array<ChatField> = [

@@ -53,7 +53,7 @@ const heldSchema = (schema: Fields): Fields | undefined => {
 }
 
 /** Tools as they are told: of those that a model is to be held to as many as it can be, the others without that. */
-export const toldTools = (tools: ReadonlyArray<ChatTool>): ReadonlyArray<Fields> => {
+export const heldTools = (tools: ReadonlyArray<ChatTool>): ReadonlyArray<Fields> => {
   let taken: Strictness = { tools: 0, optional: 0, unions: 0 }
   return tools.map(({ description, name, schema, strict, ...rest }): Fields => {
     const whole = topObject(schema)
