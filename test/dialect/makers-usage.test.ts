@@ -45,6 +45,19 @@ describe("the tokens of an answer, in the words of its maker,", () => {
     expect([usageOfJson({ usage: inside }), usageIn(bytes({ usage: inside }))]).toEqual([counted, counted])
   })
 
+  test("are once those of a thought that SGLang has counted beyond the end of its answer", () => {
+    const thought = { reasoning_tokens: 23_872 }
+    const usage = { prompt_tokens: 164, completion_tokens: 23_870, total_tokens: 24_034 }
+    const counted = { prompt: 164, cached: 0, completion: 23_870, reasoning: 23_872 }
+    for (const told of [
+      { ...usage, ...thought },
+      { ...usage, completion_tokens_details: thought }
+    ]) {
+      expect(usageEvent(told)).toMatchObject({ usage: { prompt: 164, completion: 23_870 } })
+      expect([usageOfJson({ usage: told }), usageIn(bytes({ usage: told }))]).toEqual([counted, counted])
+    }
+  })
+
   test("are those that Groq tells beside the answer, whole and streamed", () => {
     const beside = { x_groq: { id: "req", usage: { prompt_tokens: 7, completion_tokens: 2, total_tokens: 9 } } }
     for (const events of [wholeWith(beside), streamedWith(beside)]) {

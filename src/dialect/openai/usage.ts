@@ -42,9 +42,15 @@ interface Written {
   readonly reasoning: number
 }
 
-/** All tokens of an answer: some makers tell those of its reasoning beside it, as the sum of all shows, or that they are more. */
+// SGLang, where it draws several tokens at once, has those of a thought in its count that came behind the end.
+const behindEnd = 16
+
+/**
+ * All tokens of an answer: some makers tell those of its reasoning beside it, as the sum of all shows, or that they are
+ * clearly more.
+ */
 export const wholeCompletion = ({ completion, prompt, reasoning }: Written, sum: number): number =>
-  reasoning > completion || (reasoning > 0 && sum === prompt + completion + reasoning)
+  reasoning > completion + behindEnd || (reasoning > 0 && sum === prompt + completion + reasoning)
     ? completion + reasoning
     : completion
 
