@@ -54,6 +54,7 @@ describe("a request of Google's", () => {
     ]
     const { contents } = told(messages)
     expect(contents.map(({ role }: { readonly role: string }) => role)).toEqual(["user", "model", "user"])
-    expect(contents[0].parts).toEqual([{ text: "" }])
+    // Google refuses an empty text as well.
+    expect(contents[0].parts).toEqual([{ text: " " }])
   })
 })

@@ -195,7 +195,8 @@ class Contents {
   }
 }
 
-const silence: RequestContent = { role: "user", parts: [{ text: "" }] }
+// An empty text is refused.
+const silence: RequestContent = { role: "user", parts: [{ text: " " }] }
 
 const conversation = ({ messages }: Chat, signs: boolean): Conversation => {
   const first = messages.findIndex(({ role }) => role !== "system")
