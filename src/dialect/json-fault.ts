@@ -5,7 +5,7 @@ import { printable } from "../domain/printable.ts"
 import { type JsonListener, JsonScan } from "./json-scan.ts"
 
 // Bytes that are looked at: a few milliseconds.
-const lookedBytes = 256 * 1024
+const lookedBytes = 64 * 1024
 
 const nobody: JsonListener = {
   key: () => undefined,
@@ -20,6 +20,11 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 const blank = 0x20
 
+const controlIn = (text: Uint8Array, from: number, to: number): number | undefined => {
+  for (let at = from; at < to; at += 1) if (Number(text[at]) < blank) return at
+  return undefined
+}
+
 /** Where the first byte is that no JSON has there, or the end of one that ends too early; undefined where none is seen. */
 export const faultAt = (body: Uint8Array): number | undefined => {
   const isWhole = body.length <= lookedBytes
@@ -32,8 +37,8 @@ export const faultAt = (body: Uint8Array): number | undefined => {
     const at = scan.passed
     const progress = scan.step()
     // A long string is passed over at once, whatever is in it.
-    const control = scan.passed - at > 1 ? text.subarray(at, scan.passed).findIndex((byte) => byte < blank) : -1
-    if (control >= 0) return at + control
+    const control = controlIn(text, at + 1, scan.passed)
+    if (control !== undefined) return control
     if (progress === "syntax" && scan.passed < text.length) return at
     if (progress !== "going") return progress === "syntax" && isWhole ? body.length : undefined
   }
