@@ -69,7 +69,8 @@ export type Keeping = "untried" | "keeps" | "forgets"
 const likeEnough = 0.1
 const savedBelow = 0.5
 
-// A conversation is in the slot of which it goes on with all but this share, or these blocks: behind them settings may stand.
+// A conversation is in the slot of which it goes on with all but this share, or these blocks: behind them settings may stand. So is one
+// that goes on from an earlier turn, of which the slot has all but such a share.
 const leftBehind = { share: 0.25, blocks: 2 } as const
 
 // Tokens that have to be expected before anything is shown, and shares of them that are found where slots keep, and where not.
@@ -102,6 +103,16 @@ const newSlot = (): Slot => ({
   contested: false
 })
 
+// Which share of a chain is behind so many blocks of it.
+const shareBehind = ({ ends }: PromptChain, blocks: number): number => {
+  const whole = ends.at(-1) ?? 0
+  return whole === 0 ? 0 : 1 - (ends[blocks - 1] ?? 0) / whole
+}
+
+// Whether so many blocks are all of a chain but what may be left behind.
+const isMost = (chain: PromptChain, blocks: number): boolean =>
+  chain.hashes.length - blocks <= leftBehind.blocks || shareBehind(chain, blocks) <= leftBehind.share
+
 const nowhere: SlotPlace = { named: undefined, slot: undefined, own: false, cached: 0, lost: 0 }
 
 /** The slots of one server. */
@@ -132,8 +143,11 @@ export class SlotPins {
     return this.keeping !== "forgets" && this.slots.some(({ sure }) => sure)
   }
 
-  /** Where a request would go now; `perByte` is tokens for each byte of its chain. */
-  look(chain: PromptChain | undefined, perByte: number, now: number, continues = false): SlotPlace {
+  /**
+   * Where a request would go now; `perByte` is tokens for each byte of its chain. `strays` is whether the server may have its conversation
+   * in a slot of which nobody knows, `opens` whether it is the first turn of one.
+   */
+  look(chain: PromptChain | undefined, perByte: number, now: number, strays = false, opens = false): SlotPlace {
     if (chain === undefined) return nowhere
     let own = -1
     let ownBlocks = -1
@@ -151,7 +165,7 @@ export class SlotPins {
         continue
       }
       const blocks = commonBlocks(held, chain)
-      if (blocks > ownBlocks && this.goesOn(held, chain, blocks)) {
+      if (blocks > ownBlocks && this.goesOn(held, chain, blocks, opens)) {
         own = at
         ownBlocks = blocks
       }
@@ -161,7 +175,7 @@ export class SlotPins {
       }
     }
     // The server may have it in a slot of which nobody knows, and something else where it was.
-    if (continues && unsure && this.slots[own]?.sure !== true) return nowhere
+    if (strays && unsure && this.slots[own]?.sure !== true) return nowhere
     if (own >= 0) return this.placeAt(own, true, chain, perByte, now)
     if (empty >= 0) return this.placeAt(empty, false, chain, perByte, now)
     const first = likest < 0 ? undefined : this.placeAt(likest, false, chain, perByte, now)
@@ -177,14 +191,17 @@ export class SlotPins {
     this.given += 1
     if (this.keeping === "forgets" && now >= this.retryAt) this.retries()
     const may = this.keeping !== "forgets" && pinning.alone && pinning.names && this.strays === 0
-    const place = may ? this.look(chain, perByte, now, this.mayBeAnywhere(chain, pinning)) : nowhere
+    const place = may ? this.look(chain, perByte, now, this.mayBeAnywhere(chain, pinning), !pinning.continues) : nowhere
     const slot = place.slot === undefined ? undefined : this.slots[place.slot]
     if (slot === undefined) return this.leftToServer(chain)
     const expects = place.own && slot.sure && slot.solid && place.cached >= shown.tokens
+    // Not every model can go back to an earlier turn.
+    const shows =
+      expects && slot.chain !== undefined && chain !== undefined && isMost(slot.chain, commonBlocks(slot.chain, chain))
     // A slot that was idle while another one was given work, and did it, shows it: one request tries it for all, and the others get to
     // their slots by what they share with them, as does this one where nothing would be shown.
     const untried = this.keeping === "untried" && expects
-    const trial = untried && this.ended > slot.idleSince && !this.trying
+    const trial = untried && shows && this.ended > slot.idleSince && !this.trying
     const named = untried && !trial ? undefined : place.slot
     if (trial) this.trying = true
     if (chain !== undefined) {
@@ -198,7 +215,7 @@ export class SlotPins {
       ...place,
       named,
       chain,
-      shows: expects && named !== undefined,
+      shows: shows && named !== undefined,
       trial,
       epoch: this.epoch,
       nth: this.given
@@ -330,11 +347,10 @@ export class SlotPins {
     left.doubtUntil = Math.max(left.doubtUntil, doubtUntil)
   }
 
-  private goesOn({ ends, hashes, root }: PromptChain, chain: PromptChain, blocks: number): boolean {
-    if (root !== chain.root) return false
-    const left = hashes.length - blocks
-    if (left <= leftBehind.blocks) return true
-    return (ends.at(-1) ?? 0) - (ends[blocks - 1] ?? 0) <= leftBehind.share * (ends.at(-1) ?? 0)
+  // Whoever goes on from an earlier turn has left what came after it. A first turn has left nothing: what is there is of another thread.
+  private goesOn(held: PromptChain, chain: PromptChain, blocks: number, opens: boolean): boolean {
+    if (held.root !== chain.root) return false
+    return isMost(held, blocks) || (!opens && blocks > 0 && shareBehind(chain, blocks) <= leftBehind.share)
   }
 
   private placeAt(at: number, own: boolean, chain: PromptChain, perByte: number, now: number): SlotPlace {

@@ -148,6 +148,33 @@ describe("the slots of a server whose slots keep what they hold", () => {
     expect(server.begins(turnOf(5, 1)).named).toBeUndefined()
   })
 
+  test("a conversation that goes on from an earlier turn stays in its slot, and takes neither an empty one nor that of another one", () => {
+    for (const others of [2, 3]) {
+      const server = new Server(true)
+      for (const turn of [1, 12]) for (let each = 0; each <= others; each += 1) server.turn(each, turn)
+      const pinned = server.begins({ ...turnOf(1, 2), known: true }, { continues: true })
+      expect(pinned).toMatchObject({ named: 1, own: true, lost: 0 })
+      expect(server.ends(pinned)).toBe((shared + 10) * 100)
+    }
+  })
+
+  test("a server that cannot go back to an earlier turn has not forgotten the others", () => {
+    const server = new Server(true)
+    for (const turn of [1, 2, 12]) for (const each of [1, 2, 3]) server.turn(each, turn)
+    expect(server.pins.keeps(server.now)).toBe("keeps")
+    const pinned = server.begins({ ...turnOf(1, 2), known: true }, { continues: true })
+    expect(pinned.cached).toBeGreaterThan(0)
+    server.held.delete(0)
+    expect(server.ends(pinned)).toBe(0)
+    expect(server.turn(2, 13)).toEqual({ named: 1, cached: (shared + 60) * 100 })
+  })
+
+  test("the first turn of another thread of a session leaves the slot of that session alone", () => {
+    const server = new Server(true)
+    for (const turn of [1, 12]) server.turn(1, turn)
+    expect(server.begins({ ...turnOf(2, 1), root: 1, known: true }).named).toBe(1)
+  })
+
   test("nothing is named while one is under way that may be in any slot", () => {
     const server = new Server(true)
     server.turn(1, 1)
