@@ -29,17 +29,25 @@ const giveBack = (): void => {
 
 /** Whether a key that is pressed there is written. */
 export const isWrittenIn = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && target.matches("input, select, textarea")
+  target instanceof HTMLElement && target.matches('input:not([type="radio"], [type="checkbox"]), select, textarea')
 
 /** Begins to keep the focus, and to hear Escape. */
 export const heedKeys = (): void => {
   document.addEventListener("focusin", ({ target }) => {
-    if (target instanceof HTMLElement) held = around(target)
+    // What is in a dialog has the focus only as long as that is open.
+    if (target instanceof HTMLElement && target.closest("dialog") === null) held = around(target)
   })
   // Who points beside everything wants to leave it.
   document.addEventListener("pointerdown", () => {
     held = []
   })
+  // What had the focus before a dialog may have gone meanwhile: then it is left with what nobody sees any more.
+  const closed = ({ target }: Event): void => {
+    const { activeElement } = document
+    if (activeElement instanceof HTMLElement && activeElement.closest("dialog") === target) activeElement.blur()
+    giveBack()
+  }
+  document.addEventListener("close", closed, { capture: true })
   new MutationObserver(giveBack).observe(document.body, { childList: true, subtree: true })
   document.addEventListener("keydown", ({ key, target }) => {
     // What lies on top is closed by the browser, and alone.
