@@ -156,17 +156,19 @@ describe("the view of nexus top", () => {
     expect(from("pagedown", "x")).toBeUndefined()
   })
 
-  test.each(["requests", "backends"] as const)(
-    "shows what is chosen of the %s on a terminal of ten rows too",
-    (pane) => {
-      const state: TopState = { ...topState(statsOf(["a", "b", "c"]), ["1", "2", "3"].map(requestOf)), pane }
-      const classes = { high: 0, normal: 2, batch: 1 }
-      const queue = [{ model: "busy:70b", waiting: 3, classes, longest_wait_ms: 4000 }]
-      const now = after({ ...state, stats: { ...state.stats, queue } }, ["end"])
-      const shown = topLines(now, url, { columns: 80, rows: 10 }, false)
-      expect(shown.filter((line) => look(line) === "7")).toHaveLength(1)
-    }
-  )
+  test.each([
+    ["requests", 10],
+    ["backends", 10],
+    ["requests", 16],
+    ["backends", 16]
+  ] as const)("shows what is chosen of the %s on a terminal of %d rows too", (pane, rows) => {
+    const state: TopState = { ...topState(statsOf(["a", "b", "c"]), ["1", "2", "3"].map(requestOf)), pane }
+    const classes = { high: 0, normal: 2, batch: 1 }
+    const queue = ["a", "b", "c"].map((model) => ({ model, waiting: 3, classes, longest_wait_ms: 4000 }))
+    const now = after({ ...state, stats: { ...state.stats, queue } }, ["end"])
+    const shown = topLines(now, url, { columns: 80, rows }, false)
+    expect(shown.filter((line) => look(line) === "7")).toHaveLength(1)
+  })
 
   test("tells which models are waited for", () => {
     const classes = { high: 0, normal: 2, batch: 1 }

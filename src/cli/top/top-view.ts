@@ -198,7 +198,7 @@ const requestTable = ({ pane, request, requests }: TopState, columns: number): R
 const headed = ([heading, ...rows]: ReadonlyArray<Line>, room: number): ReadonlyArray<Line> =>
   heading === undefined || room <= 0 ? [] : [heading, ...windowed(rows, room - 1)]
 
-const fewRows = 16
+const fewRows = 17
 
 /** The lines of a screen beside the last one, which tells the keys. */
 export const pageLines = (rows: number): number => Math.max(0, rows - 1)
