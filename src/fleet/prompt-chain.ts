@@ -90,13 +90,14 @@ const hashOf = (body: Uint8Array, at: number, to: number, seed: number): number 
   crc32(body.subarray(at, Math.min(at + headBytes, to)), seed)
 
 // Tools by their names, in whichever order they stand: what is added up is the same in each.
-const namesOf = (body: Uint8Array, start: number, end: number): number => {
+const namesOf = (within: Uint8Array): number => {
+  const { length } = within
   let sum = 0
-  for (let at = find(body, nameField, start); at >= 0 && at < end; at = find(body, nameField, at)) {
+  for (let at = find(within, nameField); at >= 0; at = find(within, nameField, at)) {
     at += nameField.length
-    while (at < end && body[at] !== quote) at += 1
+    while (at < length && within[at] !== quote) at += 1
     let hash: number = fnv.basis
-    for (at += 1; at < end && body[at] !== quote; at += 1) hash = Math.imul(hash ^ (body[at] ?? 0), fnv.prime)
+    for (at += 1; at < length && within[at] !== quote; at += 1) hash = Math.imul(hash ^ (within[at] ?? 0), fnv.prime)
     sum = (sum + hash) >>> 0
   }
   return sum
@@ -150,7 +151,7 @@ const rootOf = (body: Uint8Array, start: number, hash: number): number => {
 const toolsHash = (body: Uint8Array, start: number, offered: number, sorts: boolean): number => {
   if (offered < 0) return 0
   const end = offered < start ? start : body.length
-  return sorts ? namesOf(body, offered, end) : hashOf(body, offered, end, 0)
+  return sorts ? namesOf(body.subarray(offered, end)) : hashOf(body, offered, end, 0)
 }
 
 /**

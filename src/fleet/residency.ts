@@ -91,7 +91,8 @@ export class Residency {
     const known = this.loads.get(model)
     const pushed = this.pushed.get(model)
     this.pushed.delete(model)
-    if (ms === undefined) return
+    // What took no time was no load: another process had it loaded, or what is told of it is old.
+    if (ms === undefined || (known === undefined && ms === 0)) return
     // It had been in memory all the time, together with those there.
     if (known !== undefined && ms < known / 4) {
       this.together = Math.max(this.together + 1, this.loaded.size)

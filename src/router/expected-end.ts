@@ -7,7 +7,7 @@ import type { PromptChain } from "../fleet/prompt-chain.ts"
 import type { Work } from "../fleet/running.ts"
 import type { ExpectedEnd, Standing } from "../fleet/standing.ts"
 import { type LiveState, standingOf } from "../registry/live-state.ts"
-import { type Candidate, inRotation } from "../registry/snapshot.ts"
+import { type BackendState, type Candidate, inRotation } from "../registry/snapshot.ts"
 import { isLatencyIgnored } from "./candidate-columns.ts"
 
 /** One of which nothing is known. */
@@ -316,10 +316,10 @@ export const waitBeside = (
   return (Math.max(0, busy - slots + 1) / slots) * writing
 }
 
-// Conversations of late with any of its models: one machine works on all of them.
-const othersAt = ({ standings }: LiveState, standing: Standing, chain: PromptChain): number => {
+// Conversations of late with any of its models: one machine works on all of them, but for clouds.
+const othersAt = ({ backend, live: { standings } }: BackendState, standing: Standing, chain: PromptChain): number => {
   let count = standing.turns.others(chain)
-  if (standings.size > 1)
+  if (standings.size > 1 && locality(backend.type) === "local")
     for (const each of standings.values()) if (each !== standing) count += each.turns.others(chain)
   return count
 }
@@ -337,7 +337,7 @@ const hindranceOf = (
   const { continuing = 0 } = chain
   // Nobody loads a model for turns of which none has ever come.
   if (turnTokens === undefined && !continues && mayLoad(state.backend.type, model)) return 0
-  const count = othersAt(state.live, standing, chain)
+  const count = othersAt(state, standing, chain)
   if (count === 0) return continues ? burdens.anew * unread * readMs : 0
   const from = standing.toRead(now) * readMs
   const own = unread * readMs

@@ -56,6 +56,15 @@ describe("which models a server has in memory", () => {
     expect(memory.leastLoadMs).toBe(5000)
   })
 
+  test("one that came at once says nothing of how long a load takes, there or elsewhere", () => {
+    const memory = new Residency()
+    memory.asks("llama", 0)
+    memory.hasLoaded("llama", 0, 100)
+    expect(memory.leastLoadMs).toBeUndefined()
+    expect(memory.loadMs("llama", 600)).toBe(600)
+    expect(memory.loadMs("llama")).toBeGreaterThan(0)
+  })
+
   test("one that pushes out another in use makes memory tight, until two are told of", () => {
     const memory = new Residency()
     for (const [at, model] of ["llama", "qwen", "llama"].entries()) {

@@ -141,6 +141,23 @@ describe("a conversation that begins", () => {
     expect(new Set(places)).toEqual(new Set(["b0", "b1"]))
   })
 
+  test.each([
+    ["generic", "b1"],
+    ["openai", "b0"]
+  ] as const)(
+    "is kept from %s servers by conversations with other models only where one machine has them all",
+    (type, place) => {
+      const chain = { ...chainOf("What is new?"), nth: 100, known: false, continuing: 1 }
+      const snapshot = livedIn([1, 2])
+      const [first, ...rest] = snapshot.backends.values()
+      if (first === undefined) throw new Error("no backend")
+      for (const { backend } of [first, ...rest]) Object.assign(backend, { type })
+      for (const nth of [10, 11, 12, 13])
+        standingOf(first.live, "b").turns.begins({ ...chain, root: nth, nth }, 3000, 0)
+      expect(placeOf(chain, snapshot, 0)).toBe(place)
+    }
+  )
+
   test("is not one that another process has begun: that goes where it is held, however many are there", () => {
     const chain = { ...chainOf("What is new?"), nth: 100, known: false, continuing: 1 }
     const snapshot = livedIn([7, 0])
