@@ -97,13 +97,15 @@ export const says = (chat: Chat, field: ChatField): boolean => {
   )
 }
 
+/** Whether by the words of a refusal a request is strict in more than a model can be held to; another request may not be. */
+export const isTooStrict = (chat: Chat, words: string): boolean => tooStrict.test(words) && says(chat, "strict")
+
 /** The fields of a request that the words of a refusal are about; none where something else is wrong with it. */
 export const refusedFields = (chat: Chat, words: string): ReadonlyArray<ModelRefusal> => {
   const found = refuses.test(words)
     ? refusable.flatMap(([field, named]) => (named.test(words) && says(chat, field) ? [field] : []))
     : []
   if (found.length > 0) return found.length > 1 && excludes.test(words) ? found.slice(1) : found
-  if (tooStrict.test(words)) return says(chat, "strict") ? ["strict"] : []
   if (thoughts.test(words) && wants.test(words)) return []
   if (thoughts.test(words) && says(chat, "reasoning")) return ["reasoning"]
   if (!thinking.test(words)) return []

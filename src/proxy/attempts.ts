@@ -281,7 +281,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     return this.forwarding.refusals.of(candidate.state, model, performance.now())
   }
 
-  /** Whether a failure shows that the model refuses to be told something, which was not known of it. */
+  /** Whether a failure shows that the model refuses to be told something, which was not known of it, or so much at once. */
   private learns(asking: Asking, error: UpstreamError): boolean {
     const { attempt } = asking
     if (asking.wishes && this.refusesWish(error)) {
@@ -290,6 +290,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     }
     if (this.translator === undefined) return false
     const known = this.refusedBy(attempt)
+    if (!known.has("strict") && this.translator.eases(error)) return true
     const fresh = this.translator.refusedBy(error).filter((field) => !known.has(field))
     if (fresh.length === 0) return false
     this.forwarding.refusals.learn(attempt.candidate.state, attempt.model, fresh, performance.now())

@@ -92,6 +92,10 @@ export class EmbedTranslator {
     return []
   }
 
+  eases(): boolean {
+    return false
+  }
+
   private answer(encoded: EncodedEmbed, answer: CommittedAnswer): Result.Result<CommittedAnswer, BadAnswer> {
     if (answer._tag === "Flow") return Result.fail(new BadAnswer({ reason: "what cannot be translated" }))
     const { model, route } = this.record

@@ -12,7 +12,7 @@ import type { AnswerContext, AnswerDecoder, ChatField, ClientCodec, DecodedChat 
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import { serverRoute } from "../dialect/routes.ts"
 import type { BodyReading } from "../dialect/parsed-body.ts"
-import { leftOut, type ModelRefusal, refusedFields, withoutFields } from "../dialect/refused-fields.ts"
+import { isTooStrict, leftOut, type ModelRefusal, refusedFields, withoutFields } from "../dialect/refused-fields.ts"
 import { withStillTools } from "../dialect/still-tools.ts"
 import { transduce } from "../dialect/Transducer.ts"
 import { errorWords } from "../domain/error-text.ts"
@@ -61,6 +61,9 @@ const doesNatively = (state: BackendState, route: DialectRoute, body: Uint8Array
   return !isBeyond
 }
 
+const refusalIn = (error: UpstreamError): string =>
+  error._tag === "ErrorStatus" && (error.status === 400 || error.status === 422) ? (errorWords(error.body) ?? "") : ""
+
 /** Translates one request. */
 class Translator {
   private readonly dialects: DialectList
@@ -69,6 +72,7 @@ class Translator {
   private readonly decoded: DecodedChat
   private readonly context: AnswerContext
   private readonly request: FullerRequest
+  private isEased = false
 
   constructor(
     dialects: DialectList,
@@ -97,7 +101,7 @@ class Translator {
   for(
     candidate: Candidate,
     model: string,
-    refused: ReadonlySet<ModelRefusal>
+    learned: ReadonlySet<ModelRefusal>
   ): Result.Result<Translation, BadRequest> | undefined {
     const { codec: client, decoded } = this
     const { model: served, state } = candidate
@@ -125,6 +129,7 @@ class Translator {
     }
     const unheard = decoded.dropped.filter((field) => fuller?.heard.includes(field) !== true)
     const chat = sortsTools(backend) ? withStillTools(decoded.chat) : decoded.chat
+    const refused = this.isEased ? new Set([...learned, "strict" as const]) : learned
     const left = leftOut(decoded.chat, refused)
     return Result.map(
       codec.encode(withoutFields(chat, refused), model, traits),
@@ -151,8 +156,14 @@ class Translator {
 
   /** What of the request a failure refuses to be told at all. */
   refusedBy(error: UpstreamError): ReadonlyArray<ModelRefusal> {
-    if (error._tag !== "ErrorStatus" || (error.status !== 400 && error.status !== 422)) return []
-    return refusedFields(this.decoded.chat, errorWords(error.body) ?? "")
+    return refusedFields(this.decoded.chat, refusalIn(error))
+  }
+
+  /** Whether a failure shows that no model can be held to so much at once: this request alone is told less strictly from then on. */
+  eases(error: UpstreamError): boolean {
+    if (this.isEased || !isTooStrict(this.decoded.chat, refusalIn(error))) return false
+    this.isEased = true
+    return true
   }
 
   private answer(
@@ -204,6 +215,10 @@ class NativeOnly {
 
   refusedBy(): ReadonlyArray<ModelRefusal> {
     return []
+  }
+
+  eases(): boolean {
+    return false
   }
 }
 

@@ -1,7 +1,14 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import type { Chat, ChatField } from "../../src/dialect/chat.ts"
-import { leftOut, type ModelRefusal, refusedFields, says, withoutFields } from "../../src/dialect/refused-fields.ts"
+import {
+  isTooStrict,
+  leftOut,
+  type ModelRefusal,
+  refusedFields,
+  says,
+  withoutFields
+} from "../../src/dialect/refused-fields.ts"
 
 const all: Chat = {
   stream: false,
@@ -43,9 +50,6 @@ const refusals: ReadonlyArray<readonly [words: string, fields: ReadonlyArray<Cha
   ["Unrecognized request argument supplied: parallel_tool_calls", ["parallelCalls"]],
   ["Unknown parameter: 'service_tier'", ["tier"]],
   ["tools.0.custom.strict: Extra inputs are not permitted", ["strict"]],
-  ["Too many strict tools (21). The maximum number of strict tools supported is 20.", ["strict"]],
-  ["The compiled grammar is too large, which would cause performance issues.", ["strict"]],
-  ["Schema is too complex for compilation. Try reducing the number of tools.", ["strict"]],
   ["'seed' is not supported", ["seed"]],
   // vLLM's, where it decodes speculatively.
   ["The min_p and logit_bias sampling parameters are not yet supported with speculative decoding.", ["minP"]],
@@ -85,6 +89,15 @@ test("who cannot think is told neither how much nor to show it", () => {
   expect(refusedFields(asked, hidden)).toEqual(["showThoughts"])
   expect(refusedFields(asked, "Thinking budget is not supported for this model")).toEqual(["effort"])
   expect(refusedFields(asked, "Thinking level HIGH is not supported for this model")).toEqual(["effort"])
+})
+
+test.each([
+  "Too many strict tools (21). The maximum number of strict tools supported is 20.",
+  "The compiled grammar is too large, which would cause performance issues.",
+  "Schema is too complex for compilation. Try reducing the number of tools."
+])("a refusal is of one request's strict tools alone, and of no field: %s", (words) => {
+  expect([isTooStrict(all, words), refusedFields(all, words)]).toEqual([true, []])
+  expect(isTooStrict({ ...all, tools: [] }, words)).toBe(false)
 })
 
 describe("a word for how much to think that is refused", () => {
