@@ -57,6 +57,33 @@ describe("the type of a server", () => {
   })
 })
 
+describe("a virtual key of Bifrost's that lists nothing", () => {
+  const keysOf = (version: string, configs: string) => {
+    const provider = `providers: { openai: { keys: [{ name: one, value: env.ONE, models: ["*"] }] } }`
+    const key = `{ name: k, value: env.K, provider_configs: [${configs}] }`
+    return checked(imported(`${version}\n${provider}\ngovernance: { virtual_keys: [${key}] }`, "bifrost")).settings.auth
+      .keys
+  }
+  const bare = [
+    "",
+    "{ provider: openai }",
+    `{ provider: openai, allowed_models: ["*"] }`,
+    `{ provider: openai, key_ids: ["*"] }`
+  ]
+
+  test("may ask for nothing, and is not carried over", () => {
+    for (const version of ["", "version: 2"]) for (const configs of bare) expect(keysOf(version, configs)).toEqual([])
+    expect(keysOf("", `{ provider: openai, allowed_models: ["*"], key_ids: [one] }`)).toHaveLength(1)
+  })
+
+  test("may ask for all in a file of version 1", () => {
+    for (const configs of [...bare, "{ provider: openai, allowed_models: [], key_ids: [] }"]) {
+      const [key, ...others] = keysOf("version: 1", configs)
+      expect([key?.name, key?.models, key?.backends, others]).toEqual(["k", undefined, undefined, []])
+    }
+  })
+})
+
 describe("a model of LiteLLM's", () => {
   const of = (model: string) => imported(`model_list: [{model_name: a, litellm_params: {model: ${model}}}]`)
 

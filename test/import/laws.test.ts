@@ -108,7 +108,8 @@ describe("whatever the settings of the other gateway are,", () => {
         expect(JSON.stringify(imported(swap, "llama-swap"))).not.toContain(text)
         const key = `{name: k, value: ${text}, vllm_key_config: {url: "http://u:${text}@h"}}`
         const bifrost = `providers: {vllm: {keys: [${key}], network_config: {extra_headers: {X: ${text}}}}}`
-        const virtual = `governance: {virtual_keys: [{name: v, value: ${text}, provider_configs: [{provider: vllm}]}]}`
+        const all = `provider: vllm, allowed_models: ["*"], key_ids: ["*"]`
+        const virtual = `governance: {virtual_keys: [{name: v, value: ${text}, provider_configs: [{${all}}]}]}`
         expect(JSON.stringify(imported(`${bifrost}\n${virtual}`, "bifrost"))).not.toContain(text)
       }),
       { numRuns: 20 }

@@ -13,7 +13,11 @@ export interface Carried {
   readonly names: ReadonlyArray<unknown>
 }
 
-const isAll = (list: ReadonlyArray<string> | undefined): boolean => list === undefined || list.includes("*")
+/** Whether what lists nothing lets everything, as in the files of version 1; it lets nothing since then. */
+const isOpen = (read: Reader): boolean => read.at(["version"]) === 1
+
+const isAll = (read: Reader, list: ReadonlyArray<string> = []): boolean =>
+  list.length === 0 ? isOpen(read) : list.includes("*")
 
 const itemWith = (read: Reader, list: string, key: string, value: unknown): KeyPath | undefined =>
   value === undefined ? undefined : read.items(["governance", list]).find((item) => read.at([...item, key]) === value)
@@ -25,19 +29,21 @@ interface KeyScope {
 
 /** What a virtual key may ask for, any when its list is empty, and of whom; undefined when that is nobody. */
 const scopeOf = (read: Reader, key: KeyPath, carried: ReadonlyArray<Carried>): KeyScope | undefined => {
-  const configs = read.items([...key, "provider_configs"]).flatMap((at) => {
+  const listed = read.items([...key, "provider_configs"])
+  if (listed.length === 0 && isOpen(read)) return { models: [], backends: carried.map(({ backend }) => backend) }
+  const configs = listed.flatMap((at) => {
     const provider = read.text([...at, "provider"])
     const ids = read.texts([...at, "key_ids"])
     const models = read.texts([...at, "allowed_models"])
-    const isNamed = ({ names }: Carried) => isAll(ids) || names.some((name) => ids?.includes(String(name)))
+    const isNamed = ({ names }: Carried) => isAll(read, ids) || names.some((name) => ids?.includes(String(name)))
     const backends = carried.filter((each) => each.provider === provider && isNamed(each)).map((each) => each.backend)
-    if (backends.length === 0 || (models?.length === 0 && read.at(["version"]) !== 1)) {
+    const allowed = isAll(read, models) ? undefined : (models ?? [])
+    if (backends.length === 0 || allowed?.length === 0) {
       read.note(at, "nothing that is carried over may be asked by it")
       return []
     }
     read.used([...at, "provider"], [...at, "key_ids"], [...at, "allowed_models"])
-    const names = isAll(models) || models?.length === 0 ? undefined : models
-    return [{ at, names: names?.flatMap((name) => [name, `${provider}/${name}`]), backends }]
+    return [{ at, names: allowed?.flatMap((name) => [name, `${provider}/${name}`]), backends }]
   })
   if (configs.length === 0) return undefined
   const bounded = configs.filter(({ names }) => names !== undefined)
@@ -73,6 +79,11 @@ const limits = (read: Reader, draft: Draft, key: KeyPath, table: DraftTable): vo
   }
 }
 
+const literal = (read: Reader, from: KeyPath): string | undefined => {
+  const text = read.text(from)
+  return text === undefined ? undefined : literalText(text)
+}
+
 /** Whose a key is: its team, or its customer. */
 const owner = (read: Reader, draft: Draft, key: KeyPath, table: DraftTable): void => {
   for (const [list, field] of [
@@ -82,7 +93,7 @@ const owner = (read: Reader, draft: Draft, key: KeyPath, table: DraftTable): voi
     const found = itemWith(read, list, "id", read.at([...key, field]))
     if (found === undefined) continue
     read.used([...key, field], [...found, "id"])
-    setKey(draft, table, "owner", read.text([...found, "name"]), [...found, "name"])
+    setKey(draft, table, "owner", literal(read, [...found, "name"]), [...found, "name"])
   }
 }
 
@@ -108,7 +119,7 @@ const budgets = (read: Reader, draft: Draft): void => {
     ] as const
     const [found] = fields.flatMap(([key, list, field]) => {
       const whose = spenders(read, at, list, field)
-      const name = whose === undefined ? undefined : read.text([...whose, "name"])
+      const name = whose === undefined ? undefined : literal(read, [...whose, "name"])
       return whose === undefined || name === undefined ? [] : [{ key, field, whose, name }]
     })
     const period = [...at, "reset_duration"]
@@ -121,7 +132,7 @@ const budgets = (read: Reader, draft: Draft): void => {
       continue
     }
     const table = addItem(draft, draft.settings, "budgets", at)
-    setKey(draft, table, "name", read.text([...at, "id"]), [...at, "id"])
+    setKey(draft, table, "name", literal(read, [...at, "id"]), [...at, "id"])
     setKey(draft, table, found.key, [found.name], [...at, found.field])
     read.used([...found.whose, "budget_id"])
     setKey(draft, table, "per", per, period)
@@ -145,6 +156,7 @@ const enforced = (read: Reader, hasKeys: boolean): void => {
 /** Carries over who may ask, for what, and how much. */
 export const access = (read: Reader, draft: Draft, carried: ReadonlyArray<Carried>, syntax: RegExp): void => {
   let count = 0
+  read.used(["version"])
   for (const at of read.items(["governance", "virtual_keys"])) {
     const name = read.text([...at, "name"])
     const from = [...at, "value"]

@@ -37,6 +37,7 @@ export const bifrostMapped: Format["mapped"] = [
     from: "governance.virtual_keys[].name, value, provider_configs",
     to: "`[[auth.keys]]` with `env`, `models` and `backends`; the models are those of all its backends together"
   },
+  { from: "version", to: "what a virtual key may ask for that lists nothing: all in version 1, nothing otherwise" },
   {
     from: "governance.virtual_keys[].team_id, customer_id",
     to: "`owner`, by the name of the team, else of the customer"
