@@ -70,7 +70,7 @@ const check = Command.make(
     const { loaded } = yield* load(input.config, "none")
     for (const warning of loaded.warnings) yield* Console.error(`warning: ${printable(warning)}`)
     for (const { check: setting, seen, severity } of yield* checkOwnFiles(loaded)) {
-      if (severity === "error") yield* Console.error(`warning: ${setting}: ${printable(seen)}`)
+      if (severity !== "ok") yield* Console.error(`warning: ${setting}: ${printable(seen)}`)
     }
     yield* tellNotes(loaded)
     const count = loaded.settings.backends.length

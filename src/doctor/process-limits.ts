@@ -64,8 +64,12 @@ const writeFault = (path: string): Effect.Effect<string | undefined, never, File
       place = dirname(place)
     if (place !== path && (yield* Effect.option(fs.readDirectory(place)))._tag === "None")
       return `cannot be made below ${place}`
-    const mayWrite = yield* Effect.isSuccess(fs.access(place, { writable: true }))
-    return mayWrite ? undefined : `cannot be written: ${place} does not let this user`
+    // Beside a file that is there SQLite keeps others while it is open.
+    for (const each of place === path ? [path, dirname(path)] : [place]) {
+      if (!(yield* Effect.isSuccess(fs.access(each, { writable: true }))))
+        return `cannot be written: ${each} does not let this user`
+    }
+    return undefined
   })
 
 /** Whether the files can be written that a gateway keeps what it knows in. */
@@ -74,10 +78,12 @@ export const checkOwnFiles = Effect.fnUntraced(function* (loaded: Pick<LoadedCon
   const findings: Array<Finding> = []
   for (const [setting, name] of writtenFiles(loaded)) {
     const fault = yield* writeFault(resolve(directory, name))
+    // Without its keys no gateway starts; without the others it answers as ever.
+    const found = setting === "auth.store" ? error : warning
     findings.push(
       fault === undefined
         ? ok(setting, `${name} can be written`)
-        : error(setting, `${name} ${fault}`, `${setting} = a file where whoever runs nexus serve may write`)
+        : found(setting, `${name} ${fault}`, `${setting} = a file where whoever runs nexus serve may write`)
     )
   }
   return findings
