@@ -30,13 +30,14 @@ const nexus = async (cwd: string, args: ReadonlyArray<string>, env: Readonly<Rec
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    timeout: 25_000
+    // A busy machine takes its time, and each test starts some.
+    timeout: 110_000
   })
   const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
   return { code: await child.exited, stdout, stderr }
 }
 
-const spawning = (name: string, run: () => Promise<void>): void => test.concurrent(name, run, 30_000)
+const spawning = (name: string, run: () => Promise<void>): void => test.concurrent(name, run, 120_000)
 
 const good = `[server]\nport = 1\n`
 
