@@ -151,15 +151,20 @@ export class SlotPins {
     if (chain === undefined) return nowhere
     let own = -1
     let ownBlocks = -1
+    let awayBlocks = -1
     let likest = -1
     let likestBlocks = -1
     let empty = -1
     let unsure = false
     for (let at = 0; at < this.slots.length; at += 1) {
       const slot = this.slots[at]
-      if (slot === undefined || slot.busy > 0 || slot.doubtUntil > now) continue
-      unsure ||= !slot.sure
+      if (slot === undefined) continue
       const { chain: held } = slot
+      if (slot.busy > 0 || slot.doubtUntil > now) {
+        if (held?.root === chain.root) awayBlocks = Math.max(awayBlocks, commonBlocks(held, chain))
+        continue
+      }
+      unsure ||= !slot.sure
       if (held === undefined) {
         if (empty < 0) empty = at
         continue
@@ -174,6 +179,9 @@ export class SlotPins {
         likestBlocks = blocks
       }
     }
+    // Where more of it is in a slot that it cannot have now, what has less is another thread of its session, and no later turn.
+    const held = this.slots[own]?.chain
+    if (held !== undefined && ownBlocks < awayBlocks && !isMost(held, ownBlocks)) own = -1
     // The server may have it in a slot of which nobody knows, and something else where it was.
     if (strays && unsure && this.slots[own]?.sure !== true) return nowhere
     if (own >= 0) return this.placeAt(own, true, chain, perByte, now)

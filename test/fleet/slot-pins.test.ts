@@ -175,6 +175,20 @@ describe("the slots of a server whose slots keep what they hold", () => {
     expect(server.begins({ ...turnOf(2, 1), root: 1, known: true }).named).toBe(1)
   })
 
+  test("a turn that is asked again while its slot may go on with it leaves the slot of another thread of its session alone", () => {
+    const server = new Server(true)
+    const threadOf = (thread: number, turn: number): PromptChain => ({ ...turnOf(thread, turn), root: 1, known: true })
+    for (const turn of [1, 2, 12]) for (const each of [1, 9]) server.turn(each, turn)
+    server.ends(server.begins(threadOf(2, 1)))
+    const left = server.begins(threadOf(2, 1), { continues: true })
+    expect(left).toMatchObject({ named: 2, own: true })
+    server.pins.ends(left, undefined, false, server.now)
+    const again = server.begins(threadOf(2, 1), { continues: true })
+    expect(again).toMatchObject({ named: 3, own: false })
+    server.ends(again)
+    expect(server.turn(1, 13)).toEqual({ named: 0, cached: (shared + 60) * 100 })
+  })
+
   test("nothing is named while one is under way that may be in any slot", () => {
     const server = new Server(true)
     server.turn(1, 1)
