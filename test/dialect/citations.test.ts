@@ -235,3 +235,27 @@ describe("which of its services a server has answered by", () => {
     ])
   })
 })
+
+test("a client of Responses is told of each text what it goes back to, by the place within it", () => {
+  const { json, stream } = answer(responses, asked.responses, [
+    { type: "start" },
+    { type: "text", text: "I look. " },
+    { type: "reasoning", text: "Hm." },
+    { type: "text", text: "It rains." },
+    { type: "citation", url: "https://sky.invalid/", title: "Sky", start: 11, end: 16 },
+    { type: "citation", url: "https://sea.invalid/", title: "Sea", start: 2, end: 6 },
+    { type: "stop", stop: { reason: "end" } },
+    { type: "done" }
+  ])
+  const placed = (json.output as ReadonlyArray<{ readonly content?: ReadonlyArray<{ readonly annotations: unknown }> }>)
+    .flatMap(({ content = [] }) => content)
+    .map(({ annotations }) => annotations)
+  const [sea, sky] = placed
+  expect(sea).toEqual([
+    { type: "url_citation", url: "https://sea.invalid/", title: "Sea", start_index: 2, end_index: 6 }
+  ])
+  expect(sky).toEqual([
+    { type: "url_citation", url: "https://sky.invalid/", title: "Sky", start_index: 3, end_index: 8 }
+  ])
+  expect(stream).toContain('"start_index":3,"end_index":8')
+})

@@ -11,7 +11,7 @@ const place = { id: "x_1", output_index: 0 }
 
 test("items of a response are those of the openai package, open and closed", () => {
   for (const status of ["in_progress", "completed", "incomplete"] as const) {
-    const { content, ...said } = new MessageItem(new EventWriter(), place).json(status)
+    const { content, ...said } = new MessageItem(new EventWriter(), place, 0).json(status)
     const message: OpenAI.Responses.ResponseOutputMessage = {
       ...said,
       // How likely tokens are a server says, in words of its own.

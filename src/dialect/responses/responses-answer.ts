@@ -64,6 +64,8 @@ class ResponseWriting {
   private readonly calls = new Map<number, CallItem>()
   // Of what is thought and what is said, one is open at a time; calls stay open side by side.
   private spoken: MessageItem | ReasoningItem | undefined
+  // How much of the text has come.
+  private length = 0
   private echo: string | undefined
   private begun = false
   private over = false
@@ -93,13 +95,15 @@ class ResponseWriting {
       case "text":
         // How likely tokens were may be told without a text, beside calls too; that is no message.
         if (event.text === "" && !(this.spoken instanceof MessageItem)) return undefined
-        return this.message().append("output_text", event.text, event.logprobs)
+        this.message().append("output_text", event.text, event.logprobs)
+        this.length += event.text.length
+        return undefined
       case "refusal":
         return this.message().append("refusal", event.text)
       case "image":
         return this.show(event)
       case "citation":
-        return this.cited().cite(event)
+        return this.cited(event.start).cite(event)
       case "reasoning":
         return this.thought().append(event.text)
       case "signature":
@@ -155,16 +159,16 @@ class ResponseWriting {
   private message(): MessageItem {
     if (this.spoken instanceof MessageItem) return this.spoken
     this.closeSpoken()
-    const item = new MessageItem(this.writer, this.place("msg"))
+    const item = new MessageItem(this.writer, this.place("msg"), this.length)
     this.items.push(item)
     this.spoken = item
     return item
   }
 
-  // A text may be known to go back to something when it is over.
-  private cited(): MessageItem {
-    if (this.spoken instanceof MessageItem) return this.spoken
-    return this.items.findLast((item) => item instanceof MessageItem) ?? this.message()
+  // A text may be known to go back to something when it is over, and others have come behind it.
+  private cited(start = Infinity): MessageItem {
+    const holds = (item: ResponseItem): item is MessageItem => item instanceof MessageItem && item.before <= start
+    return this.items.findLast(holds) ?? this.message()
   }
 
   private thought(): ReasoningItem {

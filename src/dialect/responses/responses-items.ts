@@ -169,10 +169,13 @@ const partJson = ({ annotations, logprobs, said, type }: MessagePart) =>
 
 /** What the model says, or why it will not. */
 export class MessageItem extends ResponseItem {
+  /** How much of the text of the answer stands in the items before it. */
+  readonly before: number
   private readonly parts: Array<MessagePart> = []
 
-  constructor(writer: EventWriter, place: ItemPlace) {
+  constructor(writer: EventWriter, place: ItemPlace, before: number) {
     super(writer, place)
+    this.before = before
     this.open()
   }
 
@@ -188,10 +191,12 @@ export class MessageItem extends ResponseItem {
     this.say("response.output_text.delta", at, text, `,"logprobs":${likely}`)
   }
 
-  /** Says what its text goes back to: all of it, where nothing more is known. */
+  /** Says what its text goes back to, by its place in all of the answer: all of it, where nothing more is known. */
   cite({ end, start = 0, title, url }: ChatEvent & { readonly type: "citation" }): void {
     const { annotations, said } = this.partOf("output_text")
-    const annotation = { type: "url_citation" as const, url, title, start_index: start, end_index: end ?? said.length }
+    const start_index = Math.max(0, start - this.before)
+    const end_index = end === undefined ? said.length : Math.max(0, end - this.before)
+    const annotation = { type: "url_citation" as const, url, title, start_index, end_index }
     const content_index = this.parts.length - 1
     const annotation_index = annotations.push(annotation) - 1
     this.said("response.output_text.annotation.added", { content_index, annotation_index, annotation })
