@@ -69,6 +69,9 @@ export type Keeping = "untried" | "keeps" | "forgets"
 const likeEnough = 0.1
 const savedBelow = 0.5
 
+// Whether it has memory for that is not told: of what it gives up, so much is lost.
+const notSaved = 0.5
+
 // A conversation is in the slot of which it goes on with all but this share, or these blocks: behind them settings may stand. So is one
 // that goes on from an earlier turn, of which the slot has all but such a share.
 const leftBehind = { share: 0.25, blocks: 2 } as const
@@ -188,8 +191,9 @@ export class SlotPins {
     if (empty >= 0) return this.placeAt(empty, false, chain, perByte, now)
     const first = likest < 0 ? undefined : this.placeAt(likest, false, chain, perByte, now)
     if (first === undefined || first.cached <= likeEnough * perByte * chain.bytes) return nowhere
-    // Where the server gives up most of what a slot holds it saves that, and looks for a copy of this one.
-    if (first.cached < savedBelow * (this.slots[likest]?.tokens ?? 0)) return { ...nowhere, cached: first.cached }
+    // Where the server gives up most of what a slot holds it may save that, and look for a copy of this one.
+    if (first.cached < savedBelow * (this.slots[likest]?.tokens ?? 0))
+      return { ...first, named: undefined, slot: undefined, lost: notSaved * first.lost }
     return this.leastLoss(chain, perByte, now) ?? first
   }
 

@@ -121,13 +121,15 @@ export class Standing {
     return Math.min(held, others + Math.max(0, left - cache.usedAfter(use, left)))
   }
 
-  /** The slot that a request would be given; undefined where none is known. */
+  /** The slot that a request would be given, or what it would push out wherever the server puts it; undefined where neither is known. */
   placeOf(work: Work, now: number): SlotPlace | undefined {
     const { pins } = this
     const { chain } = work
     if (pins === undefined || chain === undefined || !pins.tells || pins.isElsewhere(chain)) return undefined
     const place = pins.look(chain, this.perByte(work, chain), now)
-    return place.slot === undefined ? undefined : place
+    if (place.slot !== undefined) return place
+    // The server may have saved one that was there before.
+    return place.lost === 0 || this.turns.has(chain.root) ? undefined : place
   }
 
   /** Tokens that are still to be read before an answer begins whose request would come now. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
 import type { PromptChain } from "../../src/fleet/prompt-chain.ts"
 import { type Pinned, type Pinning, SlotPins } from "../../src/fleet/slot-pins.ts"
+import { Standing } from "../../src/fleet/standing.ts"
 
 const shared = 20
 
@@ -124,7 +125,7 @@ describe("the slots of a server whose slots keep what they hold", () => {
     expect(kept).toBeGreaterThanOrEqual(3 * 7)
   })
 
-  test("to take the slot of another one costs more than to read all at a server with an empty slot", () => {
+  test("to take the slot of another one, named or not, costs more than to read all at a server with an empty slot", () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 4, maxLength: 4 }),
@@ -135,11 +136,42 @@ describe("the slots of a server whose slots keep what they hold", () => {
             for (let turn = 1; turn <= last; turn += 1) server.turn(at + 1, turn)
           })
           const chain = turnOf(9, 1)
-          const { cached, lost, slot } = server.pins.look(chain, 1, server.now + Math.min(minutes, 5) * 60_000)
-          if (slot !== undefined) expect(chain.bytes - cached + lost).toBeGreaterThan(chain.bytes)
+          const { cached, lost } = server.pins.look(chain, 1, server.now + Math.min(minutes, 5) * 60_000)
+          expect(chain.bytes - cached + lost).toBeGreaterThan(chain.bytes)
         }
       )
     )
+  })
+
+  test("a server whose slots all have conversations is told to push one out, though it chooses which", () => {
+    const standing = new Standing()
+    let now = 0
+    const turn = (chain: PromptChain, cached: number, continues: boolean): void => {
+      const prompt = chain.bytes
+      const nth = (now += 10)
+      const running = standing.begins({ prompt, output: 100, chain: { ...chain, nth } }, now, 0, {
+        ...usual,
+        continues
+      })
+      standing.answers(running, (now += 10))
+      standing.ends(running, (now += 10), {
+        tokens: { prompt, cached, completion: 100 },
+        written: 100,
+        whole: false
+      })
+    }
+    for (const each of [1, 2, 3, 4]) turn(turnOf(each, 1), 0, false)
+    expect(standing.placeOf({ prompt: 2500, output: 100, chain: turnOf(5, 1) }, now)?.lost).toBeGreaterThan(0)
+    for (const each of [1, 2, 3, 4]) turn({ ...turnOf(each, 12), known: true }, (shared + 5) * 100, true)
+    expect(standing.placeOf({ prompt: 2500, output: 100, chain: turnOf(5, 1) }, now)).toMatchObject({
+      named: undefined,
+      slot: undefined,
+      own: false
+    })
+    expect(standing.placeOf({ prompt: 2500, output: 100, chain: turnOf(5, 1) }, now)?.lost).toBeGreaterThan(6000)
+    // It may have saved one that was there before.
+    standing.turns.isHere(5)
+    expect(standing.placeOf({ prompt: 2500, output: 100, chain: turnOf(5, 1) }, now)).toBeUndefined()
   })
 
   test("a slot is left to the server where it would save what is in it, and may have a copy of what is asked", () => {
