@@ -115,7 +115,7 @@ export const openClient = async (settings: StoreSettings, findAddress: FindAddre
 /**
  * Asks whether the other side is there. A link over which no such question was answered in time for as long as one may be silent
  * is opened anew, though something else comes over it: where answers were lost on the way, each is taken for that of an earlier
- * command from then on.
+ * command from then on. So is one at once over which the answer of another command comes.
  */
 export const pingOver = (client: Client): Effect.Effect<unknown, RedisError> => {
   let since: number | undefined
@@ -123,7 +123,15 @@ export const pingOver = (client: Client): Effect.Effect<unknown, RedisError> => 
     since = undefined
   }
   client.on("close", answered)
-  return Effect.tapError(Effect.tap(sendOver(client)("PING"), Effect.sync(answered)), ({ cause }) =>
+  const ponged = Effect.flatMap(sendOver(client)("PING"), (answer) =>
+    Effect.suspend(() => {
+      answered()
+      if (/^pong/i.test(String(answer))) return Effect.succeed(answer)
+      client.disconnect(true)
+      return Effect.fail(new RedisError({ cause: new Error("it gives the answers of other commands") }))
+    })
+  )
+  return Effect.tapError(ponged, ({ cause }) =>
     Effect.sync(() => {
       if (isAnswer(cause)) return answered()
       since ??= performance.now()

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test"
+import { Effect, Option } from "effect"
+import { openClient, pingOver, sendOver } from "../../src/replicas/store-client.ts"
 import { startGateway, startProcess, until } from "../kit/gateway.ts"
 import { startStore, storePath } from "../kit/sharedStore.ts"
 import { startLink } from "../kit/tcpLink.ts"
@@ -103,6 +105,38 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
     await eventually(a.url, (part) => part.store.status === "away")
     link.set("open")
     await eventually(a.url, (part) => part.store.status === "connected")
+  }, 60_000)
+
+  test("a link that lost one answer is opened anew, though later ones come in time for the commands before theirs", async () => {
+    await using store = await startStore()
+    using link = startLink(store.port)
+    const settings = {
+      host: "127.0.0.1",
+      port: link.port,
+      db: 0,
+      name: "n",
+      replicaName: undefined,
+      whenAway: "refuse"
+    } as const
+    const client = await openClient({ ...settings, username: undefined, password: undefined, tls: undefined }, (host) =>
+      Promise.resolve(host)
+    )
+    let links = 0
+    client.on("error", () => undefined).on("ready", () => (links += 1))
+    await until(() => links === 1, "it is connected")
+    const echo = (text: string) => Effect.runPromise(Effect.option(sendOver(client)("ECHO", text)))
+    link.set("swallows")
+    expect(await echo("lost")).toEqual(Option.none())
+    link.set("open")
+    const wrong = "it gives the answers of other commands"
+    const ping = Effect.match(pingOver(client), { onFailure: ({ cause }) => String(cause), onSuccess: () => "" })
+    let said = ""
+    for (let tries = 0; !said.includes(wrong) && tries < 100; tries += 1)
+      [said] = await Promise.all([Effect.runPromise(ping), echo("next")])
+    expect(said).toContain(wrong)
+    await until(() => links === 2, "there is a new link")
+    expect(await echo("own")).toEqual(Option.some("own"))
+    client.disconnect()
   }, 60_000)
 
   test("a password that is wrong is told as such, and shown nowhere", async () => {
