@@ -43,19 +43,16 @@ const scopeOf = (read: Reader, key: KeyPath, carried: ReadonlyArray<Carried>): K
       return []
     }
     read.used([...at, "provider"], [...at, "key_ids"], [...at, "allowed_models"])
-    return [{ at, names: allowed?.flatMap((name) => [name, `${provider}/${name}`]), backends }]
+    return [{ at, provider, names: allowed?.flatMap((name) => [name, `${provider}/${name}`]), backends }]
   })
   if (configs.length === 0) return undefined
-  const bounded = configs.filter(({ names }) => names !== undefined)
-  const isBounded = bounded.length === configs.length
-  for (const { at } of isBounded ? [] : bounded) {
-    read.note(
-      [...at, "allowed_models"],
-      "the models of a key are those of all its backends, and it has another with all"
-    )
+  const isOpenAtAll = configs.every(({ names }) => names === undefined)
+  // The models of a key are those of all its backends: where one has a list, another one's are told apart by its name before them.
+  for (const { at, names, provider } of isOpenAtAll ? [] : configs) {
+    if (names === undefined) read.note([...at, "allowed_models"], `its models are to be asked for as ${provider}/…`)
   }
   return {
-    models: isBounded ? [...new Set(bounded.flatMap(({ names = [] }) => names))] : [],
+    models: isOpenAtAll ? [] : [...new Set(configs.flatMap(({ names, provider }) => names ?? [`${provider}/*`]))],
     backends: [...new Set(configs.flatMap(({ backends }) => backends))]
   }
 }

@@ -35,7 +35,7 @@ export const bifrostMapped: Format["mapped"] = [
   },
   {
     from: "governance.virtual_keys[].name, value, provider_configs",
-    to: "`[[auth.keys]]` with `env`, `models` and `backends`; the models are those of all its backends together"
+    to: "`[[auth.keys]]` with `env`, `models` and `backends`; the models are those of all its backends together, and `provider/*` where another one has a list"
   },
   { from: "version", to: "what a virtual key may ask for that lists nothing: all in version 1, nothing otherwise" },
   {
