@@ -46,6 +46,7 @@ const keyBytes = 64
 const headBytes = 512
 
 const quote = 0x22
+const colon = 0x3a
 const backslash = 0x5c
 const [opening, closing] = [0x7b, 0x7d]
 const [openingList, closingList] = [0x5b, 0x5d]
@@ -89,13 +90,22 @@ const openingIn = (body: Uint8Array): number => {
 const hashOf = (body: Uint8Array, at: number, to: number, seed: number): number =>
   crc32(body.subarray(at, Math.min(at + headBytes, to)), seed)
 
-// Tools by their names, in whichever order they stand: what is added up is the same in each.
+const pastBlanks = (within: Uint8Array, from: number): number => {
+  let at = from
+  while ((within[at] ?? quote) <= blank) at += 1
+  return at
+}
+
+// Tools by their names, in whichever order they stand: what is added up is the same in each. What is called so and has no text is
+// no name of a tool, nor is a text that says so.
 const namesOf = (within: Uint8Array): number => {
   const { length } = within
   let sum = 0
   for (let at = find(within, nameField); at >= 0; at = find(within, nameField, at)) {
-    at += nameField.length
-    while (at < length && within[at] !== quote) at += 1
+    at = pastBlanks(within, at + nameField.length)
+    if (within[at] !== colon) continue
+    at = pastBlanks(within, at + 1)
+    if (within[at] !== quote) continue
     let hash: number = fnv.basis
     for (at += 1; at < length && within[at] !== quote; at += 1) hash = Math.imul(hash ^ (within[at] ?? 0), fnv.prime)
     sum = (sum + hash) >>> 0

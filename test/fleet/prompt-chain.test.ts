@@ -75,7 +75,11 @@ describe("the chain of a prompt", () => {
   })
 
   test("is the same however a client shuffles its tools, where servers are told these in an order of their own", () => {
-    const tool = fc.record({ name: fc.stringMatching(/^[a-z_]{1,20}$/), description: fc.string({ maxLength: 80 }) })
+    const tool = fc.record({
+      name: fc.stringMatching(/^[a-z_]{1,20}$/),
+      description: fc.oneof(fc.string({ maxLength: 80 }), fc.constantFrom("name", '"name": "x"')),
+      parameters: fc.constantFrom({}, { properties: { name: {} } }, { required: ["name"] })
+    })
     const shuffled = fc
       .uniqueArray(tool, { minLength: 2, maxLength: 9, selector: ({ name }) => name })
       .chain((all) => fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })))
@@ -91,7 +95,7 @@ describe("the chain of a prompt", () => {
         const until = isBehind ? Math.max(0, start - 1) : undefined
         expect(chainOf(other).hashes.slice(0, until)).toEqual(chainOf(one).hashes.slice(0, until))
         const [first, ...rest] = one
-        const others = [{ name: `${first?.name ?? ""}_x`, description: "" }, ...rest]
+        const others = [{ name: `${first?.name ?? ""}_x`, description: "", parameters: {} }, ...rest]
         expect(chainOf(others).root).not.toBe(chainOf(one).root)
       })
     )
