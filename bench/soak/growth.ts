@@ -18,15 +18,11 @@ export const growthOf = (
 ): Growth => {
   const settled = samples.filter(([at]) => at > Math.min(2, minutes / 3))
   const growth = slope(settled)
-  // It goes up and down by a quarter between two full collections; what is leaked stays at the bottom too.
-  const third = Math.ceil(settled.length / 3)
-  const bottom = (of: typeof settled): number =>
-    of.length === 0 ? 0 : Math.min(...of.map(([, megabytes]) => megabytes))
-  const [first, last] = [bottom(settled.slice(0, third)), bottom(settled.slice(-third))]
+  const [first, last] = [settled[0]?.[1] ?? 0, settled.at(-1)?.[1] ?? 0]
   const span = `${first.toFixed(0)} to ${last.toFixed(0)} MB`
   // A short run is all warm-up: only a run of ten minutes or more can tell growth from it.
   const allowed = minutes >= 10 ? 0.5 : 20
-  const grows = settled.length >= least && growth > allowed && last > first * 1.05
+  const grows = settled.length >= least && growth > allowed && last > first * 1.1
   return {
     words: `${span}, slope ${growth.toFixed(2)} MB a minute`,
     failure: grows ? `memory grows by ${growth.toFixed(2)} MB a minute (from ${span})` : undefined
