@@ -34,6 +34,15 @@ const crate = join(folder, "rust")
 const target = process.env["CARGO_TARGET_DIR"] ?? join(crate, "target")
 
 const languages: ReadonlyArray<Language> = [
+  { name: "Python (http.client)", tools: ["python3"], run: ["python3", join(sources, "client.py")] },
+  { name: "Node (fetch)", tools: ["node"], run: ["node", join(sources, "client.mjs")] },
+  {
+    name: "Go (net/http)",
+    tools: ["go"],
+    build: { command: ["go", "build", "-o", join(folder, "go-client"), join(sources, "client.go")], limitMs: 300_000 },
+    run: [join(folder, "go-client")]
+  },
+  { name: "Java (HttpClient)", tools: ["java"], run: ["java", join(sources, "Client.java")] },
   { name: "Ruby (Net::HTTP)", tools: ["ruby"], run: ["ruby", join(sources, "client.rb")] },
   { name: "PHP (curl)", tools: ["php"], run: ["php", join(sources, "client.php")] },
   {
@@ -56,13 +65,15 @@ const languages: ReadonlyArray<Language> = [
 const events = chatEvents("m", ["one", "two", "three"])
 const [first = ""] = events
 
-const contentOf = ({ text }: Seen): string => String(JSON.parse(text).messages[0].content)
+const askedIn = ({ text }: Seen): { readonly content: string; readonly stream: boolean } => {
+  const { messages, stream } = JSON.parse(text)
+  return { content: String(messages[0].content), stream: stream === true }
+}
 
 /** What the backend does, by what it is asked. */
 const script = (request: Seen): ReadonlyArray<Step> => {
-  const content = contentOf(request)
-  if (!request.text.includes('"stream":true'))
-    return [json(completion("m", `heard ${content.length}: ${content.slice(0, 6)}`))]
+  const { content, stream } = askedIn(request)
+  if (!stream) return [json(completion("m", `heard ${content.length}: ${content.slice(0, 6)}`))]
   if (content === "abort") return [streamHead(), chunk(first), "hang"]
   if (content === "broken") return [streamHead(), chunk(first), "reset"]
   return [streamHead(), ...events.map((each) => chunk(each)), lastChunk]
