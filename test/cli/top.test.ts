@@ -3,7 +3,7 @@ import fc from "fast-check"
 import type { RequestUnderWay } from "../../src/api/admin-api.ts"
 import type { Figures, Stats } from "../../src/api/stats-api.ts"
 import { frameChanges, keysIn } from "../../src/cli/screen.ts"
-import { press, topLines, type TopState, topState, withLook } from "../../src/cli/top/top-view.ts"
+import { linesAtATime, press, topLines, type TopState, topState, withLook } from "../../src/cli/top/top-view.ts"
 import { chatEvents, chunk, streamHead } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, until } from "../kit/gateway.ts"
@@ -154,6 +154,49 @@ describe("the view of nexus top", () => {
     expect(from("pagedown", "pagedown")).toBe(60)
     expect(from("end", "down")).toBe(70)
     expect(from("pagedown", "x")).toBeUndefined()
+  })
+
+  test.each([
+    ["requests", 24],
+    ["backends", 24],
+    ["requests", 60],
+    ["backends", 60],
+    ["requests", 10]
+  ] as const)("leads past none of the %s unseen with Page Up and Page Down, on %d rows", (pane, rows) => {
+    const names = Array.from({ length: 100 }, (_, at) => `${pane === "requests" ? "r" : "b"}${at}-`)
+    const few = ["x1-", "x2-"]
+    const [backends, ids] = pane === "requests" ? [few, names] : [names, few]
+    const first: TopState = { ...topState(statsOf(backends), ids.map(requestOf)), pane }
+    const shown = (state: TopState) =>
+      topLines(state, url, { columns: 80, rows }, false)
+        .map((line) => names.findIndex((name) => bare(line).startsWith(name)))
+        .filter((at) => at >= 0)
+    const page = (state: TopState, key: string) => press(state, key, linesAtATime(state, url, rows)).state
+    const chosen = (state: TopState) => names.indexOf((pane === "requests" ? state.request : state.backend) ?? "")
+    for (const [from, key] of [
+      [first, "pagedown"],
+      [press(first, "end").state, "pageup"]
+    ] as const) {
+      let now = from
+      const seen = new Set(shown(now))
+      for (let at = 0; at < names.length && seen.size < names.length; at += 1) {
+        const next = page(now, key)
+        expect(Math.abs(chosen(next) - chosen(now))).toBeLessThanOrEqual(shown(now).length)
+        now = next
+        for (const each of shown(now)) seen.add(each)
+      }
+      expect(seen.size).toBe(names.length)
+      expect(shown(page(from, key))).not.toEqual(shown(from))
+    }
+  })
+
+  test("leaves no lines empty that backends could be seen in where few requests are under way", () => {
+    const names = Array.from({ length: 100 }, (_, at) => `b${at}-`)
+    const shown = topLines(topState(statsOf(names), [requestOf("one")]), url, { columns: 80, rows: 40 }, false).map(
+      bare
+    )
+    expect(shown.filter((line) => /^b\d+-/.test(line)).length).toBe(40 - 1 - 5 - 2 - 1 - 2)
+    expect(shown.some((line) => line.startsWith("one"))).toBe(true)
   })
 
   test.each([

@@ -200,8 +200,32 @@ const headed = ([heading, ...rows]: ReadonlyArray<Line>, room: number): Readonly
 
 const fewRows = 17
 
-/** The lines of a screen beside the last one, which tells the keys. */
-export const pageLines = (rows: number): number => Math.max(0, rows - 1)
+// The lines of a screen beside the last one, which tells the keys.
+const pageLines = (rows: number): number => Math.max(0, rows - 1)
+
+/** What stands above the tables, and how many lines each of them has, its heading among them. */
+const layoutOf = (
+  { requests, stats }: TopState,
+  url: string,
+  rows: number
+): { readonly head: ReadonlyArray<string>; readonly backends: number; readonly requests: number } => {
+  const { backends, queue = [] } = stats
+  const totals = totalLines(stats, url)
+  const waits = queue.length === 0 ? [] : ["", ...queueLines(queue, Math.max(2, Math.floor(rows / 4)))]
+  // What can be chosen goes before what is only told.
+  const head = rows < fewRows ? totals.slice(0, 2) : [...totals, ...waits]
+  const left = pageLines(rows) - head.length - 2
+  // What one of them has no use for is the other one's.
+  const most = Math.max(2, Math.floor(left / 2), left - requests.length - 1)
+  const forBackends = Math.min(backends.length + 1, most)
+  return { head, backends: forBackends, requests: left - forBackends }
+}
+
+/** How many lines are seen at a time of what keys lead through: the text that is read, or the rows of the pane. */
+export const linesAtATime = (state: TopState, url: string, rows: number): number => {
+  if (state.page !== undefined) return pageLines(rows)
+  return Math.max(1, layoutOf(state, url, rows)[state.pane] - 1)
+}
 
 /** The screen, in lines that fit. */
 export const topLines = (
@@ -220,21 +244,13 @@ export const topLines = (
   const room = pageLines(rows)
   const body = (): ReadonlyArray<Line> => {
     if (page !== undefined) return page.lines.slice(page.from, page.from + room).map((text) => ({ text }))
-    const { queue = [] } = state.stats
-    const totals = totalLines(state.stats, url)
-    const waits = queue.length === 0 ? [] : ["", ...queueLines(queue, Math.max(2, Math.floor(rows / 4)))]
-    // What can be chosen goes before what is only told.
-    const told = rows < fewRows ? totals.slice(0, 2) : [...totals, ...waits]
-    const head = told.map((text): Line => ({ text }))
-    const left = room - head.length - 2
-    const backends = backendTable(state, columns)
-    const forBackends = Math.min(backends.length, Math.max(2, Math.floor(left / 2)))
+    const layout = layoutOf(state, url, rows)
     return [
-      ...head,
+      ...layout.head.map((text): Line => ({ text })),
       { text: "" },
-      ...headed(backends, forBackends),
+      ...headed(backendTable(state, columns), layout.backends),
       { text: "" },
-      ...headed(requestTable(state, columns), left - forBackends)
+      ...headed(requestTable(state, columns), layout.requests)
     ].slice(0, room)
   }
   const all = body()

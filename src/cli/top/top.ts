@@ -8,7 +8,7 @@ import { CliFailure } from "../exit-failure.ts"
 import { requestText } from "../explain.ts"
 import * as flags from "../flags.ts"
 import { endRequested, takeKeys, takeScreen } from "../screen.ts"
-import { pageLines, press, type TopAction, topLines, topState, withLook } from "./top-view.ts"
+import { linesAtATime, press, type TopAction, topLines, topState, withLook } from "./top-view.ts"
 
 type Event = { readonly key: string } | "resized" | "looked"
 
@@ -75,7 +75,7 @@ export const topCommand = Command.make(
           while (true) {
             const event = yield* Queue.take(events)
             if (typeof event === "object") {
-              const pressed = press(state, event.key, pageLines(screen.size().rows))
+              const pressed = press(state, event.key, linesAtATime(state, address.url, screen.size().rows))
               ;({ state } = pressed)
               if (pressed.does === "quit") return
               if (pressed.does !== undefined) yield* Effect.forkScoped(does(pressed.does))
