@@ -8,39 +8,38 @@ import { isEmbeddingModel, looksLikeChatModel } from "../domain/model-purpose.ts
 import type { Ability } from "../domain/request.ts"
 
 /** One row of the table: names that match have these abilities; for each ability the first matching row counts. */
-export interface NameRule {
+interface NameRule {
   /** Matched against the name in lower case. */
   readonly pattern: RegExp
   readonly says: Capabilities
-  readonly meaning: string
 }
 
 /** What is taken of a model whose name can only mean that it makes embeddings. */
 const embedder: Capabilities = { vision: false, tools: false, json_mode: false, embeddings: true }
 
 /** The table of names, in order; it says what models can do, and never what they cannot. */
-export const nameRules: ReadonlyArray<NameRule> = [
+const nameRules: ReadonlyArray<NameRule> = [
+  // Hosted models that take images.
   {
     pattern: /gpt-(4o|4\.1|4\.5|4-turbo|5)|(^|\/)(o1(?!-mini|-preview)|o3(?!-mini)|o4)|claude-|gemini-/,
-    says: { vision: true, tools: true, json_mode: true },
-    meaning: "hosted models that take images"
+    says: { vision: true, tools: true, json_mode: true }
   },
+  // Hosted text models.
   {
     pattern: /gpt-(3\.5-turbo(?!-instruct)|4)|(^|\/)o[1-9]/,
-    says: { tools: true, json_mode: true },
-    meaning: "hosted text models"
+    says: { tools: true, json_mode: true }
   },
+  // Open models that take images.
   {
     pattern:
       /vision|llava|moondream|pixtral|minicpm-[vo]|internvl|cogvlm|smolvlm|molmo|multimodal|[-\d.]vl\b|-vl-|llama-?4|gemma-?3(?!n)(?![-:](1b|270m))|mistral-small-?3\.[1-9]/,
-    says: { vision: true },
-    meaning: "open models that take images"
+    says: { vision: true }
   },
+  // Open models trained to call tools.
   {
     pattern:
       /gpt-oss|llama-?(3\.[1-9]|4)|qwen-?(2\.5|3)|qwq|mi[sx]tral|ministral|devstral|magistral|command-[ra]|hermes-[2-9]|granite-?[3-9]|deepseek-(chat|v[3-9]|r1)|glm-?[4-9]|kimi-k|firefunction|functionary|nemotron/,
-    says: { tools: true },
-    meaning: "open models trained to call tools"
+    says: { tools: true }
   }
 ]
 
@@ -69,18 +68,3 @@ export const withCapabilities = (model: Model, type: BackendType): Model => {
   const grammar: Capabilities = kindNamed(type).jsonByGrammar ? { json_mode: true } : {}
   return { ...model, capabilities: { ...grammar, ...named, ...model.capabilities } }
 }
-
-const yesNo = (value: boolean | undefined): string => (value === undefined ? "" : value ? "yes" : "no")
-
-/** The table as Markdown, for the README. */
-export const capabilitiesMarkdown = (): string =>
-  [
-    "| names | vision | tools | JSON mode | embeddings |",
-    "| --- | --- | --- | --- | --- |",
-    "| embedding models, by whole words such as `embed`, `bge-m3`, `e5-large` | no | no | no | yes |",
-    ...nameRules.map(
-      ({ meaning, says }) =>
-        `| ${meaning} | ${yesNo(says.vision)} | ${yesNo(says.tools)} | ${yesNo(says.json_mode)} | ${yesNo(says.embeddings)} |`
-    ),
-    `| any other, on ${backendTypes.filter((type) => kindNamed(type).jsonByGrammar).join(", ")} | | | yes | |`
-  ].join("\n")

@@ -1,12 +1,11 @@
 /**
  * A codec as a pure incremental step, and its lift to Effect. One law holds for all of them: the output is the same under
- * any cutting of the input, run plainly, as a `Stream` or as a `Sink`.
+ * any cutting of the input, run plainly or as a stage of a `Stream`.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
-import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 
 /** One input under way. */
@@ -123,13 +122,3 @@ export const toStream =
         return next
       })
     )
-
-/** As what takes a stream in: all outputs at its end. */
-export const toSink = <In, Out>({ start }: Transducer<In, Out>): Sink.Sink<ReadonlyArray<Out>, In> =>
-  Sink.reduce(
-    () => ({ step: start(), all: new Array<Out>() }),
-    (state, piece: In) => {
-      if (state.step.over !== true) add(state.all, state.step.push(piece))
-      return state
-    }
-  ).pipe(Sink.map(({ all, step }) => (step.over === true ? all : add(all, step.end()))))

@@ -2,12 +2,7 @@ import { describe as describe_, expect, test } from "bun:test"
 import fc from "fast-check"
 import { backendTypes } from "../../src/backend/all.ts"
 import type { Capabilities } from "../../src/domain/server.ts"
-import {
-  withCapabilities,
-  capabilitiesMarkdown,
-  capabilitiesFromName,
-  nameRules
-} from "../../src/backend/capabilities.ts"
+import { withCapabilities, capabilitiesFromName } from "../../src/backend/capabilities.ts"
 
 const rows: ReadonlyArray<readonly [string, Capabilities]> = [
   ["gpt-4o-mini", { vision: true, tools: true, json_mode: true }],
@@ -52,10 +47,6 @@ test("the table never overrides what a server says, and never tells a context le
       expect(told.context_length).toBeUndefined()
     })
   ))
-
-test("each row of the table is printed", () => {
-  for (const { meaning } of nameRules) expect(capabilitiesMarkdown()).toContain(meaning)
-})
 
 const embedders = [
   "text-embedding-3-small",

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { Result } from "effect"
 import fc from "fast-check"
 import { parse } from "smol-toml"
-import { addBackend, removeBackend, type Scalar, setBackendKey } from "../../src/config/edit.ts"
+import { addBackend, removeBackend } from "../../src/config/edit.ts"
 import { substitute } from "../../src/config/substitute.ts"
 import { anyText, hostile, written } from "./editing.ts"
 
@@ -164,57 +164,6 @@ describe("a backend that is taken out", () => {
         expect(restOf(removed)).toEqual(restOf(text))
         expect(backendsOf(removed)).toEqual(backendsOf(text).filter((each) => each["name"] !== gone!.backend))
       }),
-      { numRuns: 300 }
-    )
-  })
-})
-
-describe("a key of a backend", () => {
-  test("is replaced beside its comment, added after the last key, or taken out with its line", () => {
-    expect(done(setBackendKey(file, "small", "name", "tiny"))).toBe(file.replace('"small"   #', '"tiny"   #'))
-    expect(done(setBackendKey(file, "small", "priority", 4))).toBe(
-      file.replace("kitchen:11434'\n", "kitchen:11434'\npriority = 4\n")
-    )
-    expect(done(setBackendKey(file, "big", "url", undefined))).toBe(file.replace('url = "http://cellar:8000"\n', ""))
-    expect(done(setBackendKey(file, "big", "priority", undefined))).toBe(file)
-  })
-
-  test("is refused when it is a table or a list, or a name that is taken", () => {
-    expect(refusal(setBackendKey(file, "small", "models", 1))).toBe(
-      "models of 'small' holds more than one value; edit it by hand"
-    )
-    expect(refusal(setBackendKey(file, "small", "name", "big"))).toBe(
-      "the file has a [[backends]] table named 'big' already"
-    )
-    expect(refusal(setBackendKey(file, "none", "url", "x"))).toBe("the file has no [[backends]] table named 'none'")
-  })
-
-  const scalar: fc.Arbitrary<Scalar> = fc.oneof(hostile, fc.boolean(), fc.maxSafeInteger(), fc.double({ noNaN: true }))
-
-  test("reads back as set, and nothing else of the text reads otherwise (law)", () => {
-    fc.assert(
-      fc.property(
-        anyText,
-        fc.constantFrom("priority", "type", "url", "a b", "__proto__"),
-        scalar,
-        fc.nat(),
-        (text, key, value, pick) => {
-          const all = backendsOf(text)
-          const at = pick % Math.max(1, all.length)
-          fc.pre(all.length > 0)
-          const name = String(all[at]?.["name"])
-          const edited = done(setBackendKey(text, name, key, value))
-          const after = backendsOf(edited)
-          expect(restOf(edited)).toEqual(restOf(text))
-          expect(after.filter((_, index) => index !== at)).toEqual(all.filter((_, index) => index !== at))
-          const { [key]: got, ...others } = substitute({ x: after[at] }, {}).tree["x"] as Tree
-          const { [key]: had, ...before } = substitute({ x: all[at] }, {}).tree["x"] as Tree
-          expect(Object.is(got, value) || got === value).toBe(true)
-          expect(others).toEqual(before)
-          if (had === undefined) expect(done(setBackendKey(edited, name, key, undefined))).toBe(text)
-          else expect(linesOf(edited).length).toBe(linesOf(text).length)
-        }
-      ),
       { numRuns: 300 }
     )
   })

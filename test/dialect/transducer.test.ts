@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { Effect, Exit, Stream } from "effect"
 import fc from "fast-check"
-import { through, toSink, toStream, transduce, type Transducer } from "../../src/dialect/Transducer.ts"
+import { through, toStream, transduce, type Transducer } from "../../src/dialect/Transducer.ts"
 import { holdsUnderAnyCutting } from "../kit/cutting.ts"
 
 /** The lines of a text; the last one counts without its end. */
@@ -96,9 +96,7 @@ describe("a codec", () => {
   test("shares nothing between two inputs", () => {
     expect([transduce(lines, [bytes("a\nb")]), transduce(lines, [bytes("c")])]).toEqual([["a", "b"], ["c"]])
     const stream = Stream.make(bytes("a\nb")).pipe(toStream(lines), Stream.runCollect)
-    const sink = Stream.make(bytes("a\nb")).pipe(Stream.run(toSink(lines)))
     for (const run of [stream, stream]) expect(Effect.runSync(run)).toEqual(["a", "b"])
-    for (const run of [sink, sink]) expect(Effect.runSync(run)).toEqual(["a", "b"])
   })
 
   test("tells no end of an input that fails", async () => {
