@@ -57,7 +57,7 @@ export const house: Readonly<Record<string, Room>> = {
     "domain backend config wire registry upstream health"
   ),
   listener: room("the HTTP/1.1 server on bare sockets: connections, requests, answers", "domain"),
-  http: room("the listening socket, and addresses", "config listener"),
+  http: room("the listening socket, and addresses", "domain config listener"),
   api: room("the contracts of the operational endpoints", "domain backend"),
   ui: room("the live page, as it runs in a browser", "api"),
   proxy: room(

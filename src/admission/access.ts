@@ -6,7 +6,7 @@ import { BadRequest, Forbidden, Unauthorized, type GatewayError } from "../domai
 import type { Grant } from "../domain/grant.ts"
 import type { LivePageMode, ModelChangers } from "../domain/server.ts"
 import { type IssuedTokens, isTokenForm, type TokenRefusal } from "../domain/token-issuer.ts"
-import { isLoopback } from "../domain/url-host.ts"
+import { bareHost, isLoopback } from "../domain/url-host.ts"
 import { addressThrough, type ClientAddress, isLocal } from "./client-address.ts"
 import type { KeyFault, KeyRing } from "./key-ring.ts"
 import { isOwnPage, isRead, isUi, keyInCookie } from "./own-page.ts"
@@ -294,7 +294,7 @@ export const admit = (
 const mayBeOwn = (rules: AdmissionRules, name: string): boolean =>
   rules.allowsHost !== undefined ||
   rules.keys().needed ||
-  isIP(name.replace(/^\[(.*)\]$/, "$1")) !== 0 ||
+  isIP(bareHost(name)) !== 0 ||
   isLoopback(name)
 
 /** Why a request is not let in, whatever its key; undefined when nothing speaks against it. */

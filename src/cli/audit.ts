@@ -7,9 +7,10 @@ import { Command } from "effect/cli"
 import type { Audit } from "../api/audit-api.ts"
 import * as flags from "./flags.ts"
 import { duration, jsonText, tableText } from "./output.ts"
+import { hostInUrl } from "../domain/url-host.ts"
 
 const hostText = (host: string, port: number | null): string =>
-  `${host.includes(":") ? `[${host}]` : host}${port === null ? "" : `:${port}`}`
+  `${hostInUrl(host)}${port === null ? "" : `:${port}`}`
 
 const auditText = ({ complete, contacted, mode, networks, possible }: Audit): string => {
   const may = possible.map((each) => [

@@ -4,7 +4,7 @@
 import * as Redacted from "effect/Redacted"
 import { networkFault } from "../backend/zone.ts"
 import type { Tls } from "../domain/server.ts"
-import { isLocalName, percentDecoded } from "../domain/url-host.ts"
+import { bareHost, isLocalName, percentDecoded } from "../domain/url-host.ts"
 import type { Mistake } from "./check.ts"
 import type { awayRules, Cluster } from "./cluster-schema.ts"
 import { isTable, type KeyPath, type Table, valueAt } from "./path.ts"
@@ -78,7 +78,7 @@ const perimeterFault = (tree: Table, url: string): string | undefined => {
     : 'it is beyond this machine and privacy.networks (privacy.mode = "local-only")'
 }
 
-const hostOf = (text: string): string => (URL.parse(text)?.hostname ?? "").replace(/^\[(.*)\]$/, "$1")
+const hostOf = (text: string): string => bareHost(URL.parse(text)?.hostname ?? "")
 
 /** What is wrong with the section beyond its Schema. */
 export const clusterMistakes = (tree: Table): ReadonlyArray<Mistake> => {

@@ -9,6 +9,7 @@ import { perimeterOf } from "./privacy.ts"
 import type { Settings } from "./schema.ts"
 import type { Environment } from "./sources.ts"
 import { withoutSecrets } from "./url-rules.ts"
+import { hostInUrl } from "../domain/url-host.ts"
 
 /** Where it is asked; files, which may be named from the folder of the config, are read when it is. */
 export interface KubernetesApi {
@@ -32,7 +33,7 @@ export const kubernetesApi = (
     name ?? (url === undefined ? `${accountFolder}/${own}` : undefined)
   const host = env["KUBERNETES_SERVICE_HOST"]?.trim() ?? ""
   const port = env["KUBERNETES_SERVICE_PORT_HTTPS"] ?? env["KUBERNETES_SERVICE_PORT"] ?? "443"
-  const own = host === "" ? undefined : `https://${host.includes(":") ? `[${host}]` : host}:${port.trim()}`
+  const own = host === "" ? undefined : `https://${hostInUrl(host)}:${port.trim()}`
   const at = url ?? own
   if (at === undefined || !URL.canParse(at)) return undefined
   return {

@@ -5,7 +5,7 @@ import { plainType } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import { networkFault, zoneOf } from "../backend/zone.ts"
 import type { TokenIssuer } from "../domain/token-issuer.ts"
-import { hostPortOf } from "../domain/url-host.ts"
+import { hostInUrl, hostPortOf } from "../domain/url-host.ts"
 import type { LoadedConfig } from "./compile.ts"
 import { dnsServerAddress, readHost } from "./hosts.ts"
 import * as Result from "effect/Result"
@@ -57,10 +57,8 @@ const searched = ({ discovery, settings }: LoadedConfig): ReadonlyArray<Possible
 const ofDnsServer = (server: string): ReadonlyArray<PossibleHost> => {
   const address = dnsServerAddress(server) ?? ""
   const port = server === address ? "53" : (/:(\d+)$/.exec(server)?.[1] ?? "53")
-  return at(`http://${bracketed(address)}:${port}`, undefined, "members of backends (DNS)")
+  return at(`http://${hostInUrl(address)}:${port}`, undefined, "members of backends (DNS)")
 }
-
-const bracketed = (host: string): string => (host.includes(":") ? `[${host}]` : host)
 
 /** All of them: of these backends, of the search for servers, and of what is told to others. */
 export const possibleHosts = (loaded: LoadedConfig, backends: Iterable<Backend>): ReadonlyArray<PossibleHost> => {
@@ -81,7 +79,7 @@ export const possibleHosts = (loaded: LoadedConfig, backends: Iterable<Backend>)
     ),
     ...(store === undefined
       ? []
-      : at(`http://${bracketed(store.host)}:${store.port}`, undefined, "what replicas share (cluster.url)")),
+      : at(`http://${hostInUrl(store.host)}:${store.port}`, undefined, "what replicas share (cluster.url)")),
     ...loaded.settings.hooks.flatMap(({ name, url }) => at(url, undefined, `hook ${name}`)),
     ...(otlp?.traces === undefined ? [] : at(otlp.traces.url, undefined, "telemetry (traces)")),
     ...(otlp?.metrics === undefined ? [] : at(otlp.metrics.url, undefined, "telemetry (metrics)"))

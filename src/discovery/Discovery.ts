@@ -21,6 +21,7 @@ import { type FinderSettings, leadsToKnown, lookOnce, makeFinder } from "./Finde
 import { mdnsServiceTypes, wellKnownPorts } from "../backend/all.ts"
 import { advertPlace, containerHosts, hostPlaces, localPlaces, type Place } from "./places.ts"
 import { realMachine, type Machine } from "./Machine.ts"
+import { bareHost } from "../domain/url-host.ts"
 
 /** What is looked for by mDNS. */
 interface MdnsSettings {
@@ -115,7 +116,7 @@ const make = (settings: DiscoverySettings) =>
 
     // A name that does not resolve is told of once, until it does; one that nobody named is not told of.
     const placesOf = Effect.fnUntraced(function* (entry: HostEntry, isNamed: boolean) {
-      const { own, addresses } = yield* surroundings.locate(entry.host.replace(/[[\]]/g, ""))
+      const { own, addresses } = yield* surroundings.locate(bareHost(entry.host))
       const places = hostPlaces(entry, all)
       if (own || addresses.length > 0) {
         unresolved.delete(entry.host)

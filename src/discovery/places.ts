@@ -4,6 +4,7 @@
 import { shortHash } from "../backend/followed.ts"
 import type { HostEntry } from "../config/hosts.ts"
 import type { Advert } from "./mdns/adverts.ts"
+import { bareHost, hostInUrl } from "../domain/url-host.ts"
 
 /** One place where one server may be. */
 export interface Place {
@@ -49,20 +50,17 @@ export const slugOf = (text: string): string => {
 export const hostPlaces = ({ host, port }: HostEntry, ports: ReadonlyArray<number>): ReadonlyArray<Place> =>
   (port === undefined ? ports : [port]).map((each) => ({
     id: `host ${host} ${each}`,
-    suffix: `${slugOf(host.replace(/[[\]]/g, "").replaceAll(":", "-"))}-${each}`,
+    suffix: `${slugOf(bareHost(host).replaceAll(":", "-"))}-${each}`,
     urls: [`http://${host}:${each}`],
     withdrawn: false
   }))
-
-const urlOf = (address: string, port: number): string =>
-  `http://${address.includes(":") ? `[${address}]` : address}:${port}`
 
 /** The place of what announces itself; a path that it hints at is tried first. */
 export const advertPlace = ({ key, label, addresses, port, path, state }: Advert): Place => ({
   id: `mdns ${key}`,
   suffix: slugOf(label),
   urls: addresses.flatMap((address) => {
-    const url = urlOf(address, port)
+    const url = `http://${hostInUrl(address)}:${port}`
     return path === "" ? [url] : [`${url}${path}`, url]
   }),
   withdrawn: state === "withdrawn"

@@ -34,6 +34,7 @@ import { gatewayUrl } from "../http/address.ts"
 import { askHealth } from "../remote/gateway-client.ts"
 import { holderOf, processAt } from "../remote/port-holder.ts"
 import type { SurveyOptions } from "../remote/target.ts"
+import { bareHost } from "../domain/url-host.ts"
 
 /** What is to be looked at, and how. */
 export interface DiagnoseOptions extends SurveyOptions {
@@ -107,11 +108,7 @@ const lookAtPort = Effect.fnUntraced(function* ({
   const { host, port } = settings.server
   if (port === 0) return portOf(ok("port", "any free port"))
   const url = gatewayUrl(host, port)
-  const closed = yield* connectFailure(
-    URL.parse(url)?.hostname.replace(/^\[(.*)\]$/, "$1") ?? host,
-    port,
-    patience.timeoutMs
-  )
+  const closed = yield* connectFailure(bareHost(URL.parse(url)?.hostname ?? host), port, patience.timeoutMs)
   if (closed !== undefined) return portOf(ok("port", `${port} is free`))
   const key = yield* Effect.orElseSucceed(keyToSend(authKeys), () => ({ key: undefined }))
   return yield* askHealth({ url, ...key }).pipe(

@@ -12,6 +12,7 @@ import type { Gate } from "../wire/call.ts"
 import { admittedAddresses, dialOnce } from "../wire/dialing.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 import { error, type Finding, ok } from "./finding.ts"
+import { bareHost } from "../domain/url-host.ts"
 
 const quiet: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there (connection refused)",
@@ -27,7 +28,7 @@ const targetOf = (address: string): { readonly host: string; readonly port: numb
   const url = URL.parse(address)
   if (url === null) return undefined
   const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port)
-  return { host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port }
+  return { host: bareHost(url.hostname), port }
 }
 
 const resolves = (host: string, timeoutMs: number): Effect.Effect<string | undefined> =>

@@ -9,12 +9,18 @@ export interface HostPort {
   readonly port: number
 }
 
+/** A host without the brackets that IPv6 has in URLs. */
+export const bareHost = (host: string): string => host.replace(/^\[(.*)\]$/, "$1")
+
+/** A host as it stands in a URL: IPv6 in brackets. */
+export const hostInUrl = (host: string): string => (host.includes(":") && !host.startsWith("[") ? `[${host}]` : host)
+
 /** The endpoint of a URL; undefined for what is none. */
 export const hostPortOf = (url: string): HostPort | undefined => {
   const parsed = URL.parse(url)
   if (parsed === null || parsed.hostname === "") return undefined
   const port = parsed.port === "" ? (parsed.protocol === "https:" ? 443 : 80) : Number(parsed.port)
-  return { host: parsed.hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, ""), port }
+  return { host: bareHost(parsed.hostname).replace(/\.$/, ""), port }
 }
 
 /** A part of a URL decoded; as it was written where it is not well formed. */
@@ -29,7 +35,7 @@ export const percentDecoded = (text: string): string => {
 /** A URL with an address in place of its host. */
 export const urlAt = (url: string, address: string): string => {
   const at = new URL(url)
-  at.hostname = address.includes(":") ? `[${address}]` : address
+  at.hostname = hostInUrl(address)
   return at.href
 }
 

@@ -21,6 +21,7 @@ import {
 import { isAmbiguousTarget } from "./raw-target.ts"
 import { sendResponse, WireReply } from "./wire-reply.ts"
 import { WireRequest } from "./wire-request.ts"
+import { bareHost } from "../domain/url-host.ts"
 
 const asRequest = (request: WireRequest) => request as unknown as Request // reason: all that is looked at of a request is there
 const asResponse = (reply: WireReply) => reply as unknown as Response // reason: nothing but its status and headers is looked at
@@ -66,7 +67,7 @@ export const listenOnWire = (options: ListenOptions): Effect.Effect<Listening, L
     }
     const begin = () =>
       new HttpListener({
-        hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
+        hostname: bareHost(hostname),
         port,
         socket,
         reusePort,

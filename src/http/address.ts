@@ -2,12 +2,13 @@
  * Where a gateway is reached.
  */
 import { adminListen } from "../config/admin-listen.ts"
+import { bareHost, hostInUrl } from "../domain/url-host.ts"
 
 /** The address of a gateway that listens on `host`; a wildcard address is asked on loopback. */
 export const gatewayUrl = (host: string, port: number): string => {
-  const bare = host.replace(/^\[(.*)\]$/, "$1")
+  const bare = bareHost(host)
   const reachable = bare === "0.0.0.0" || bare === "" ? "127.0.0.1" : bare === "::" ? "::1" : bare
-  return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`
+  return `http://${hostInUrl(reachable)}:${port}`
 }
 
 /** Where the administration of a gateway is asked: a URL, and the socket that takes it where that is one. */

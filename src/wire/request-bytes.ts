@@ -3,6 +3,7 @@
  */
 
 import { isLineValue, LineBegins } from "../domain/header-lines.ts"
+import { bareHost } from "../domain/url-host.ts"
 
 /** Where a call goes, taken from its URL. */
 export interface RequestTarget {
@@ -42,7 +43,7 @@ export const parseTarget = (address: string): RequestTarget | undefined => {
   const port = url === null ? undefined : defaultPorts[url.protocol]
   if (url === null || port === undefined || url.hostname === "") return undefined
   return {
-    hostname: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    hostname: bareHost(url.hostname),
     port: url.port === "" ? port : Number(url.port),
     secure: url.protocol === "https:",
     opening: `POST ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\n`

@@ -1,7 +1,7 @@
 /**
  * A WebSocket to a backend: opened with headers and trust of ours, held back when its messages are not taken.
  */
-import { urlAt } from "../domain/url-host.ts"
+import { bareHost, urlAt } from "../domain/url-host.ts"
 import { ErrorStatus, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Gate } from "./call.ts"
 import { admittedAddresses } from "./dialing.ts"
@@ -157,7 +157,7 @@ export const openSocket = (
       (error) => (error._tag === "Unreachable" ? tryNext(others, error) : failed(error))
     )
   }
-  const hostname = call.trust?.address ?? new URL(call.url).hostname.replace(/^\[(.*)\]$/, "$1")
+  const hostname = call.trust?.address ?? bareHost(new URL(call.url).hostname)
   admittedAddresses(gate, hostname).then(
     (addresses) => tryNext(addresses, failureOf("")),
     (error: unknown) => {

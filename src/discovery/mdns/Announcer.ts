@@ -10,6 +10,7 @@ import { announcement, answersTo, goodbye, type Identity, instanceName, isTaken 
 import { type MdnsLink, LinkFailed, type OpenLink } from "./Link.ts"
 import { readRecords } from "./records.ts"
 import { keepOpen } from "./Sessions.ts"
+import { bareHost } from "../../domain/url-host.ts"
 
 /** What is announced. */
 export interface AnnounceOptions {
@@ -34,7 +35,7 @@ const lookAgainAfter = "60 seconds"
 
 /** Of a link's addresses those that a server listening on `host` is reached by. */
 export const addressesFor = (host: string, all: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const own = host.replace(/^\[(.*)\]$/, "$1").toLowerCase()
+  const own = bareHost(host).toLowerCase()
   if (own === "::") return all
   if (own === "0.0.0.0") return all.filter((each) => !each.includes(":"))
   return /^[\d.]+$|:/.test(own) ? all.filter((each) => each === own) : all
