@@ -292,10 +292,7 @@ export const admit = (
 
 // A name that somebody else has may lead here in his own pages; they have no key of ours, and no address is his.
 const mayBeOwn = (rules: AdmissionRules, name: string): boolean =>
-  rules.allowsHost !== undefined ||
-  rules.keys().needed ||
-  isIP(bareHost(name)) !== 0 ||
-  isLoopback(name)
+  rules.allowsHost !== undefined || rules.keys().needed || isIP(bareHost(name)) !== 0 || isLoopback(name)
 
 /** Why a request is not let in, whatever its key; undefined when nothing speaks against it. */
 const outerRefusal = (rules: AdmissionRules, request: Request, path: string): GatewayError | undefined => {

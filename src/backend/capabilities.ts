@@ -2,7 +2,7 @@
  * What a model's name and its server's kind tell about its abilities, used only where the server itself says nothing.
  * The length of a context is never taken from a name.
  */
-import { type BackendType, backendTypes, kindNamed } from "./all.ts"
+import { type BackendType, kindNamed } from "./all.ts"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { isEmbeddingModel, looksLikeChatModel } from "../domain/model-purpose.ts"
 import type { Ability } from "../domain/request.ts"

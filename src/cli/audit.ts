@@ -9,8 +9,7 @@ import * as flags from "./flags.ts"
 import { duration, jsonText, tableText } from "./output.ts"
 import { hostInUrl } from "../domain/url-host.ts"
 
-const hostText = (host: string, port: number | null): string =>
-  `${hostInUrl(host)}${port === null ? "" : `:${port}`}`
+const hostText = (host: string, port: number | null): string => `${hostInUrl(host)}${port === null ? "" : `:${port}`}`
 
 const auditText = ({ complete, contacted, mode, networks, possible }: Audit): string => {
   const may = possible.map((each) => [

@@ -35,10 +35,9 @@ const input = {
     Flag.withDescription("With a URL: the model, where the server lists several"),
     Flag.optional
   ),
-  gateway: Flag.Boolean("gateway").pipe(
-    Flag.withDescription("Ask the gateway and not the backends themselves: with its routing, its queue and its limits"),
-    Flag.withoutNegation,
-    Flag.withDefault(false)
+  gateway: flags.onOff(
+    "gateway",
+    "Ask the gateway and not the backends themselves: with its routing, its queue and its limits"
   ),
   concurrency: Flag.String("concurrency").pipe(
     Flag.withMetavar("N[,N]"),

@@ -3,7 +3,7 @@
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import type { CaptureList } from "../api/captures-api.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
@@ -52,11 +52,7 @@ const remove = Command.make(
   "delete",
   {
     id: id.pipe(Argument.optional),
-    all: Flag.Boolean("all").pipe(
-      Flag.withDescription("Delete all of them"),
-      Flag.withoutNegation,
-      Flag.withDefault(false)
-    ),
+    all: flags.onOff("all", "Delete all of them"),
     ...options
   },
   Effect.fnUntraced(function* (input) {

@@ -27,12 +27,7 @@ const output = Flag.String("output").pipe(
   Flag.withDefault(defaultFile)
 )
 
-const force = Flag.Boolean("force").pipe(
-  Flag.withAlias("f"),
-  Flag.withDescription("Write over a file that is there"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
-)
+const force = flags.onOff("force", "Write over a file that is there").pipe(Flag.withAlias("f"))
 
 const init = Command.make(
   "init",
@@ -103,11 +98,7 @@ const show = Command.make(
   Command.withExamples([{ command: "nexus config show" }, { command: "nexus config show --json" }])
 )
 
-const asMarkdown = Flag.Boolean("markdown").pipe(
-  Flag.withDescription("Print a table for people instead of JSON Schema"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
-)
+const asMarkdown = flags.onOff("markdown", "Print a table for people instead of JSON Schema")
 
 const schema = Command.make("schema", { markdown: asMarkdown }, (input) =>
   Console.log(input.markdown ? configMarkdown() : jsonText(jsonSchema()))

@@ -39,11 +39,7 @@ const url = Flag.String("url").pipe(
   Flag.optional
 )
 
-const write = Flag.Boolean("write").pipe(
-  Flag.withDescription("Put it into the client's own settings file; the file as it was is kept beside it"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
-)
+const write = flags.onOff("write", "Put it into the client's own settings file; the file as it was is kept beside it")
 
 /** What stands where a model must be named and none is known. */
 const placeholder = "MODEL"

@@ -30,9 +30,6 @@ const request = Flag.String("request").pipe(
   Flag.optional
 )
 
-const wants = (name: string, what: string) =>
-  Flag.Boolean(name).pipe(Flag.withDescription(what), Flag.withoutNegation, Flag.withDefault(false))
-
 const tokens = Flag.Int("tokens").pipe(
   Flag.withMetavar("N"),
   Flag.filter(
@@ -312,14 +309,14 @@ export const explainCommand = Command.make(
   {
     model,
     request,
-    replay: wants(
+    replay: flags.onOff(
       "replay",
       "Show what would have become of the last requests under the config that is given with --config"
     ),
     since,
-    tools: wants("tools", "It offers tools"),
-    image: wants("image", "It carries an image"),
-    jsonMode: wants("json-mode", "It asks for JSON"),
+    tools: flags.onOff("tools", "It offers tools"),
+    image: flags.onOff("image", "It carries an image"),
+    jsonMode: flags.onOff("json-mode", "It asks for JSON"),
     tokens,
     key,
     claim,

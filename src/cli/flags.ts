@@ -50,19 +50,20 @@ export const interval = (description: string) =>
     Flag.withDefault(1)
   )
 
+/** A flag that is there or not. */
+export const onOff = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
+
+/** A flag that may be given more than once. */
+export const several = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.atLeast(0))
+
 /** `--json`: JSON for programs. */
-export const json = Flag.Boolean("json").pipe(
-  Flag.withDescription("Print JSON instead of a table"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
-)
+export const json = onOff("json", "Print JSON instead of a table")
 
 /** `--yes`: what may cost money is done. */
-export const yes = Flag.Boolean("yes").pipe(
-  Flag.withAlias("y"),
-  Flag.withDescription("Ask servers in the cloud as well, whose tokens may cost money"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
+export const yes = onOff("yes", "Ask servers in the cloud as well, whose tokens may cost money").pipe(
+  Flag.withAlias("y")
 )
 
 /** `--key-env`: where the key is that a server is sent. */

@@ -4,7 +4,7 @@
 import * as Console from "effect/Console"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import { CliError, Command, Flag } from "effect/cli"
+import { CliError, Command } from "effect/cli"
 import type { BackendEntry } from "../api/backend-entry.ts"
 import type { GatewayHealth } from "../remote/gateway-client.ts"
 import type { PingKind } from "../remote/ping.ts"
@@ -51,11 +51,8 @@ const toText = (health: GatewayHealth, version: string, backends: ReadonlyArray<
         ])
   ].join("\n")
 
-const onOff = (name: string, description: string) =>
-  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
-
-const live = onOff("live", "Ask only whether it runs; needs no key")
-const ready = onOff("ready", "Ask only whether it can route; needs no key")
+const live = flags.onOff("live", "Ask only whether it runs; needs no key")
+const ready = flags.onOff("ready", "Ask only whether it can route; needs no key")
 
 const takePulse = Effect.fnUntraced(function* (options: SurveyOptions, asked: PingKind, asJson: boolean) {
   const { ping } = yield* Effect.promise(() => import("../remote/ping.ts"))

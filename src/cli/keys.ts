@@ -60,14 +60,7 @@ const amount = (name: string, description: string) =>
     Flag.optional
   )
 
-const yes = (name: string, description: string) =>
-  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
-
-const json = Flag.Boolean("json").pipe(
-  Flag.withDescription("Print JSON instead of words"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
-)
+const json = flags.onOff("json", "Print JSON instead of words")
 
 /** The keys that are kept beside the config file; undefined where there is no place for them. */
 const keptKeys = Effect.fnUntraced(function* (input: flags.GatewayFlags) {
@@ -123,8 +116,8 @@ const newCommand = Command.make(
       Flag.withDescription("Class of its requests while they wait for a slot; normal"),
       Flag.optional
     ),
-    admin: yes("admin", "May administer the gateway from other machines as well"),
-    metrics: yes("metrics", "Is for /metrics alone")
+    admin: flags.onOff("admin", "May administer the gateway from other machines as well"),
+    metrics: flags.onOff("metrics", "Is for /metrics alone")
   },
   Effect.fnUntraced(function* (input) {
     const [expires, begins] = [Option.getOrUndefined(input.expires), Option.getOrUndefined(input.notBefore)]

@@ -15,17 +15,14 @@ import * as flags from "./flags.ts"
 import { textOfFile } from "./read-file.ts"
 import { endRequested, writeLine } from "./screen.ts"
 
-const several = (name: string, metavar: string, description: string) =>
-  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.atLeast(0))
-
 const amount = (name: string, description: string) =>
   Flag.Finite(name).pipe(Flag.withMetavar("N"), Flag.withDescription(description), Flag.optional)
 
 const input = {
-  model: several("model", "NAME", "A model that it has; may be given again (mock-model when absent)").pipe(
-    Flag.withAlias("m")
-  ),
-  answer: several(
+  model: flags
+    .several("model", "NAME", "A model that it has; may be given again (mock-model when absent)")
+    .pipe(Flag.withAlias("m")),
+  answer: flags.several(
     "answer",
     "TEXT",
     "What it says; given again, what it says in the second turn of a conversation, and so on"
@@ -34,7 +31,7 @@ const input = {
   prefill: amount("prefill", "How many tokens of a prompt it reads in a second; at once when absent"),
   speed: amount("speed", "How many tokens it writes in a second; at once when absent"),
   slots: amount("slots", "How many requests a model works on at a time, while others wait"),
-  fault: several(
+  fault: flags.several(
     "fault",
     "RULE",
     "What goes wrong, such as 'delay=2s', 'status=429 retry-after=3s every=2', 'cut=5 model=small*', 'garbage probability=0.1'; may be given again"
@@ -50,12 +47,7 @@ const input = {
     Flag.withDescription("What chance goes by: the same text, the same faults"),
     Flag.optional
   ),
-  quiet: Flag.Boolean("quiet").pipe(
-    Flag.withAlias("q"),
-    Flag.withDescription("Print no line for each request"),
-    Flag.withoutNegation,
-    Flag.withDefault(false)
-  ),
+  quiet: flags.onOff("quiet", "Print no line for each request").pipe(Flag.withAlias("q")),
   host: Flag.String("host").pipe(
     Flag.withAlias("H"),
     Flag.withMetavar("ADDRESS"),

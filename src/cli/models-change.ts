@@ -22,11 +22,7 @@ const backend = Flag.String("backend").pipe(
   Flag.optional
 )
 
-const json = Flag.Boolean("json").pipe(
-  Flag.withDescription("Print a JSON value a line as it goes on, instead of words"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
-)
+const json = flags.onOff("json", "Print a JSON value a line as it goes on, instead of words")
 
 const write = (text: string): Effect.Effect<void> =>
   Effect.sync(() => {

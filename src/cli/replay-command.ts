@@ -26,12 +26,9 @@ const speedOf = (text: string): number | undefined => {
 
 const input = {
   file: Argument.String("file").pipe(Argument.withDescription("A file of nexus record")),
-  serve: Flag.Boolean("serve").pipe(
-    Flag.withDescription(
-      "Serve what was recorded: a request gets what the same one got, else what another one for its model got"
-    ),
-    Flag.withoutNegation,
-    Flag.withDefault(false)
+  serve: flags.onOff(
+    "serve",
+    "Serve what was recorded: a request gets what the same one got, else what another one for its model got"
   ),
   to: Flag.String("to").pipe(
     Flag.withMetavar("URL"),

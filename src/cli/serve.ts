@@ -24,9 +24,6 @@ const logLevel = Flag.Literals("log-level", ["error", "warn", "info", "debug", "
 
 const port = flags.port.pipe(Flag.withDescription("Port the gateway listens on; 0 takes any free one"))
 
-const onOff = (name: string, description: string) =>
-  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
-
 const workers = Flag.String("workers").pipe(
   Flag.withMetavar("N"),
   Flag.filter(
@@ -50,11 +47,11 @@ const workerCommand = ({ number, of, port, since, ageMs }: WorkerPart): Readonly
   ownArguments(process, [...process.argv.slice(2), "--as-worker", [number, of, port, since, ageMs].join(":")])
 
 const switches = {
-  noDiscovery: onOff("no-discovery", "Do not look for LLM servers on this machine"),
-  noHealthCheck: onOff("no-health-check", "Probe each backend once, then take it to be healthy"),
-  demo: onOff("demo", "Add simulated backends, to see Nexus work without any LLM"),
-  insecure: onOff("insecure", "Allow an address beyond loopback without keys"),
-  strict: onOff("strict", "Do not start while the key of a backend is not set")
+  noDiscovery: flags.onOff("no-discovery", "Do not look for LLM servers on this machine"),
+  noHealthCheck: flags.onOff("no-health-check", "Probe each backend once, then take it to be healthy"),
+  demo: flags.onOff("demo", "Add simulated backends, to see Nexus work without any LLM"),
+  insecure: flags.onOff("insecure", "Allow an address beyond loopback without keys"),
+  strict: flags.onOff("strict", "Do not start while the key of a backend is not set")
 }
 
 interface Given {

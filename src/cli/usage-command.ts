@@ -147,17 +147,9 @@ const options = {
     Flag.withDefault("24h")
   ),
   until: moment("until", "Until when; now when absent").pipe(Flag.optional),
-  shadows: Flag.Boolean("shadows").pipe(
-    Flag.withDescription("Of the copies of requests that rules sent elsewhere, which are left out otherwise"),
-    Flag.withoutNegation,
-    Flag.withDefault(false)
-  ),
+  shadows: flags.onOff("shadows", "Of the copies of requests that rules sent elsewhere, which are left out otherwise"),
   json: flags.json,
-  csv: Flag.Boolean("csv").pipe(
-    Flag.withDescription("Print comma-separated values instead of a table"),
-    Flag.withoutNegation,
-    Flag.withDefault(false)
-  ),
+  csv: flags.onOff("csv", "Print comma-separated values instead of a table"),
   config: flags.config,
   host: flags.host,
   port: flags.port

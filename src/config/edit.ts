@@ -9,7 +9,7 @@ import { type Statement, statementsOf } from "./locate.ts"
 import { isTable, type KeyPath, type Table, valueAt } from "./path.ts"
 
 /** A value that fits a line. */
-export type Scalar = string | number | boolean
+type Scalar = string | number | boolean
 
 /** The keys of a new `[[backends]]` table in the order they are written in; those that are undefined are left out. */
 export type BackendKeys = { readonly name: string } & Readonly<Record<string, Scalar | undefined>>

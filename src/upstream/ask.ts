@@ -46,7 +46,8 @@ const encoder = new TextEncoder()
 
 const connected = (): void => undefined
 
-const headersOf = ({ header, names }: ReceivedAnswer): Headers => {
+/** The head of an answer as `Headers`. */
+export const headersOf = ({ header, names }: ReceivedAnswer): Headers => {
   const headers = new Headers()
   for (const name of new Set(names())) headers.set(name, header(name) ?? "")
   return headers

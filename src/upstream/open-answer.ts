@@ -13,6 +13,7 @@ import type { ConnectionPool } from "../wire/ConnectionPool.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 import type { Trust } from "../wire/tls.ts"
+import { headersOf } from "./ask.ts"
 
 /** A question whose answer may take its time. */
 export interface OpenQuestion {
@@ -38,12 +39,6 @@ export interface OpenAnswer {
 const mostWaiting = 32
 
 const encoder = new TextEncoder()
-
-const headersOf = ({ header, names }: ReceivedAnswer): Headers => {
-  const headers = new Headers()
-  for (const name of new Set(names())) headers.set(name, header(name) ?? "")
-  return headers
-}
 
 const opened = (arrival: ReceivedAnswer): Effect.Effect<OpenAnswer> =>
   Effect.map(Queue.unbounded<Uint8Array, UpstreamError | Cause.Done>(), (queue) => {

@@ -15,11 +15,7 @@ import { confirm } from "../prompts.ts"
 
 const address = { json: flags.json, config: flags.config, host: flags.host, port: flags.port }
 
-const save = Flag.Boolean("save").pipe(
-  Flag.withDescription("Write it to the config file as well; comments stay"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
-)
+const save = flags.onOff("save", "Write it to the config file as well; comments stay")
 
 const name = Argument.String("name").pipe(Argument.withDescription("Name of the backend"))
 
@@ -44,12 +40,7 @@ const report = (asJson: boolean, change: BackendChange, done: string): Effect.Ef
 const optional = <A extends string, B>(key: A, value: Option.Option<B>): { readonly [K in A]?: B } =>
   Option.match(value, { onNone: () => ({}), onSome: (one) => ({ [key]: one }) as { readonly [K in A]: B } }) // reason: the key is the one that was given
 
-const yes = Flag.Boolean("yes").pipe(
-  Flag.withAlias("y"),
-  Flag.withDescription("Agree to what --save would ask"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
-)
+const yes = flags.onOff("yes", "Agree to what --save would ask").pipe(Flag.withAlias("y"))
 
 /** What becomes of the gateway when its first config file is made, and of what it has found. */
 const firstFile = (found: ReadonlyArray<string>): string =>
@@ -95,10 +86,9 @@ const add = Command.make(
       Flag.withDescription("Environment variable of the gateway that holds the key for it"),
       Flag.optional
     ),
-    insecureSkipVerify: Flag.Boolean("insecure-skip-verify").pipe(
-      Flag.withDescription("Take any certificate of it; ca_file in the config file trusts one authority instead"),
-      Flag.withoutNegation,
-      Flag.withDefault(false)
+    insecureSkipVerify: flags.onOff(
+      "insecure-skip-verify",
+      "Take any certificate of it; ca_file in the config file trusts one authority instead"
     )
   },
   Effect.fnUntraced(function* (input) {

@@ -79,11 +79,7 @@ const status = Flag.Literals("status", healthStatuses).pipe(
   Flag.optional
 )
 
-const dialects = Flag.Boolean("dialects").pipe(
-  Flag.withDescription("Which APIs they have, whether they are asked in them, and why not"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
-)
+const dialects = flags.onOff("dialects", "Which APIs they have, whether they are asked in them, and why not")
 
 const list = Command.make(
   "list",

@@ -35,11 +35,7 @@ export const findingText = ({ check, severity, seen, fix }: Finding, colour: boo
   ].join("\n")
 }
 
-const noInference = Flag.Boolean("no-inference").pipe(
-  Flag.withDescription("Spend no tokens: leave out the questions that a model answers"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
-)
+const noInference = flags.onOff("no-inference", "Spend no tokens: leave out the questions that a model answers")
 
 const bundle = Flag.String("bundle").pipe(
   Flag.withMetavar("FILE"),

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import { Command, Flag } from "effect/cli"
 import { CliFailure } from "../exit-failure.ts"
+import * as flags from "../flags.ts"
 
 const names = { dashboard: "nexus-dashboard.json", alerts: "nexus-alerts.yaml" } as const
 
@@ -17,11 +18,7 @@ const output = Flag.String("output").pipe(
   Flag.withDefault(".")
 )
 
-const force = Flag.Boolean("force").pipe(
-  Flag.withDescription("Write over files that are there"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
-)
+const force = flags.onOff("force", "Write over files that are there")
 
 /** The command. */
 export const grafanaCommand = Command.make(

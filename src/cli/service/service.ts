@@ -38,12 +38,9 @@ const closedTo = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
   return undefined
 })
 
-const onOff = (name: string, description: string) =>
-  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
-
-const system = onOff("system", "A service of the machine, not of the user who is logged in")
-const now = (what: string) => onOff("now", what)
-const force = onOff("force", "Also where the file is not one that Nexus wrote").pipe(Flag.withAlias("f"))
+const system = flags.onOff("system", "A service of the machine, not of the user who is logged in")
+const now = (what: string) => flags.onOff("now", what)
+const force = flags.onOff("force", "Also where the file is not one that Nexus wrote").pipe(Flag.withAlias("f"))
 
 const account = Flag.String("run-as").pipe(
   Flag.withMetavar("USER"),

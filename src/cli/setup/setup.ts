@@ -58,12 +58,6 @@ const readCloud = (text: string): Result.Result<Cloud, string> => {
     : Result.fail(`--cloud ${name}=… names the variable that holds the key, not the key itself`)
 }
 
-const onOff = (name: string, description: string) =>
-  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
-
-const several = (name: string, metavar: string, description: string) =>
-  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.atLeast(0))
-
 const input = {
   output: Flag.String("output").pipe(
     Flag.withAlias("o"),
@@ -71,8 +65,12 @@ const input = {
     Flag.withDescription("File to write"),
     Flag.withDefault(defaultFile)
   ),
-  host: several("host", "HOST", "Another machine to look at, such as gpu-box or 10.0.0.5:9000; may be given again"),
-  cloud: several(
+  host: flags.several(
+    "host",
+    "HOST",
+    "Another machine to look at, such as gpu-box or 10.0.0.5:9000; may be given again"
+  ),
+  cloud: flags.several(
     "cloud",
     "NAME[=VARIABLE]",
     `A cloud to use, with the variable that holds its key; may be given again (${cloudNames.join(", ")})`
@@ -84,9 +82,9 @@ const input = {
     ),
     Flag.withDescription("Port the gateway is to listen on; 8000, or a free one above it")
   ),
-  force: onOff("force", "Write over files that are there").pipe(Flag.withAlias("f")),
-  yes: onOff("yes", "Ask nothing: take what is found, and what the flags name").pipe(Flag.withAlias("y")),
-  noCheck: onOff("no-check", "Write the file, and do not try it out")
+  force: flags.onOff("force", "Write over files that are there").pipe(Flag.withAlias("f")),
+  yes: flags.onOff("yes", "Ask nothing: take what is found, and what the flags name").pipe(Flag.withAlias("y")),
+  noCheck: flags.onOff("no-check", "Write the file, and do not try it out")
 }
 
 const partsOf = (text: string): ReadonlyArray<string> => text.split(/[\s,]+/).filter((part) => part !== "")

@@ -14,12 +14,7 @@ import { jsonText } from "../output.ts"
 import { endRequested, writeLine, type Screen, takeScreen } from "../screen.ts"
 import { statusLines } from "./status-view.ts"
 
-const watch = Flag.Boolean("watch").pipe(
-  Flag.withAlias("w"),
-  Flag.withDescription("Keep the view up to date until Ctrl-C"),
-  Flag.withoutNegation,
-  Flag.withDefault(false)
-)
+const watch = flags.onOff("watch", "Keep the view up to date until Ctrl-C").pipe(Flag.withAlias("w"))
 
 const interval = flags.interval(
   "Longest time between two looks with --watch; a backend that changes, and a gateway that goes, is shown at once"
