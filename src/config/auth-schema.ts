@@ -3,11 +3,9 @@
  */
 import * as Schema from "effect/Schema"
 import { priorityClasses } from "../domain/request.ts"
-import { maybe, or, rateLimits, seconds, zones } from "./schema-parts.ts"
+import { formed, maybe, or, rateLimits, seconds, zones } from "./schema-parts.ts"
 
-const digest = Schema.String.check(
-  Schema.isPattern(/^[0-9a-f]{64}$/u, { expected: "64 lower-case hexadecimal digits (a SHA-256 digest)" })
-)
+const digest = formed(/^[0-9a-f]{64}$/u, "64 lower-case hexadecimal digits (a SHA-256 digest)")
 
 const moment = Schema.NonEmptyString
 
@@ -72,10 +70,9 @@ const tokenTerms = (of: string) => ({
 const algorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"] as const
 
 const Issuer = Schema.Struct({
-  name: Schema.String.check(
-    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/u, {
-      expected: "1 to 32 letters, digits, dots, dashes and underscores, starting with a letter or digit"
-    })
+  name: formed(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/u,
+    "1 to 32 letters, digits, dots, dashes and underscores, starting with a letter or digit"
   ).annotate({ description: "What it is called in names of keys: corp makes corp:alice" }),
   issuer: Schema.NonEmptyString.annotate({
     description: "Its own name for itself, letter for letter as its tokens have it in `iss`; most are an address"

@@ -51,13 +51,10 @@ interface Leaf {
   readonly message: string
 }
 
-/** Whether a message of the Schema says more than the type and the bounds do. */
-const saysMore = (message: string): boolean => /^Expected (1 to|12|64) /.test(message)
-
 const messageOf = (issue: SchemaIssue.Issue): string => {
   if (issue._tag !== "Filter") return ""
   const told = issue.filter.annotations?.["expected"]
-  return typeof told === "string" ? `Expected ${told}` : ""
+  return typeof told === "string" ? told : ""
 }
 
 const leavesOf = (issue: SchemaIssue.Issue, path: KeyPath): ReadonlyArray<Leaf> => {
@@ -73,23 +70,35 @@ const leavesOf = (issue: SchemaIssue.Issue, path: KeyPath): ReadonlyArray<Leaf> 
   }
 }
 
-/** What other gateways call the keys of a backend. */
-const elsewhereCalled: ReadonlyMap<string, string> = new Map([
-  ["address", "url"],
-  ["api_base", "url"],
-  ["base_url", "url"],
-  ["endpoint", "url"],
-  ["host", "url"],
-  ["kind", "type"],
-  ["provider", "type"],
-  ["timeout", "request_timeout_seconds"]
-])
+/** What keys of a table are called elsewhere: by other gateways, or in another table of ours. */
+const elsewhereCalled: Readonly<Record<string, ReadonlyMap<string, string>>> = {
+  "backends[]": new Map([
+    ["address", "url"],
+    ["api_base", "url"],
+    ["base_url", "url"],
+    ["endpoint", "url"],
+    ["host", "url"],
+    ["kind", "type"],
+    ["provider", "type"],
+    ["timeout", "request_timeout_seconds"]
+  ]),
+  "backends[].models[]": new Map([["name", "id"]]),
+  "models[]": new Map([["id", "name"]]),
+  "auth.keys[]": new Map([
+    ["api_key_env", "env"],
+    ["api_key_file", "key_file"],
+    ["key_env", "env"]
+  ])
+}
+
+// So few that they can be told where none of them is like what was written.
+const mostTold = 16
 
 const suggestion = (path: KeyPath): string | undefined => {
   const parent = path.slice(0, -1)
   const name = String(path.at(-1))
   const sibling = nearest(name, keysAt(parent) ?? [])
-  const called = sibling ?? (path[0] === "backends" && path.length === 3 ? elsewhereCalled.get(name) : undefined)
+  const called = sibling ?? elsewhereCalled[showPath(parent).replaceAll(/\d+/g, "")]?.get(name)
   if (called !== undefined) return showPath([...parent, called])
   const elsewhere = keyEntries().find(
     (each) => each.path.at(-1) === name && each.path.length === 2 && !each.path.includes(0)
@@ -101,7 +110,9 @@ const unknownKey = (path: KeyPath): Mistake => {
   const place = suggestedPlace(path)
   if (place !== undefined) return { path, reason: `unknown key ${showPath(path)}: ${place}` }
   const meant = suggestion(path)
-  return { path, reason: `unknown key ${showPath(path)}${meant === undefined ? "" : `; did you mean ${meant}?`}` }
+  const keys = keysAt(path.slice(0, -1)) ?? []
+  const told = keys.length === 0 || keys.length > mostTold ? "" : `; there are ${keys.join(", ")}`
+  return { path, reason: `unknown key ${showPath(path)}${meant === undefined ? told : `; did you mean ${meant}?`}` }
 }
 
 const named: ReadonlySet<string> = new Set(["routing.aliases", "routing.groups", "routing.fallbacks"])
@@ -127,13 +138,14 @@ const unquotedName = (path: KeyPath, value: unknown): Mistake | undefined => {
 const mistakeOf = (tree: Table, { path, tag, message }: Leaf): Mistake => {
   if (tag === "UnexpectedKey") return unknownKey(path)
   const node = schemaAt(path) ?? {}
-  const wanted = message === "" ? expectedText(node) : message.replace(/^Expected /, "")
+  // The type and the bounds are told in words of our own, a form in those of the Schema.
+  const wanted = message === "" || node["pattern"] === undefined ? expectedText(node) : message
   if (tag === "MissingKey") return { path, reason: `${showPath(path)} is missing: expected ${wanted}` }
   const value = valueAt(tree, path)
   const hint = isTable(value) && expectedText(node) === "a list of tables" ? `; write [[${showPath(path)}]]` : ""
   const meant = Array.isArray(node["enum"]) ? suggestedValue(path, value, node["enum"]) : undefined
   const question = meant === undefined ? "" : `; did you mean "${meant}"?`
-  const reason = `expected ${saysMore(message) ? wanted : expectedText(node)}${hint}${question}`
+  const reason = `expected ${wanted}${hint}${question}`
   return unquotedName(path, value) ?? { path, value, reason }
 }
 

@@ -2,7 +2,7 @@
  * The section of nexus.toml that is about replicas which act as one.
  */
 import * as Schema from "effect/Schema"
-import { maybe, or, tlsFiles } from "./schema-parts.ts"
+import { maybe, or, plainName, tlsFiles } from "./schema-parts.ts"
 
 /** What becomes of requests under limits or hard budgets while the store is away. */
 export const awayRules = ["count_locally", "refuse"] as const
@@ -22,11 +22,7 @@ export const Cluster = Schema.Struct({
     "Take any certificate of it: whoever sits in between can read and change everything"
   ),
   name: or(
-    Schema.String.check(
-      Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/u, {
-        expected: "1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit"
-      })
-    ),
+    plainName,
     "nexus",
     "What all replicas that belong together call what they keep there: others may use the same server under another name"
   ),

@@ -3,17 +3,13 @@
  */
 import * as Schema from "effect/Schema"
 import { hookFailures, hookPhases } from "../domain/hook-rules.ts"
-import { maybe, or, seconds, whole } from "./schema-parts.ts"
+import { maybe, or, plainName, seconds, whole } from "./schema-parts.ts"
 
 const patterns = Schema.NonEmptyArray(Schema.NonEmptyString)
 
 /** A hook. */
 export const HookEntry = Schema.Struct({
-  name: Schema.String.check(
-    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/u, {
-      expected: "1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit"
-    })
-  ).annotate({ description: "Name of the hook in errors, metrics and explanations" }),
+  name: plainName.annotate({ description: "Name of the hook in errors, metrics and explanations" }),
   url: Schema.NonEmptyString.annotate({ description: "Where it is asked (POST, JSON)" }),
   api_key_env: maybe(Schema.NonEmptyString, "Environment variable that holds the key that it is asked with"),
   api_key_file: maybe(Schema.NonEmptyString, "File that holds the key that it is asked with"),

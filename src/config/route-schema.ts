@@ -3,7 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { strategies, drawnBy, weekdays } from "../domain/routing.ts"
-import { maybe, or, seconds, weightParts, whole, zones } from "./schema-parts.ts"
+import { formed, maybe, or, plainName, seconds, weightParts, whole, zones } from "./schema-parts.ts"
 
 const names = Schema.Union([Schema.NonEmptyString, Schema.NonEmptyArray(Schema.NonEmptyString)])
 
@@ -31,10 +31,9 @@ const Match = Schema.Struct({
   abilities: maybe(Schema.NonEmptyArray(Schema.Literals(abilities)), "What it calls for, all of them"),
   endpoint: maybe(names, "What is asked, by the names that metrics have; * and ? as above"),
   time: maybe(
-    Schema.String.check(
-      Schema.isPattern(/^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$/u, {
-        expected: "a time of the day such as 08:00-18:00, or 22:00-06:00 over midnight"
-      })
+    formed(
+      /^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$/u,
+      "a time of the day such as 08:00-18:00, or 22:00-06:00 over midnight"
     ),
     "Time of the day when it comes, such as 22:00-06:00"
   ),
@@ -74,11 +73,7 @@ const Shadow = Schema.Struct({
 
 /** A rule. */
 export const RouteEntry = Schema.Struct({
-  name: Schema.String.check(
-    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/u, {
-      expected: "1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit"
-    })
-  ).annotate({ description: "Name of the rule in headers, metrics and explanations" }),
+  name: plainName.annotate({ description: "Name of the rule in headers, metrics and explanations" }),
   match: or(Match, {}, "Requests that it is for: those that have all of it"),
   ...side,
   zones: maybe(zones, "Zones that its requests may go to, its canary, shadow and fallbacks included; any when absent"),

@@ -37,11 +37,20 @@ export const rateLimits = (of: string) => ({
   max_concurrent: maybe(whole(1, 60_000), `Requests under way at a time${of}; further ones get 429`)
 })
 
+/** A text of one form; `expected` is what is said where it has another. */
+export const formed = (pattern: RegExp, expected: string) =>
+  Schema.String.check(Schema.isPattern(pattern, { expected }))
+
+/** A name that stands in headers, metrics and commands. */
+export const plainName = formed(
+  /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/u,
+  "1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit"
+)
+
 /** A zone, in whose name no blank or capital is. */
-export const zone = Schema.String.check(
-  Schema.isPattern(zoneName, {
-    expected: "a zone such as local, lan, cloud or eu-dc: lower-case letters, digits, dots, dashes and underscores"
-  })
+export const zone = formed(
+  zoneName,
+  "a zone such as local, lan, cloud or eu-dc: lower-case letters, digits, dots, dashes and underscores"
 )
 
 /** Zones that requests may go to. */

@@ -13,7 +13,19 @@ import { Cache, Capture, Discovery, ModelPolicy, Privacy } from "./policy-schema
 import { HookEntry } from "./hook-schema.ts"
 import { RouteEntry } from "./route-schema.ts"
 import { BudgetEntry, PriceEntry, UsageSection } from "./usage-schema.ts"
-import { limit, maybe, or, seconds, share, tlsFiles, weightParts, whole, zone } from "./schema-parts.ts"
+import {
+  formed,
+  limit,
+  maybe,
+  or,
+  plainName,
+  seconds,
+  share,
+  tlsFiles,
+  weightParts,
+  whole,
+  zone
+} from "./schema-parts.ts"
 import { Logging, Telemetry } from "./telemetry-schema.ts"
 
 const Cors = Schema.Struct({
@@ -275,11 +287,7 @@ const BackendModel = Schema.Struct({
 })
 
 const BackendEntry = Schema.Struct({
-  name: Schema.String.check(
-    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/u, {
-      expected: "1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit"
-    })
-  ).annotate({ description: "Identity of the backend in headers, logs and commands" }),
+  name: plainName.annotate({ description: "Identity of the backend in headers, logs and commands" }),
   url: maybe(
     Schema.NonEmptyString,
     `Base URL as its provider gives it: with or without a trailing / or /v1, and with the query that belongs to every call; not needed for ${homes}, which have one`
@@ -303,10 +311,9 @@ const BackendEntry = Schema.Struct({
     "Take any certificate: whoever sits in between can read and change everything, the key included"
   ),
   user_agent: maybe(
-    Schema.String.check(
-      Schema.isPattern(/^[\x21-\x7e]([\x20-\x7e]{0,198}[\x21-\x7e])?$/u, {
-        expected: "1 to 200 printable ASCII characters, no blank at the ends"
-      })
+    formed(
+      /^[\x21-\x7e]([\x20-\x7e]{0,198}[\x21-\x7e])?$/u,
+      "1 to 200 printable ASCII characters, no blank at the ends"
     ),
     "What Nexus calls itself to this backend (`User-Agent`); nexus/VERSION when absent"
   ),
@@ -331,11 +338,7 @@ const BackendEntry = Schema.Struct({
     "Tell it the tools of translated requests sorted by name, so that a client which changes their order does not make it read the prompt anew; where it is local when absent"
   ),
   wake: maybe(
-    Schema.String.check(
-      Schema.isPattern(/^[0-9A-Fa-f]{2}([:-]?[0-9A-Fa-f]{2}){5}$/u, {
-        expected: "12 hexadecimal digits, such as aa:bb:cc:dd:ee:ff"
-      })
-    ),
+    formed(/^[0-9A-Fa-f]{2}([:-]?[0-9A-Fa-f]{2}){5}$/u, "12 hexadecimal digits, such as aa:bb:cc:dd:ee:ff"),
     "Address of its network card (MAC), by which it is woken over the network (Wake-on-LAN) when requests want it and it sleeps"
   ),
   wake_address: maybe(

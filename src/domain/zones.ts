@@ -12,7 +12,7 @@ export type UsualZone = (typeof usualZones)[number]
 export const isUsualZone = (zone: string): zone is UsualZone => usualZones.some((usual) => usual === zone)
 
 /** What a zone may be called. */
-export const zoneName = /^[a-z0-9][a-z0-9._-]{0,31}$/
+export const zoneName = /^[a-z0-9][a-z0-9._-]{0,31}$/u
 
 /** Where a request may go, and who says so, in words such as `the key 'team'`. */
 export interface ZoneLimit {

@@ -88,3 +88,28 @@ test("a key of a backend is known by what other gateways call it, and not mistak
   ])
   expect(told(`headers = { a = "b" }`)).toEqual(["nexus.toml:4: unknown key backends[0].headers"])
 })
+
+test.each([
+  [
+    "is told what there is, where that is little",
+    `[[routes]]\nname = "night"\nwhen = { model = "m" }`,
+    "nexus.toml:3: unknown key routes[0].when; there are name, match, model, backends, zones, strategy, weights, canary, shadow"
+  ],
+  [
+    "is known as the name of a model where its id stands",
+    `[[backends]]\nname = "a"\nurl = "http://h:1"\n[[backends.models]]\nid = "m"\nname = "m"`,
+    "nexus.toml:6: unknown key backends[0].models[0].name; did you mean backends[0].models[0].id?"
+  ],
+  [
+    "is known as the id of a model where its name stands",
+    `[[models]]\nname = "m"\nid = "m"\ncache_requests = "all"`,
+    "nexus.toml:3: unknown key models[0].id; did you mean models[0].name?"
+  ],
+  [
+    "is known as the variable of a client's key, named as that of a backend is",
+    `[[auth.keys]]\nname = "x"\nkey = "nx-0123456789"\napi_key_env = "K"`,
+    "nexus.toml:4: unknown key auth.keys[0].api_key_env; did you mean auth.keys[0].env?"
+  ]
+])("a key that is none %s", (_, toml, told) => {
+  expect(mistakesOf(toml)).toEqual([told])
+})
