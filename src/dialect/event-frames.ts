@@ -2,7 +2,7 @@
  * A stream as the events that it is made of, each with its bytes: of an event stream, or of a JSON object a line. What is
  * between two events is a frame too, so that all frames together are the stream.
  */
-import { objectIn } from "./shown-texts.ts"
+import { exactObject } from "./exact-json.ts"
 
 /** One event. */
 export interface EventFrame {
@@ -28,7 +28,7 @@ const eventFrame = (raw: string): EventFrame => {
     .map((line) => line.slice(5))
     .join("\n")
     .trim()
-  const json = isMark(data) ? undefined : objectIn(data)
+  const json = isMark(data) ? undefined : exactObject(data)
   return {
     raw,
     json,
@@ -42,7 +42,7 @@ const eventFrame = (raw: string): EventFrame => {
 
 const lineFrame = (raw: string): EventFrame => {
   const data = raw.trim()
-  const json = data === "" ? undefined : objectIn(data)
+  const json = data === "" ? undefined : exactObject(data)
   return { raw, json, isDark: json === undefined && data !== "", written: () => `${JSON.stringify(json)}\n` }
 }
 

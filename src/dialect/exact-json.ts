@@ -2,6 +2,7 @@
  * JSON that is read and written again without a number being rounded: an id above 2^53 in the arguments of a call would
  * otherwise be the id of another record.
  */
+import * as Predicate from "effect/Predicate"
 
 declare global {
   interface JSON {
@@ -36,6 +37,23 @@ export const exactJson = (text: string, plain: unknown): unknown => {
 }
 
 type Fields = Record<string, unknown>
+
+/** The JSON object that a text is, its numbers as they came; undefined where it is none. */
+export const exactObject = (text: string): Record<PropertyKey, unknown> | undefined => {
+  try {
+    const plain: unknown = JSON.parse(text)
+    const exact = Predicate.isObject(plain) ? exactJson(text, plain) : undefined
+    return Predicate.isObject(exact) ? exact : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The arguments of a call: without any, or with null for them, an empty object; undefined where they are no object. */
+export const callArguments = (text: string): Record<PropertyKey, unknown> | undefined => {
+  const said = text.trim()
+  return said === "" || said === "null" ? {} : exactObject(text)
+}
 
 const isFields = (value: unknown): value is Fields => typeof value === "object" && value !== null
 

@@ -33,7 +33,7 @@ export const tooDeep = (error: unknown): BadRequest => {
 
 /** A parsed body, which is to be an object. */
 export const jsonObject = (json: unknown): Result.Result<Readonly<Record<PropertyKey, unknown>>, BadRequest> =>
-  Predicate.isObject(json) && !Array.isArray(json)
+  Predicate.isObject(json)
     ? Result.succeed(json)
     : Result.fail(bad(`The request body must be a JSON object; ${jsonKind(json)} came`, null))
 

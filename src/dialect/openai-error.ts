@@ -48,7 +48,7 @@ const errorIn = (json: unknown): Found => {
   }
   if (!Predicate.isObject(json)) return { fields: nothing, beside: nothing }
   const { error, ...beside } = json
-  if (Predicate.isObject(error) && !Array.isArray(error)) return { fields: error, beside }
+  if (Predicate.isObject(error)) return { fields: error, beside }
   if (typeof error === "string" && !("message" in json)) return { fields: { message: error }, beside }
   return { fields: json, beside: nothing }
 }

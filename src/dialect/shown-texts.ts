@@ -4,7 +4,7 @@
  * nobody has heard of is shown and not passed over.
  */
 import * as Predicate from "effect/Predicate"
-import { exactJson } from "./exact-json.ts"
+import { exactObject } from "./exact-json.ts"
 
 /** Whose words a text is. */
 type TextRole = "system" | "user" | "assistant" | "tool"
@@ -196,16 +196,6 @@ const numberIn = (owner: Owner, key: string): string => {
   return typeof value === "number" ? String(value) : ""
 }
 
-/** The JSON object that a text is; undefined when it is none. */
-export const objectIn = (text: string): Record<PropertyKey, unknown> | undefined => {
-  try {
-    const json = exactJson(text, JSON.parse(text))
-    return Predicate.isObject(json) && !Array.isArray(json) && !JSON.isRawJSON(json) ? json : undefined
-  } catch {
-    return undefined
-  }
-}
-
 const countOf = (value: unknown): number => {
   if (Array.isArray(value)) return value.length
   return value === undefined || value === null || value === "" ? 0 : 1
@@ -287,7 +277,7 @@ class Walk {
       isJson: true,
       channel: place.path,
       put: (other) => {
-        const json = objectIn(other)
+        const json = exactObject(other)
         if (json !== undefined) owner[key] = json
         return json !== undefined
       }

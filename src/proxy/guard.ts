@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { objectIn, type ShownText, textsOfRequest } from "../dialect/shown-texts.ts"
+import { type ShownText, textsOfRequest } from "../dialect/shown-texts.ts"
 import type { ReadRequest } from "../dialect/Dialect.ts"
 import { type BodyReading, buildBody, type ParsedBody } from "../dialect/parsed-body.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
@@ -17,6 +17,7 @@ import { aliasChain } from "../router/alias-chains.ts"
 import type { Plan } from "../router/plan.ts"
 import type { RuleCounts } from "../telemetry/rule-counts.ts"
 import type { RequestRecord } from "./record.ts"
+import { exactObject } from "../dialect/exact-json.ts"
 
 /** What asks hooks. */
 export interface GuardNeeds {
@@ -47,7 +48,7 @@ const unfit = "it puts something else in the place of a JSON object"
 
 const isFit = (verdict: HookVerdict, texts: ReadonlyArray<WindowText>): boolean =>
   verdict.action !== "replace" ||
-  [...verdict.texts].every(([at, text]) => texts[at]?.isJson !== true || objectIn(text) !== undefined)
+  [...verdict.texts].every(([at, text]) => texts[at]?.isJson !== true || exactObject(text) !== undefined)
 
 /** The hooks that a request and its answer are shown to. */
 export class Guard {

@@ -8,7 +8,7 @@ import type * as Fiber from "effect/Fiber"
 import type { Dialect, StreamEnding, StreamOpening, StreamWatch } from "../dialect/Dialect.ts"
 import { EventFrames } from "../dialect/event-frames.ts"
 import { eventStreamType } from "../dialect/event-stream.ts"
-import { objectIn, textsOfAnswer, withoutEchoes } from "../dialect/shown-texts.ts"
+import { textsOfAnswer, withoutEchoes } from "../dialect/shown-texts.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { AnswerWindow } from "../hooks/answer-window.ts"
 import type { Usage } from "../telemetry/meter.ts"
@@ -22,6 +22,7 @@ import { endedFor } from "./final-failure.ts"
 import { type Guard, type GuardRefusal, isGuardRefusal, putOthers } from "./guard.ts"
 import type { RequestRecord } from "./record.ts"
 import { translatedHead } from "./translated-flow.ts"
+import { exactObject } from "../dialect/exact-json.ts"
 
 type WholeAnswer = CommittedAnswer & { readonly _tag: "Whole" }
 type FlowAnswer = CommittedAnswer & { readonly _tag: "Flow" }
@@ -64,7 +65,7 @@ const shownWhole = (
   // One that cannot be read comes back as it was, and of one that is too large nothing does.
   const isRead = !isCoded(head) || (body !== answer.body && body.byteLength > 0)
   const text = decoder.decode(body)
-  const json = objectIn(text)
+  const json = exactObject(text)
   const goes = (bytes: Uint8Array): CommittedAnswer => ({ ...answer, head: translatedHead(head, type), body: bytes })
   if (json === undefined) {
     if (!isRead || !/^text\//i.test(type)) {

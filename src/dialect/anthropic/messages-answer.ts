@@ -2,16 +2,16 @@
  * The events of an answer as a stream of Messages, and as a whole one: blocks come one after the other and never overlap,
  * so what a backend says in between is held back until the block before it is whole.
  */
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
-import { exactJson } from "../exact-json.ts"
 import { GrowingText } from "../growing-text.ts"
 import { wordIn } from "../word-table.ts"
 import type { Transducer } from "../Transducer.ts"
 import { JsonEnd } from "./json-end.ts"
 import { sealedCall, unsigned } from "../signatures.ts"
+import { callArguments } from "../exact-json.ts"
+import { isObjectText } from "../read-json.ts"
 
 const encoder = new TextEncoder()
 
@@ -61,14 +61,7 @@ const stopOf = (stop: ChatStop | undefined, facts: { readonly called: boolean; r
 
 const messageHead = ({ id, model }: AnswerContext) => ({ id: `msg_${id}`, type: "message", role: "assistant", model })
 
-const isWholeJson = (text: string): boolean => {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
-}
+const noObject = (name: string): string => `The backend called '${name}' with arguments that are no JSON object`
 
 /**
  * What a text goes back to, in the form that has a place for an address; who reads it elsewhere cannot open its index.
@@ -109,7 +102,7 @@ interface StreamedBlock extends Block {
 // What has ended is parsed once, not at each piece that comes while another block waits.
 const isWhole = (block: StreamedBlock): boolean => {
   if (!block.end.ended) return false
-  block.whole ??= isWholeJson(block.args.text)
+  block.whole ??= isObjectText(block.args.text)
   return block.whole
 }
 
@@ -303,8 +296,8 @@ class StreamWriting {
     if (this.index === 0 && this.blocks.length === 0) this.blocks.push(this.block("text"))
     for (let block = this.blocks[0]; block !== undefined; block = this.blocks[0]) {
       // A library would make of it what it can, and run a tool by that.
-      if (!cut && block.args.length > 0 && !isWholeJson(block.args.text)) {
-        return this.fail(`The backend called '${block.name}' with arguments that are no JSON`)
+      if (!cut && block.args.length > 0 && callArguments(block.args.text) === undefined) {
+        return this.fail(noObject(block.name))
       }
       this.send(block)
       this.close(block)
@@ -345,18 +338,6 @@ const messagesStreamEncoder = (context: AnswerContext): Transducer<ChatEvent, Ui
     }
   }
 })
-
-const inputOf = (args: string, cut: boolean): Result.Result<unknown, string> => {
-  if (args.trim() === "") return Result.succeed({})
-  try {
-    const input = exactJson(args, JSON.parse(args))
-    if (Predicate.isObject(input)) return Result.succeed(input)
-    return input === null ? Result.succeed({}) : Result.fail("arguments that are no JSON object")
-  } catch {
-    // It was cut off at the limit that the client has set, and says so.
-    return cut ? Result.succeed({}) : Result.fail("arguments that are no JSON")
-  }
-}
 
 /** The events of an answer as a whole one. */
 const encodeMessagesAnswer = (
@@ -418,9 +399,10 @@ const encodeMessagesAnswer = (
     if (kind === "text") content.push({ type: "text", text: args, ...(citations.length === 0 ? {} : { citations }) })
     else if (kind === "thinking") content.push({ type: "thinking", thinking: args, signature })
     else {
-      const input = inputOf(args, stop?.reason === "length")
-      if (Result.isFailure(input)) return Result.fail(`${input.failure} in a call of '${block.name}'`)
-      content.push({ ...blockStart(block), input: input.success })
+      // One that was cut off at the limit that the client has set says so.
+      const input = callArguments(args) ?? (stop?.reason === "length" ? {} : undefined)
+      if (input === undefined) return Result.fail(noObject(block.name))
+      content.push({ ...blockStart(block), input })
     }
   }
   const called = blocks.some(({ kind }) => kind === "call")

@@ -4,10 +4,10 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
-import { exactJson } from "../exact-json.ts"
 import { isTextFile, wordsOfFile } from "../text-files.ts"
 import { Unsayable } from "../unsayable.ts"
 import { isForAnthropic, unsealedHidden } from "../signatures.ts"
+import { callArguments } from "../exact-json.ts"
 
 /** A block, or a message. */
 export type Fields = Record<string, unknown>
@@ -51,16 +51,8 @@ const partOf = (part: ChatPart): ReadonlyArray<Fields> => {
   }
 }
 
-const inputOf = (name: string, args: string): unknown => {
-  if (args.trim() === "") return {}
-  try {
-    const input = exactJson(args, JSON.parse(args))
-    if (Predicate.isObject(input) && !Array.isArray(input)) return input
-  } catch {
-    // Said below.
-  }
-  return cannot(`has a call of '${name}' whose arguments are no JSON object`)
-}
+const inputOf = (name: string, args: string): unknown =>
+  callArguments(args) ?? cannot(`has a call of '${name}' whose arguments are no JSON object`)
 
 const itemOf = (item: ChatTurnItem): ReadonlyArray<Fields> => {
   switch (item.type) {

@@ -2,10 +2,8 @@
  * The events of an answer as Google's generateContent tells them, whole and streamed: texts as they come, calls whole and in
  * the last piece, with why the answer ended and what it took.
  */
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage, MadeImage } from "../chat.ts"
-import { exactJson } from "../exact-json.ts"
 import { GrowingText } from "../growing-text.ts"
 import { CallIds } from "../fitted-chat.ts"
 import { SeveralWriting } from "../several-answers.ts"
@@ -13,6 +11,7 @@ import type { Transducer } from "../Transducer.ts"
 import { sealedForGoogle } from "./gemini-seals.ts"
 import { geminiError } from "./gemini-error.ts"
 import { likelyTokens, type LogprobsResult, meanOf } from "./gemini-logprobs.ts"
+import { callArguments } from "../exact-json.ts"
 
 const encoder = new TextEncoder()
 
@@ -91,16 +90,6 @@ const imagePart = (image: MadeImage): AnswerPart =>
   "url" in image
     ? { fileData: { fileUri: image.url } }
     : { inlineData: { mimeType: image.mediaType, data: image.data } }
-
-const argsOf = (text: string): Readonly<Record<string, unknown>> | undefined => {
-  if (text.trim() === "") return {}
-  try {
-    const args = exactJson(text, JSON.parse(text))
-    return args === null ? {} : Predicate.isObject(args) ? args : undefined
-  } catch {
-    return undefined
-  }
-}
 
 /** The status of an answer that broke. */
 const brokenStatus = 502
@@ -236,7 +225,7 @@ class Writing {
     if (kind === "image") return image
     if (kind === "text") return { text, ...signed }
     if (kind === "thought") return { text, thought: true, ...signed }
-    const args = argsOf(text)
+    const args = callArguments(text)
     return args === undefined ? undefined : { functionCall: { id, name, args }, ...signed }
   }
 

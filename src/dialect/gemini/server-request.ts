@@ -1,11 +1,9 @@
 /**
  * A request of the hub as Google's generateContent takes it.
  */
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
-import { exactJson } from "../exact-json.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
@@ -14,6 +12,7 @@ import { refusalOf, Unsayable } from "../unsayable.ts"
 import { noSignature } from "./gemini-turns.ts"
 import { geminiAnswerReader } from "./server-answer.ts"
 import { wordIn } from "../word-table.ts"
+import { callArguments } from "../exact-json.ts"
 
 const encoder = new TextEncoder()
 
@@ -131,13 +130,8 @@ const partOf = (part: ChatPart): RequestPart => {
 }
 
 const argsOf = (name: string, text: string): Fields => {
-  if (text.trim() === "") return {}
-  try {
-    const args = exactJson(text, JSON.parse(text))
-    if (Predicate.isObject(args)) return args
-  } catch {
-    // It is told of below.
-  }
+  const args = callArguments(text)
+  if (args !== undefined) return args
   throw new Unsayable("messages", `has a call of '${name}' whose arguments are no JSON object`)
 }
 

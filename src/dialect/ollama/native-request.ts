@@ -1,11 +1,9 @@
 /**
  * A request of the hub as Ollama's own chat takes it.
  */
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { namesOfLlamaCpp, samplersNamed, samplersOf } from "../../domain/samplers.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, ServerCodec, ServerTraits } from "../chat.ts"
-import { exactJson } from "../exact-json.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
 import { readOut } from "../text-files.ts"
@@ -13,6 +11,7 @@ import { typedObject } from "../tool-schema.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { optionsWith } from "./ollama-options.ts"
 import { ollamaReads } from "./native-answer.ts"
+import { callArguments } from "../exact-json.ts"
 
 const encoder = new TextEncoder()
 
@@ -34,16 +33,8 @@ const imageOf = (part: ChatPart): string => {
   return part.data
 }
 
-const argumentsOf = (args: string, name: string): unknown => {
-  if (args.trim() === "") return {}
-  try {
-    const read = exactJson(args, JSON.parse(args))
-    if (Predicate.isObject(read) && !Array.isArray(read)) return read
-  } catch {
-    // Refused below.
-  }
-  return refuse("messages", `has a call of '${name}' whose arguments are no JSON object`)
-}
+const argumentsOf = (args: string, name: string): unknown =>
+  callArguments(args) ?? refuse("messages", `has a call of '${name}' whose arguments are no JSON object`)
 
 const reminder = (text: string): Fields => ({
   role: "user",

@@ -1,14 +1,13 @@
 /**
  * The events of an answer as lines of Ollama's, and as one whole: calls are told whole, before the last line.
  */
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
-import { exactJson } from "../exact-json.ts"
 import { GrowingText } from "../growing-text.ts"
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { lineJson } from "../line-json.ts"
 import type { Transducer } from "../Transducer.ts"
+import { callArguments } from "../exact-json.ts"
 
 const encoder = new TextEncoder()
 
@@ -38,15 +37,6 @@ interface MadeCall {
   readonly id: string
   readonly name: string
   readonly args: GrowingText
-}
-
-const parsedArguments = (args: string): unknown => {
-  if (args.trim() === "") return {}
-  try {
-    return exactJson(args, JSON.parse(args)) ?? {}
-  } catch {
-    return undefined
-  }
 }
 
 /** What an answer is made of. */
@@ -115,8 +105,8 @@ class Telling {
   made(): Result.Result<ReadonlyArray<unknown>, string> {
     const made: Array<unknown> = []
     for (const { args, id, name } of this.calls) {
-      const read = parsedArguments(args.text)
-      if (Predicate.isObject(read) && !Array.isArray(read)) {
+      const read = callArguments(args.text)
+      if (read !== undefined) {
         made.push({ id, function: { index: made.length, name, arguments: read } })
         // One that was cut off at the limit of its client cannot be told: arguments are objects here.
       } else if (this.stop?.reason !== "length") {

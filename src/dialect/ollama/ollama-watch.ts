@@ -14,7 +14,7 @@ const nothing = new Uint8Array(0)
 /** A line as an object; undefined when it is none. */
 export const lineObject = (line: string): Readonly<Record<PropertyKey, unknown>> | undefined => {
   const json = parsedJson(line)
-  return Predicate.isObject(json) && !Array.isArray(json) ? json : undefined
+  return Predicate.isObject(json) ? json : undefined
 }
 
 /** The tokens that a last line, or a whole answer, tells of. */

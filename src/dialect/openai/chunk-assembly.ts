@@ -18,8 +18,7 @@ const decoder = new TextDecoder()
 
 const isSet = (value: unknown): boolean => value !== undefined && value !== null
 
-const isFields = (value: unknown): value is Fields =>
-  Predicate.isObject(value) && !Array.isArray(value) && !JSON.isRawJSON(value)
+const isFields = (value: unknown): value is Fields => Predicate.isObject(value) && !JSON.isRawJSON(value)
 
 // Texts that come in pieces; any other is said whole, however often.
 const inPieces: ReadonlySet<string> = new Set([

@@ -45,7 +45,7 @@ const ask: UsageWish["ask"] = (body, pieces) => {
   const span = fieldIn(text, rootOf(text), field)
   if (span === undefined) return inFront(pieces)
   const options = parsedJson(text.slice(span.from, span.to))
-  const isTable = Predicate.isObject(options) && !Array.isArray(options)
+  const isTable = Predicate.isObject(options)
   if ((!isTable && options !== null) || (isTable && options["include_usage"] === true)) return undefined
   const wished = JSON.stringify({ ...(isTable ? options : {}), include_usage: true })
   return [encoder.encode(text.slice(0, span.from) + wished + text.slice(span.to))]

@@ -74,7 +74,7 @@ const lettingNobodyIn = (error: GatewayError): BadRequest =>
 
 const claimsIn = (text: string): Readonly<Record<string, unknown>> | undefined => {
   const value = parseBoundedJson(text)
-  return Predicate.isObject(value) && !Array.isArray(value) ? { ...value } : undefined
+  return Predicate.isObject(value) ? { ...value } : undefined
 }
 
 const grantEntry = ({
