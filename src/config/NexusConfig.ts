@@ -32,7 +32,7 @@ export class ConfigInvalid extends Data.TaggedError("ConfigInvalid")<{
   readonly excerpt?: string
   /** Whether the file is not there. */
   readonly missing?: boolean
-  /** The stamp of the file from before it was read; absent where none was. */
+  /** The stamps of the file and of the key files from before they were read; absent where none was. */
   readonly stamp?: string | undefined
 }> {}
 
@@ -171,16 +171,19 @@ const readWith = (
     const env: Environment = { ...process.env }
     const found = yield* find
     const file = found && { path: found.path, text: found.text }
-    const invalid = (mistake: Pick<ConfigInvalid, "excerpt" | "message">) =>
-      new ConfigInvalid({ path: file?.path ?? defaultFile, stamp: found?.stamp, ...mistake })
-    const parsed = yield* Effect.mapError(Effect.fromResult(parseFile(found, env)), invalid)
+    const invalid = (mistake: Pick<ConfigInvalid, "excerpt" | "message">, stamp: string | undefined) =>
+      new ConfigInvalid({ path: file?.path ?? defaultFile, stamp, ...mistake })
+    const parsed = yield* Effect.fromResult(parseFile(found, env)).pipe(
+      Effect.mapError((mistake) => invalid(mistake, found?.stamp))
+    )
     const { files, stamps } = yield* readKeyFiles(parsed.keyFiles, file)
+    const stamp = found?.stamp === undefined ? undefined : [found.stamp, ...stamps].join(" ")
     yield* Effect.yieldNow
     const sources = { file, env, overrides: flags, digestOf, allowMissing }
     const read = yield* Effect.fromResult(readSettings(sources, parsed, files)).pipe(
-      Effect.mapError((message) => invalid({ message }))
+      Effect.mapError((message) => invalid({ message }, stamp))
     )
-    return found?.stamp === undefined ? read : { ...read, stamp: [found.stamp, ...stamps].join(" ") }
+    return stamp === undefined ? read : { ...read, stamp }
   }).pipe(
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever reads
     Effect.provide(NodeFileSystem.layer)

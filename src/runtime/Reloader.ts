@@ -73,7 +73,7 @@ export class Reloader extends Context.Service<
     readonly changes: Stream.Stream<unknown>
     /** The config in force. */
     readonly read: () => ReadConfig
-    /** The stamp of the file that was refused last; undefined where none was. */
+    /** The stamps of the files that were refused last; undefined where none were. */
     readonly refused: () => string | undefined
     /** Reads the config anew and takes it over; `by` says in the log who wanted it. */
     readonly reload: (by: "signal" | "file" | "command" | "replica") => Effect.Effect<ReloadOutcome, ConfigInvalid>
@@ -164,7 +164,9 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
 
   const take = Effect.fnUntraced(function* (next: ReadConfig, changes: ReadonlyArray<Difference>, by: string) {
     const before = config.current()
-    const loaded = yield* readForReload(started.loaded, next, from.overrides).pipe(Effect.catch(refuse))
+    const loaded = yield* readForReload(started.loaded, next, from.overrides).pipe(
+      Effect.catch(({ message, path }) => refuse(new ConfigInvalid({ path, message, stamp: next.stamp })))
+    )
     const found = yield* lookAt(loaded.backends.filter(isNew))
     const needsRestart = restartsOf(difference(started, next))
     const generation = now().generation + 1

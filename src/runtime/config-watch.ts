@@ -37,7 +37,8 @@ const files = Effect.gen(function* () {
         known = taken.stamp ?? ""
       }
       const refused = reloader.refused()
-      if (refused !== undefined && stamp === [refused, ...known.split(" ").slice(1)].join(" ")) known = stamp
+      // One that was no TOML was refused before its key files were read.
+      if (stamp === refused || stamp === [refused, ...known.split(" ").slice(1)].join(" ")) known = stamp
       if (!rests || stamp === known || !config.current().settings.server.watch_config) return Effect.void
       known = stamp
       return Effect.ignore(reloader.reload("file"))

@@ -1,11 +1,10 @@
 import { expect } from "bun:test"
-import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { NexusConfig, readConfig, stampOf } from "../../src/config/NexusConfig.ts"
+import { NexusConfig, readConfig } from "../../src/config/NexusConfig.ts"
 import { watchConfig } from "../../src/runtime/config-watch.ts"
 import { Reloader } from "../../src/runtime/Reloader.ts"
 import { effect } from "../kit/effect.ts"
@@ -18,6 +17,8 @@ const watched = (first: string) =>
     const folder = mkdtempSync(join(tmpdir(), "nexus-watch-"))
     yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true, force: true })))
     const path = join(folder, "nexus.toml")
+    const keyPath = join(folder, "gpu.key")
+    writeFileSync(keyPath, "first-key")
     writeFileSync(path, first)
     const reading = readConfig({ path: Option.some(path), overrides: {} })
     let read = yield* reading
@@ -34,9 +35,9 @@ const watched = (first: string) =>
       },
       refused: () => refused,
       reload: () =>
-        Effect.map(took, () => {
+        Effect.suspend(() => {
           reloads += 1
-          return { generation: 1, changes: [] }
+          return Effect.as(took, { generation: 1, changes: [] })
         }),
       status: () => ({ generation: 1, loaded_at: 0, path: null, needs_restart: [], failure: null }),
       changes: Stream.empty,
@@ -58,10 +59,11 @@ const watched = (first: string) =>
         yield* Effect.promise(() => new Promise(setImmediate))
       }
     })
-    const refuse = Effect.map(Effect.provide(stampOf(path), NodeFileSystem.layer), (stamp) => {
+    const refuse = Effect.map(Effect.flip(reading), ({ stamp }) => {
       refused = stamp
     })
-    return { write: (text: string) => writeFileSync(path, text), look, took, refuse, reloads: () => reloads }
+    const write = (text: string, file = path) => writeFileSync(file, text)
+    return { write, writeKey: (text: string) => write(text, keyPath), look, took, refuse, reloads: () => reloads }
   })
 
 effect("a config is not read again until a file of it changes, and then once", () =>
@@ -95,6 +97,21 @@ effect("what was refused when a SIGHUP had it read is not read and refused once 
     for (let at = 0; at < 4; at += 1) yield* look
     expect(reloads()).toBe(0)
     write("[server]\nmax_body_mb = 7\n")
+    for (let at = 0; at < 4; at += 1) yield* look
+    expect(reloads()).toBe(1)
+  })
+)
+
+effect("a key file that was at fault when a SIGHUP had it read is not read and refused once more", () =>
+  Effect.gen(function* () {
+    const config = `[[backends]]\nname = "gpu"\nurl = "http://gpu:8000"\napi_key_file = "gpu.key"\n`
+    const { look, refuse, reloads, writeKey } = yield* watched(config)
+    yield* look
+    writeKey("")
+    yield* refuse
+    for (let at = 0; at < 4; at += 1) yield* look
+    expect(reloads()).toBe(0)
+    writeKey("second-key")
     for (let at = 0; at < 4; at += 1) yield* look
     expect(reloads()).toBe(1)
   })

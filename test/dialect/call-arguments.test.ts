@@ -22,7 +22,7 @@ const eventsOf = (args: string): ReadonlyArray<ChatEvent> => [
 
 const clients: ReadonlyArray<readonly [name: string, answers: AnswerEncoder]> = [
   ["Messages", messagesAnswers],
-  ["Gemini", geminiAnswers({ streaming: false, thoughts: false })],
+  ["Gemini", geminiAnswers({ several: false, thoughts: false })],
   ["Ollama", ollamaAnswers("chat")]
 ]
 
