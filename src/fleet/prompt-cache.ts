@@ -45,6 +45,8 @@ export class PromptCache {
   private lastUse: Use | undefined
   // Nothing was found of one prompt: what was used last before that may all be gone. 0 where nothing is in doubt.
   private doubtedTo = 0
+  // Tokens that had come since that one was there.
+  private doubtedSince = 0
   private saidToHold: number | undefined
   // The chain that was looked for last, while nothing has changed: a decision asks several times.
   private looked: PromptChain | undefined
@@ -147,16 +149,23 @@ export class PromptCache {
       // The answer before it is found as well, which nobody counted on: it takes more to show that less was forgotten.
       const isMuch = expected < cached * forgotten.share && cached > expected + forgotten.tokens
       if (isMuch && this.held * growth >= this.capacity)
-        this.capacity = Math.min(this.saidToHold ?? Infinity, this.capacity * growth)
+        this.capacity = Math.min(
+          this.saidToHold ?? Infinity,
+          Math.max(this.capacity * growth, this.held + cached - expected)
+        )
       return
     }
     const { hashes } = chain
+    const own = this.usedAt(chain)
     let lost: Block | undefined
+    let isCommon = false
     for (let at = 0; at < hashes.length; at += 1) {
       if (bytesOf(chain, at + 1) * perByte <= cached) continue
       const block = this.blocks.get(hashes[at] ?? 0)
       if (block === undefined) continue
-      lost ??= block
+      // What others have in common with it has been used since, and tells nothing of how long it was held.
+      if (block.use.nth > own) isCommon = true
+      else lost ??= block
     }
     if (lost === undefined) return
     const newer = this.newerThan(lost)
@@ -165,11 +174,16 @@ export class PromptCache {
       const block = this.blocks.get(hashes[at] ?? 0)
       if (block !== undefined) this.forget(block)
     }
-    // What has come since has pushed it out: so much it does not hold.
-    if (newer > 0 && newer < this.capacity) {
-      this.capacity = this.capacity === Infinity ? newer : (this.capacity + newer) / 2
-      this.shrink()
-    }
+    // What has come since has pushed it out, unless all is gone, that of others as well: that the next one shows.
+    if (isCommon && this.doubtedTo !== 0) this.doubtedSince = newer
+    else this.holdsLess(newer)
+  }
+
+  // So many tokens it does not hold.
+  private holdsLess(than: number): void {
+    if (than <= 0 || than >= this.capacity) return
+    this.capacity = this.capacity === Infinity ? than : (this.capacity + than) / 2
+    this.shrink()
   }
 
   /** Forgets everything: the server has been away. */
@@ -191,6 +205,8 @@ export class PromptCache {
     if (old < inVain.tokens) return
     const isInVain = cached <= since + inVain.share * old
     this.doubtedTo = isInVain && doubtedTo === 0 ? this.uses : 0
+    if (!isInVain && doubtedTo !== 0) this.holdsLess(this.doubtedSince)
+    this.doubtedSince = 0
     if (!isInVain || doubtedTo === 0) return
     while (this.oldest !== undefined && this.oldest.use.nth <= doubtedTo) this.forget(this.oldest)
   }

@@ -42,7 +42,9 @@ export interface SlotPlace {
 /** A request that is in a slot. */
 export interface Pinned extends SlotPlace {
   readonly chain: PromptChain | undefined
-  /** Whether much was to be found in its slot, so that what it found shows whether slots keep what they hold. */
+  /** Tokens of its prompt that it would have found in the slot of another conversation as well. */
+  readonly common: number
+  /** Whether much more was to be found in its slot, so that what it found shows whether slots keep what they hold. */
   readonly shows: boolean
   readonly trial: boolean
   readonly epoch: number
@@ -91,6 +93,9 @@ const comesBack = { both: 2, contested: 1, halfMs: 10 * 60_000 } as const
 const retryMs = 10 * 60_000
 const mostRetryMs = 8 * 60 * 60_000
 
+// So many trials that show nothing are as good as one that shows it.
+const mostInVain = 2
+
 // Conversations of which that is remembered.
 const mostStrayed = 1000
 
@@ -124,6 +129,8 @@ export class SlotPins {
   private keeping: Keeping = "untried"
   private retryAt = 0
   private refusals = 0
+  // Trials that found no more than what others have in common with them.
+  private inVain = 0
   private given = 0
   // The last of those that have ended.
   private ended = 0
@@ -206,7 +213,8 @@ export class SlotPins {
     const place = may ? this.look(chain, perByte, now, this.mayBeAnywhere(chain, pinning), !pinning.continues) : nowhere
     const slot = place.slot === undefined ? undefined : this.slots[place.slot]
     if (slot === undefined) return this.leftToServer(chain)
-    const expects = place.own && slot.sure && slot.solid && place.cached >= shown.tokens
+    const common = chain === undefined ? 0 : this.commonWith(chain, slot) * perByte
+    const expects = place.own && slot.sure && slot.solid && place.cached - common >= shown.tokens
     // Not every model can go back to an earlier turn.
     const shows =
       expects && slot.chain !== undefined && chain !== undefined && isMost(slot.chain, commonBlocks(slot.chain, chain))
@@ -227,6 +235,7 @@ export class SlotPins {
       ...place,
       named,
       chain,
+      common,
       shows: shows && named !== undefined,
       trial,
       epoch: this.epoch,
@@ -253,12 +262,18 @@ export class SlotPins {
       slot.solid = told !== undefined
     }
     if (told === undefined || !pinned.shows || pinned.epoch !== this.epoch) return false
-    if (told.cached >= shown.found * pinned.cached) {
+    if (told.cached - pinned.common >= shown.found * (pinned.cached - pinned.common)) {
       this.keeping = "keeps"
       this.refusals = 0
+      this.inVain = 0
       return false
     }
-    if (told.cached >= shown.missed * pinned.cached) return false
+    if (told.cached >= shown.missed * pinned.cached) {
+      // Another one has been in its slot than was thought: a trial costs as much as one that finds nothing.
+      const isInVain = told.cached - pinned.common < shown.missed * (pinned.cached - pinned.common)
+      if (pinned.trial && isInVain && (this.inVain += 1) >= mostInVain) this.isRefused(now)
+      return false
+    }
     const kept = this.keeping === "keeps"
     // A server that has kept what it held has been started anew: what shows that it does not is the next time.
     this.forgets()
@@ -275,6 +290,7 @@ export class SlotPins {
   isRefused(now: number): void {
     if (this.keeping === "forgets") return
     this.keeping = "forgets"
+    this.inVain = 0
     this.refusals += 1
     this.retryAt = now + Math.min(mostRetryMs, retryMs * 2 ** (this.refusals - 1))
   }
@@ -338,7 +354,7 @@ export class SlotPins {
       this.elsewhere.delete(chain.root)
     }
     this.doubts()
-    return { ...nowhere, chain, shows: false, trial: false, epoch: this.epoch, nth: this.given }
+    return { ...nowhere, chain, common: 0, shows: false, trial: false, epoch: this.epoch, nth: this.given }
   }
 
   private doubts(): void {
@@ -371,6 +387,16 @@ export class SlotPins {
     const cached = bytesOf(chain, blocks) * perByte
     const again = (contested ? comesBack.contested : comesBack.both) * 0.5 ** ((now - givenAt) / comesBack.halfMs)
     return { named: at, slot: at, own, cached, lost: own ? 0 : tokens * again }
+  }
+
+  // In bytes, with the slot of its own left out.
+  private commonWith(chain: PromptChain, own: Slot): number {
+    let blocks = 0
+    for (const slot of this.slots) {
+      if (slot !== own && slot.chain !== undefined && slot.chain.root !== chain.root)
+        blocks = Math.max(blocks, commonBlocks(slot.chain, chain))
+    }
+    return bytesOf(chain, blocks)
   }
 
   // Of those of which little enough is given up that the server would save none of it.

@@ -96,10 +96,13 @@ export class Standing {
     const { chain } = work
     if (chain === undefined) return 0
     const held = this.cache.depthOf(chain)
-    const shared = this.sharesCache ? sharedBlocks(this.running, chain) : 0
     const perByte = this.perByte(work, chain)
-    if (shared >= held || !this.sharesCache) return bytesOf(chain, Math.max(held, shared)) * perByte
-    return Math.max(bytesOf(chain, shared) * perByte, this.keptOf(chain, held, shared, perByte))
+    // Nothing is gone of what is held without a bound.
+    if (!this.sharesCache && (held === 0 || this.cache.capacity === Infinity)) return bytesOf(chain, held) * perByte
+    const shared = sharedBlocks(this.running, chain)
+    if (this.sharesCache && shared >= held) return bytesOf(chain, shared) * perByte
+    const kept = this.keptOf(chain, held, shared, perByte)
+    return this.sharesCache ? Math.max(bytesOf(chain, shared) * perByte, kept) : kept
   }
 
   // Tokens that are left of those held, beside what was used since and what is being read, which is in the cache before its end. What

@@ -124,6 +124,27 @@ test("a prompt is expected to be cached no more where as much is being read sinc
   expect(other.cachedOf(work(1))).toBeCloseTo(7000)
 })
 
+test("what is being read pushes out what a server held that has a slot for each, and is there for no other one", () => {
+  const standing = new Standing()
+  standing.sharesCache = false
+  const work = (conversation: number) => {
+    const chain = turnOf(conversation, 10)
+    return { prompt: chain.bytes, output: 10, chain }
+  }
+  const turn = (conversation: number, now: number): void => {
+    const running = standing.begins(work(conversation), now)
+    standing.answers(running, now + 100)
+    const tokens = { prompt: 7000, cached: 0, completion: 10 }
+    standing.ends(running, now + 200, { tokens, written: 10, whole: false })
+  }
+  turn(1, 0)
+  standing.begins(work(3), 300)
+  expect(standing.cachedOf(work(1))).toBeCloseTo(7000)
+  expect(standing.cachedOf(work(4))).toBeCloseTo(2000)
+  standing.cache.capacity = 8000
+  expect(standing.cachedOf(work(1))).toBeCloseTo(3000)
+})
+
 test("prompts are expected to be cached as they are where all that is read shares one cache, whatever they begin with", () => {
   fc.assert(
     fc.property(fc.integer(), fc.integer({ min: 2, max: 4 }), (seed, atOnce) => {

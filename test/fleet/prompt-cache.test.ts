@@ -45,6 +45,27 @@ describe("what a server is likely to have cached", () => {
     )
   })
 
+  test("is what came since and what was found besides, where a prompt is found that was thought to be pushed out", () => {
+    const cache = new PromptCache(3000)
+    for (const each of [1, 2, 3]) cache.holds(chainOf(each, 15), 1)
+    expect(cache.depthOf(chainOf(1, 15))).toBe(0)
+    cache.corrects(chainOf(1, 15), 1, 0, 1500)
+    expect(cache.capacity).toBe(4500)
+    for (const each of [1, 2, 3]) cache.holds(chainOf(each, 15), 1)
+    for (const each of [1, 2, 3]) expect(cache.depthOf(chainOf(each, 15))).toBe(15)
+  })
+
+  test("is told by what came since a prompt was there, though others have used its beginning", () => {
+    const cache = new PromptCache()
+    for (const each of [1, 2, 3]) cache.holds(chainOf(each, 20, 5), 1)
+    cache.corrects(chainOf(1, 20, 5), 1, 2000, 0)
+    // It may have been started anew.
+    expect(cache.capacity).toBe(Infinity)
+    cache.corrects(chainOf(3, 20, 5), 1, 2000, 2000)
+    // The beginning, which all have, and the rest of the two others.
+    expect(cache.capacity).toBe(3500)
+  })
+
   test("is told as it is now, however often it was asked before", () => {
     fc.assert(
       fc.property(chains, capacity, fc.array(fc.nat(2), { minLength: 1 }), (all, tokens, steps) => {

@@ -322,4 +322,21 @@ describe("the slots of a server that empties those which are idle", () => {
     server.now += 11 * 60_000
     expect(server.pins.keeps(server.now)).toBe("forgets")
   })
+
+  test("are not taken for kept where one finds no more than what another one has in common with it, and no more is tried after the second time", () => {
+    const pins = new SlotPins()
+    let now = 0
+    const begins = (conversation: number, turn: number) =>
+      pins.begins(turnOf(conversation, turn), 1, usual, (now += 10))
+    const ends = (pinned: Pinned, cached: number): void =>
+      void pins.ends(pinned, { cached, tokens: tokensOf(turnOf(1, 20)) }, false, (now += 10))
+    for (const each of [1, 2, 3]) ends(begins(each, 4), 0)
+    for (const each of [1, 2]) {
+      expect(pins.keeps(now)).toBe("untried")
+      const trial = begins(each, 5)
+      expect(trial.trial).toBe(true)
+      ends(trial, shared * 100)
+    }
+    expect(pins.keeps(now)).toBe("forgets")
+  })
 })
