@@ -129,6 +129,20 @@ const isOfBody = (body: Uint8Array, from: number): boolean => {
   return true
 }
 
+// Fields that are of the body, by what was looked at of them: a client sends the same tools with each turn.
+const known = new Set<number>()
+const mostKnown = 256
+
+const isKnownOfBody = (body: Uint8Array, from: number): boolean => {
+  const looked = body.subarray(from, from + fieldBytes)
+  const hash = crc32(looked, looked.length)
+  if (known.has(hash)) return true
+  if (!isOfBody(body, from)) return false
+  if (known.size >= mostKnown) known.clear()
+  known.add(hash)
+  return true
+}
+
 // Where the tools that are offered begin; -1 where there are none. Behind the conversation they come last, and what is called so
 // in a call of a tool, or in what one takes, is something else.
 const toolsIn = (body: Uint8Array, start: number): number => {
@@ -136,7 +150,7 @@ const toolsIn = (body: Uint8Array, start: number): number => {
   if (first < start) return first
   let at = lastIndexOf.call(body, tools)
   for (let left = mostFields; at >= first && left > 0; left -= 1) {
-    if (isOfBody(body, at)) return at
+    if (isKnownOfBody(body, at)) return at
     at = at === 0 ? -1 : lastIndexOf.call(body, tools, at - 1)
   }
   return -1
