@@ -152,10 +152,7 @@ export class Schedule<W extends Waiter> {
     const waiting = lane.sessions.get(session)
     const entry = { waiter, serial: inVain ? 0 : (this.serials += 1) }
     if (waiting === undefined) {
-      const service = this.serviceIn(key)
-      let least: number | undefined
-      for (const other of lane.sessions.keys()) least = Math.min(least ?? Infinity, service.of(other))
-      service.returns(session, least)
+      this.serviceIn(key).returns(session, this.leastIn(lane))
       lane.sessions.set(session, [entry])
     } else if (inVain) waiting.unshift(entry)
     else waiting.push(entry)
@@ -204,14 +201,35 @@ export class Schedule<W extends Waiter> {
     const service = this.serviceOf(waiter.key)
     const own = this.serialOf(waiter)
     let before = 0
-    for (const { group, key, rank, sessions } of this.lanes) {
+    for (const lane of this.lanes) {
+      const { group, key, rank, sessions } = lane
       if (group !== waiter.group || rank > mine) continue
-      for (const [session, waiting] of sessions) {
-        if (rank < mine) before += waiting.length
-        else if (key !== waiter.key) before += this.isBefore(key, waiting, service, own) ? 1 : 0
-        else if (session === waiter.session) before += placeIn(waiting, waiter)
-        else before += 1
+      if (rank === mine && key === waiter.key) {
+        before += this.placeAmongOwn(lane, waiter)
+        continue
       }
+      for (const waiting of sessions.values()) {
+        if (rank < mine) before += waiting.length
+        else before += this.isBefore(key, waiting, service, own) ? 1 : 0
+      }
+    }
+    return before
+  }
+
+  // The conversations of a key take turns.
+  private placeAmongOwn(lane: Lane<W>, waiter: Omit<Waiter, "cost">): number {
+    const { key, sessions } = lane
+    const service = this.serviceIn(key)
+    const own = sessions.get(waiter.session)
+    const turn = own === undefined ? 0 : placeIn(own, waiter)
+    const had = own === undefined ? service.onReturn(waiter.session, this.leastIn(lane)) : service.of(waiter.session)
+    const serial = own?.[turn]?.serial ?? Infinity
+    let before = turn
+    for (const [session, waiting] of sessions) {
+      if (session === waiter.session) continue
+      const its = service.of(session)
+      const isFirst = its < had || (its === had && (waiting[turn]?.serial ?? Infinity) < serial)
+      before += Math.min(waiting.length, turn + (isFirst ? 1 : 0))
     }
     return before
   }
@@ -312,6 +330,13 @@ export class Schedule<W extends Waiter> {
   private least(): number | undefined {
     let least: number | undefined
     for (const { key } of this.lanes) least = Math.min(least ?? Infinity, this.keys.of(key))
+    return least
+  }
+
+  private leastIn({ key, sessions }: Lane<W>): number | undefined {
+    const service = this.serviceIn(key)
+    let least: number | undefined
+    for (const session of sessions.keys()) least = Math.min(least ?? Infinity, service.of(session))
     return least
   }
 

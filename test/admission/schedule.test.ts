@@ -371,6 +371,26 @@ describe("of those that wait for a slot", () => {
     )
   })
 
+  test("no two of one key that wait for the same model are told the same place, and those that are alike go in that order", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(5), { minLength: 2, maxLength: 20 }), (sessions) => {
+        const schedule = new Schedule<Numbered>()
+        const waiting = sessions.map((session, id): Numbered => ({
+          id,
+          session,
+          group: "llama",
+          priority: "normal",
+          key: "ann",
+          cost: 1
+        }))
+        for (const each of waiting) schedule.enter(each)
+        const places = new Map(waiting.map((each) => [each.id, schedule.placeOf(each)]))
+        expect(new Set(places.values()).size).toBe(waiting.length)
+        expect(emptied(schedule, [...waiting]).map(({ who }) => places.get(who.id))).toEqual(waiting.map((_, at) => at))
+      })
+    )
+  })
+
   test("the place that one would have that came now is the one that it has when it comes", () => {
     fc.assert(
       fc.property(steps, waiter, (all, next) => {
