@@ -38,6 +38,7 @@ import {
   withoutPlainKeys
 } from "./secrets.ts"
 import { type Substituted, substitute } from "./substitute.ts"
+import { tomlFault } from "./toml-fault.ts"
 import { warningsOf } from "./warnings.ts"
 
 const first = (text: string): string => text.split("\n").find((line) => !/^\s*(#.*)?$/.test(line)) ?? ""
@@ -123,9 +124,8 @@ export interface UnparsedFile {
 const syntaxError = ({ path, text }: FileText, error: TomlError): UnparsedFile => {
   const foreign = foreignWords(path, text)
   if (foreign !== undefined) return { message: printable(`${path}: ${foreign}`), excerpt: "" }
-  const [said = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n")
   return {
-    message: `${path}:${error.line}:${error.column}: no valid TOML: ${said}`,
+    message: `${path}:${tomlFault(text, error)}`,
     excerpt: error.codeblock.trimEnd().split("\n").map(discreetLine).map(printable).join("\n")
   }
 }

@@ -8,6 +8,7 @@ import { parse, TomlError } from "smol-toml"
 import { lineOf, linesOf } from "../config/locate.ts"
 import { nearest } from "../config/nearest.ts"
 import { isTable, type KeyPath, showPath, showValue, valueAt } from "../config/path.ts"
+import { tomlFault } from "../config/toml-fault.ts"
 import { printable } from "../domain/printable.ts"
 import { faultMistake, MockFile, mockKeys, type MockScript } from "./mock-script.ts"
 
@@ -69,8 +70,7 @@ export const readScript = (path: string, text: string): Result.Result<MockScript
     tree = parse(text)
   } catch (error) {
     if (!(error instanceof TomlError)) return Result.fail([`${path}: no valid TOML`])
-    const [said = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n")
-    return Result.fail([printable(`${path}:${error.line}:${error.column}: no valid TOML: ${said}`)])
+    return Result.fail([printable(`${path}:${tomlFault(text, error)}`)])
   }
   const lines = linesOf(text)
   return scriptFrom(isTable(tree) ? tree : {}, (at) => {

@@ -20,3 +20,31 @@ test.each([
 ])("%s that has another form is told which it is to have", (_, toml, told) => {
   expect(mistakesOf(toml)).toEqual([told])
 })
+
+const hint = "; a text needs quotes"
+
+test.each([
+  "host = 127.0.0.1",
+  "host = localhost",
+  "host = 127.0.0.1 # here",
+  '"host" = gpu-box:8000',
+  "host = /run/nexus",
+  "host = http://h:1"
+])("a text without quotes is told to need them: %s", (line) => {
+  expect(mistakesOf(`[server]\n${line}`)[0]).toMatch(new RegExp(`^nexus\\.toml:2:\\d+: no valid TOML: .*${hint}$`))
+})
+
+test.each([
+  "port = 08",
+  "port = ",
+  "port = 1__0",
+  "host = 'h",
+  "[server",
+  "port = 1 2",
+  "at = 2026-13-01T00:00:00Z",
+  "a = [b]"
+])("what is no text without quotes is not told so: %s", (line) => {
+  const [told] = mistakesOf(`[x]\n${line}`)
+  expect(told).toStartWith("nexus.toml:2:")
+  expect(told).not.toContain(hint)
+})
