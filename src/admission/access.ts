@@ -9,7 +9,7 @@ import { type IssuedTokens, isTokenForm, type TokenRefusal } from "../domain/tok
 import { bareHost, isLoopback } from "../domain/url-host.ts"
 import { addressThrough, type ClientAddress, isLocal } from "./client-address.ts"
 import type { KeyFault, KeyRing } from "./key-ring.ts"
-import { isOwnPage, isRead, isUi, keyInCookie } from "./own-page.ts"
+import { bearer, isOwnPage, isRead, isUi, keyInCookie } from "./own-page.ts"
 import { adminPrefix, areaOf, areaRefusal, looksOnly } from "./permissions.ts"
 
 /** The rules of admission, made once from the settings. */
@@ -95,8 +95,6 @@ export const makeAdmission = (options: {
 
 /** Headers that a key may come in: OpenAI's own, and those of Anthropic's, Azure's and Google's clients. */
 export const clientKeyHeaders = ["x-api-key", "api-key", "x-goog-api-key"] as const
-
-const bearer = /^bearer +(\S+)$/i
 
 // A header that is given several times is one with commas; more of them are nobody's slip.
 const mostParts = 4

@@ -15,18 +15,20 @@ export const networksOf = (networks: ReadonlyArray<string>): BlockList => {
   return list
 }
 
-const plainOf = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "")
+/** An address without its zone; one that is written as IPv6 for IPv4 as the IPv4 one. */
+export const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "")
 
 /** Whether an address is in a list; one that is written as IPv6 for IPv4 is the IPv4 one. */
 export const isIn = (list: BlockList, address: string | undefined): boolean => {
   if (address === undefined) return false
-  const plain = plainOf(address)
+  const plain = plainAddress(address)
   const family = isIP(plain)
   return family !== 0 && list.check(plain, family === 6 ? "ipv6" : "ipv4")
 }
 
 /** Whether it is an address of this machine alone. */
-export const isLocal = (address: string | undefined): boolean => address !== undefined && isLoopback(plainOf(address))
+export const isLocal = (address: string | undefined): boolean =>
+  address !== undefined && isLoopback(plainAddress(address))
 
 /** The address in an entry of the header; some proxies write the port behind it. */
 const addressIn = (entry: string): string | undefined => {

@@ -4,6 +4,7 @@
  * Nobody is ever shut out, and a client that sends one wrong key again and again counts once.
  */
 import { crc32 } from "node:zlib"
+import { plainAddress } from "./client-address.ts"
 
 // Wrong keys that are free, and how soon each is forgotten.
 const freeTries = 5
@@ -36,7 +37,7 @@ const mostUntold = 500
 
 /** The address by which somebody is known: of IPv6 the network, which one client has for itself. */
 const known = (address: string): string => {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, "")
+  const plain = plainAddress(address)
   if (!plain.includes(":")) return plain
   const [head = "", tail] = plain.toLowerCase().split("::")
   const groups = head.split(":")

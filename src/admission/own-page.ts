@@ -63,7 +63,8 @@ const cookieOf = (request: Request, key: string): string => {
   ].join("; ")
 }
 
-const given = /^bearer +(\S+)$/i
+/** The key in an `Authorization`. */
+export const bearer = /^bearer +(\S+)$/i
 
 /**
  * Answers at {@link sessionPath} whoever has been let in: tells the page what there is to know of it, has the browser keep the
@@ -74,7 +75,7 @@ export const sessionAnswer = (request: Request, facts: object): Response => {
   if (isRead(request)) return Response.json(facts, { headers: { "cache-control": "no-store" } })
   if (method !== "POST" && method !== "DELETE")
     return new Response(null, { status: 405, headers: { allow: "GET, POST, DELETE" } })
-  const key = method === "POST" ? (given.exec(headers.get("authorization") ?? "")?.[1] ?? "") : ""
+  const key = method === "POST" ? (bearer.exec(headers.get("authorization") ?? "")?.[1] ?? "") : ""
   return new Response(null, {
     status: 204,
     headers: { "set-cookie": cookieOf(request, key), "cache-control": "no-store" }

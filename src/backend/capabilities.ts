@@ -5,7 +5,7 @@
 import { type BackendType, kindNamed } from "./all.ts"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { isEmbeddingModel, looksLikeChatModel } from "../domain/model-purpose.ts"
-import type { Ability } from "../domain/request.ts"
+import { abilities, type Ability } from "../domain/request.ts"
 
 /** One row of the table: names that match have these abilities; for each ability the first matching row counts. */
 interface NameRule {
@@ -42,8 +42,6 @@ const nameRules: ReadonlyArray<NameRule> = [
     says: { tools: true }
   }
 ]
-
-const abilities: ReadonlyArray<Ability> = ["vision", "tools", "json_mode", "embeddings"]
 
 /**
  * What a name says; longer names than any model has are not looked at. Models for speech, images and the like share the

@@ -24,7 +24,8 @@ const linkLocal = "fe80::/10"
 // What is not set leads to this machine as well.
 const ownNetworks = ["127.0.0.0/8", "0.0.0.0/32", "::1/128", "::/128"]
 
-const familyOf = (address: string): "ipv4" | "ipv6" => (isIPv4(address) ? "ipv4" : "ipv6")
+/** The family of an address, as lists of networks want it. */
+export const familyOf = (address: string): "ipv4" | "ipv6" => (isIPv4(address) ? "ipv4" : "ipv6")
 
 /** Why a text is no network; undefined when it is one, such as 10.0.0.0/8, or an address. */
 export const networkFault = (text: string): string | undefined => {

@@ -19,7 +19,7 @@ import { isTable, type Table } from "./path.ts"
 import { type FileText, parseFile, type ReadConfig, readSettings } from "./read.ts"
 import { type PartialConfig, partialConfigOf } from "./partial.ts"
 import { isPem, type KeyFiles, type Pem } from "./pem.ts"
-import { keyTextFault, type AllowedMissing } from "./secrets.ts"
+import { type AllowedMissing, isVariableName, keyTextFault } from "./secrets.ts"
 import type { Environment } from "./sources.ts"
 
 export type { LoadedConfig } from "./compile.ts"
@@ -224,8 +224,7 @@ export const isVariableSet = (name: string): boolean => (process.env[name]?.trim
 export const keyInVariable = (name: string): Effect.Effect<Redacted.Redacted<string>, ConfigInvalid> =>
   Effect.suspend(() => {
     const invalid = (message: string) => Effect.fail(new ConfigInvalid({ path: "--key-env", message }))
-    const isName = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
-    if (!isName) return invalid("--key-env takes the name of an environment variable, not the key itself")
+    if (!isVariableName(name)) return invalid("--key-env takes the name of an environment variable, not the key itself")
     const given = process.env[name]?.trim() ?? ""
     if (given === "") return invalid("the environment variable that --key-env names is not set")
     const fault = keyTextFault(given, "the environment variable that --key-env names")

@@ -33,6 +33,7 @@ import type { Settings } from "./schema.ts"
 import { type KubernetesApi, kubernetesApi } from "./kubernetes-api.ts"
 import type { Environment } from "./sources.ts"
 import { digitsOf, wakePlace } from "./wake.ts"
+import { abilities } from "../domain/request.ts"
 
 /** A key that clients may use, as the settings have it. */
 export interface ConfiguredKey extends AuthKey {
@@ -116,8 +117,6 @@ const limitsOf = (entry: Partial<BackendEntry>, { server }: Settings): Limits =>
     connectMs: ms(entry.connect_timeout_seconds ?? server.connect_timeout_seconds)
   }
 }
-
-const abilities = ["vision", "tools", "json_mode", "embeddings"] as const
 
 type ModelEntry = BackendEntry["models"][number]
 

@@ -7,6 +7,7 @@ import type { Mistake } from "./check.ts"
 import { matchOf } from "./compile-routes.ts"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 import type { Settings } from "./schema.ts"
+import { isLineName } from "../domain/header-lines.ts"
 
 const textsOf = (value: unknown): ReadonlyArray<string> =>
   typeof value === "string" ? [value] : Array.isArray(value) ? value.filter((each) => typeof each === "string") : []
@@ -23,15 +24,13 @@ const namesAt = (tree: Table, path: KeyPath): ReadonlyArray<string> =>
 
 const hasSecret = /^(authorization|proxy-authorization|cookie|x-api-key|api-key|x-goog-api-key)$/i
 
-const token = /^[!#$%&'*+\-.^`|~\w]+$/
-
 const headerMistakes = (at: KeyPath, match: Table): ReadonlyArray<Mistake> => {
   const headers = match["headers"]
   return Object.keys(isTable(headers) ? headers : {}).flatMap((name): ReadonlyArray<Mistake> => {
     const path = [...at, "headers", name]
     const where = showPath(path)
     if (hasSecret.test(name)) return [{ path, reason: `${where}: a key is not written here; name it with key` }]
-    return token.test(name) ? [] : [{ path, reason: `${where}: no header has this name` }]
+    return isLineName(name) ? [] : [{ path, reason: `${where}: no header has this name` }]
   })
 }
 

@@ -4,6 +4,7 @@
 import * as Schema from "effect/Schema"
 import { strategies, drawnBy, weekdays } from "../domain/routing.ts"
 import { formed, maybe, or, plainName, seconds, weightParts, whole, zones } from "./schema-parts.ts"
+import { abilities } from "../domain/request.ts"
 
 const names = Schema.Union([Schema.NonEmptyString, Schema.NonEmptyArray(Schema.NonEmptyString)])
 
@@ -13,9 +14,6 @@ const Tokens = Schema.Struct({
   min: maybe(tokens, "Estimated tokens of its prompt at least"),
   max: maybe(tokens, "Estimated tokens of its prompt at most")
 })
-
-/** The abilities that a request can call for. */
-const abilities = ["vision", "tools", "json_mode", "embeddings"] as const
 
 const Match = Schema.Struct({
   model: maybe(names, "Model as it is asked for, or as its aliases lead to it; * is any text, ? one character"),

@@ -102,7 +102,8 @@ export const keyTextFault = (key: string, what: string): string | undefined =>
 // A path may have the name of a mount in it, which is as long as a key.
 const isPath = (name: string): boolean => /^(\.{0,2}|~|[a-z]:)[/\\]/i.test(name)
 
-const isVariableName = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+/** Whether it may be the name of an environment variable. */
+export const isVariableName = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
 
 /** Resolves all keys of settings that may have other mistakes. */
 export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, digestOf: Digest): ResolvedSecrets => {

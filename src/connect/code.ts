@@ -2,12 +2,11 @@
  * Short programs of the client libraries, whole as they stand.
  */
 import { keyOrPlaceholder, keyVariable, joinLines, quotedLiteral, type ClientSetup } from "./client-setup.ts"
+import { importOs } from "./python.ts"
 
 const inPython = (setup: ClientSetup): string => keyOrPlaceholder(setup, `os.environ["${keyVariable}"]`)
 
 const inJavaScript = (setup: ClientSetup): string => keyOrPlaceholder(setup, `process.env.${keyVariable}`)
-
-const importOs = ({ keyNeeded }: ClientSetup): string | undefined => (keyNeeded ? "import os\n" : undefined)
 
 /** The openai package of Python. */
 export const openaiPython = (setup: ClientSetup): string =>

@@ -5,7 +5,8 @@ import { joinLines, keyOrPlaceholder, keyVariable, quotedLiteral, rootUrl, type 
 
 const key = (setup: ClientSetup): string => keyOrPlaceholder(setup, `os.environ["${keyVariable}"]`)
 
-const importOs = ({ keyNeeded }: ClientSetup): string | undefined => (keyNeeded ? "import os\n" : undefined)
+/** What a program begins with that takes its key from the environment. */
+export const importOs = ({ keyNeeded }: ClientSetup): string | undefined => (keyNeeded ? "import os\n" : undefined)
 
 const model = (setup: ClientSetup): string => quotedLiteral(setup.model.id)
 

@@ -26,6 +26,17 @@ export const parsedJson = (text: string): unknown => {
 /** Whether what is no JSON was to be some: a word alone may be a sign of life, a piece of an object is a piece of the answer. */
 export const isBrokenObject = (text: string): boolean => /^\s*\{/.test(text)
 
+/** A list; one without anything where it is none. */
+export const listIn = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+
+/** The objects of a list. */
+export const objectsIn = (value: unknown): ReadonlyArray<Readonly<Record<PropertyKey, unknown>>> =>
+  listIn(value).filter(Predicate.isObject)
+
+/** The fields of an object; none where it is none. */
+export const fieldsIn = (value: unknown): Readonly<Record<PropertyKey, unknown>> =>
+  Predicate.isObject(value) ? value : {}
+
 /** A number of tokens; 0 where there is none. */
 export const countIn = (value: unknown): number =>
   Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0

@@ -3,14 +3,11 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { ChatTool } from "./chat.ts"
+import { objectsIn } from "./read-json.ts"
 
 type Schema = Readonly<Record<string, unknown>>
 
 const unions = ["anyOf", "oneOf", "allOf"] as const
-
-/** The objects in a list. */
-export const objectsIn = (value: unknown): ReadonlyArray<Schema> =>
-  Array.isArray(value) ? value.filter((each): each is Schema => Predicate.isObject(each)) : []
 
 /** What an object may hold, by its schema. */
 export const propertiesOf = ({ properties }: Schema): Schema => (Predicate.isObject(properties) ? properties : {})

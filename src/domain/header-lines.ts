@@ -5,6 +5,9 @@
 const goodName = /^[!#$%&'*+\-.^`|~\w]+$/
 const badValue = /[^\t\x20-\x7e\x80-\xff]/
 
+/** Whether a header can have this name. */
+export const isLineName = (name: string): boolean => goodName.test(name)
+
 /** Whether a value can stand in a line. */
 export const isLineValue = (value: string): boolean => !badValue.test(value)
 
@@ -28,7 +31,7 @@ export class LineBegins {
   }
 
   private made(name: string): string | undefined {
-    if (!goodName.test(name)) return undefined
+    if (!isLineName(name)) return undefined
     const begin = this.ours.has(name.toLowerCase()) ? "" : `${name}: `
     if (name.length > mostLineNames.length) return begin
     // Whoever fills it with names that nobody else has takes no place from those in use: they are back with the next request.

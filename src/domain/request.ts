@@ -55,7 +55,10 @@ export const sessionNamed = (
 }
 
 /** The abilities a request can call for. */
-export type Ability = "vision" | "tools" | "json_mode" | "embeddings"
+export const abilities = ["vision", "tools", "json_mode", "embeddings"] as const
+
+/** One of {@link abilities}. */
+export type Ability = (typeof abilities)[number]
 
 /** The few facts of a request that decide where it can go. */
 export interface RoutingNeeds {

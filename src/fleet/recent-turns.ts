@@ -13,7 +13,8 @@ const mostKept = 1000
 // Weight of a new sample.
 const fresh = 0.2
 
-const smooth = (before: number | undefined, sample: number): number =>
+/** Exponential smoothing; the first sample is taken as it is. */
+export const smooth = (before: number | undefined, sample: number): number =>
   before === undefined ? sample : before + fresh * (sample - before)
 
 /** How long one waits on average for what takes so long from now on that comes after a pause, as likely to end at any time as at another. */

@@ -7,7 +7,7 @@ import { commonUpTo, readBy, type Running, type Seen, sharedBlocks, type Work } 
 import { type Pinned, type Pinning, type SlotPlace, SlotPins } from "./slot-pins.ts"
 import { Slots } from "./slots.ts"
 import { Speeds } from "./speeds.ts"
-import { awaited, RecentTurns } from "./recent-turns.ts"
+import { awaited, RecentTurns, smooth } from "./recent-turns.ts"
 
 /** What an expected end is made of, in milliseconds. */
 export interface ExpectedEnd {
@@ -25,9 +25,6 @@ export interface ExpectedEnd {
   cached: number
 }
 
-// Weight of a new sample.
-const fresh = 0.2
-
 // Weight of a sample of what is seldom.
 const seldom = 0.05
 
@@ -36,9 +33,6 @@ const forgottenMs = 60_000
 
 // What is waited for in vain counts this share of what was expected, when it takes longer than that.
 const overdue = 0.25
-
-const smooth = (before: number | undefined, sample: number): number =>
-  before === undefined ? sample : before + fresh * (sample - before)
 
 // A first token is late that took so many times what was expected, and longer by so many milliseconds.
 const lateTimes = 2.5

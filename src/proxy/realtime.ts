@@ -25,6 +25,7 @@ import { RealtimeSession, type SessionEnd } from "./realtime-session.ts"
 import { withinLimits } from "./limited.ts"
 import type { Interruption } from "./record.ts"
 import type { RequestRun } from "./request-run.ts"
+import { isLineName } from "../domain/header-lines.ts"
 
 type Ended = Effect.Effect<void, GatewayError | GaveUp>
 
@@ -49,15 +50,13 @@ const needsOf = (
   return Result.succeed({ operation: record.route.operation, model, stream: true, ...nothing, ...within })
 }
 
-const token = /^[!#$%&'*+\-.^`|~\w]+$/
-
 // Browsers have no other place for a key.
 const keyProtocol = /^openai-insecure-api-key\./i
 
 /** The subprotocols that a client offers, without its key. */
 const protocolsOf = (headers: Headers): ReadonlyArray<string> => {
   const offered = (headers.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim())
-  return [...new Set(offered.filter((name) => token.test(name) && !keyProtocol.test(name)))]
+  return [...new Set(offered.filter((name) => isLineName(name) && !keyProtocol.test(name)))]
 }
 
 const addressOf = ({ candidate, model }: Attempt, path: string, query: URLSearchParams): string => {

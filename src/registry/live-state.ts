@@ -9,6 +9,7 @@ import type { PromptChain } from "../fleet/prompt-chain.ts"
 import type { Running, Seen, Work } from "../fleet/running.ts"
 import { Standing } from "../fleet/standing.ts"
 import { abandonTrial, circuitAllows, beginTrial, closedCircuit, failCircuit, type Circuit } from "../domain/circuit.ts"
+import { smooth } from "../fleet/recent-turns.ts"
 
 /** How other processes stand with a backend; times in monotonic milliseconds. */
 export interface SiblingStanding {
@@ -192,10 +193,6 @@ export const slotsOf = ({ id, slots, slotsConfigured }: Model, { standings }: Li
 /** Whether real requests have shown life since the last probe, and no failure after that. */
 export const isAnswering = ({ aliveAt, failedAt, probedAt }: LiveState): boolean =>
   aliveAt > probedAt && aliveAt > failedAt
-
-/** Exponential smoothing with weight 0.2 for the new sample; the first sample is taken as it is. */
-const smooth = (previous: number | undefined, sample: number): number =>
-  previous === undefined ? sample : previous + 0.2 * (sample - previous)
 
 /** Samples that it takes until a time to the first byte is more than a first impression. */
 export const settledSamples = 4

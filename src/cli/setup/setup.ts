@@ -14,7 +14,7 @@ import { locality } from "../../backend/backend.ts"
 import { type HostEntry, hostFault, readHost } from "../../config/hosts.ts"
 import { nearest } from "../../config/nearest.ts"
 import { defaultFile, isVariableSet } from "../../config/NexusConfig.ts"
-import { keyTextFault } from "../../config/secrets.ts"
+import { isVariableName, keyTextFault } from "../../config/secrets.ts"
 import { chooseModels } from "../../connect/suitable-models.ts"
 import { clientBaseUrl, shellWord } from "../../connect/client-setup.ts"
 import { curl } from "../../connect/settings.ts"
@@ -53,7 +53,7 @@ const readCloud = (text: string): Result.Result<Cloud, string> => {
     return Result.fail(`no cloud '${printable(name.slice(0, 40))}': ${known}`)
   }
   if (variable === undefined) return Result.succeed(cloud)
-  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(variable)
+  return isVariableName(variable)
     ? Result.succeed({ ...cloud, variable })
     : Result.fail(`--cloud ${name}=… names the variable that holds the key, not the key itself`)
 }

@@ -3,8 +3,7 @@
  */
 import type { KeyPath } from "../path.ts"
 import { type Draft, literalText, setKey, type DraftTable } from "./draft.ts"
-
-const isVariableName = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+import { isVariableName } from "../secrets.ts"
 
 const unique = (wanted: string, separator: string, isTaken: (name: string) => boolean): string => {
   let name = wanted

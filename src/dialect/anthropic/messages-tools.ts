@@ -5,8 +5,9 @@
 import * as Predicate from "effect/Predicate"
 import type { ChatTool } from "../chat.ts"
 import { type Fields, markOf } from "./messages-content.ts"
-import { isFlattened, objectsIn, propertiesOf, topObject } from "../tool-schema.ts"
+import { isFlattened, propertiesOf, topObject } from "../tool-schema.ts"
 import { heldForm } from "./messages-form.ts"
+import { objectsIn } from "../read-json.ts"
 
 /** What holding a model to schemas takes of what all of a request may take: tools, properties that may be absent, unions. */
 interface Strictness {

@@ -2,6 +2,7 @@
  * How likely tokens were, as Google's answers tell it, from and to what the hub has of OpenAI's.
  */
 import * as Predicate from "effect/Predicate"
+import { objectsIn } from "../read-json.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
 
@@ -18,8 +19,6 @@ export interface LogprobsResult {
   readonly chosenCandidates: ReadonlyArray<LikelyToken>
   readonly topCandidates?: ReadonlyArray<{ readonly candidates: ReadonlyArray<LikelyToken> }>
 }
-
-const objectsIn = (list: unknown): ReadonlyArray<Json> => (Array.isArray(list) ? list.filter(Predicate.isObject) : [])
 
 const tokenOf = ({ logprob, token }: Json): LikelyToken => ({
   token: typeof token === "string" ? token : "",

@@ -11,7 +11,7 @@ import { SeveralReading } from "../several-answers.ts"
 import type { Transducer } from "../Transducer.ts"
 import { blockOf, candidatesOf, errorIn, finishOf, geminiUsage } from "./gemini-read.ts"
 import { likelyTokensIn } from "./gemini-logprobs.ts"
-import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.ts"
+import { brokenEvent, countIn, isBrokenObject, objectsIn, parsedJson } from "../read-json.ts"
 
 const decoder = new TextDecoder()
 
@@ -21,8 +21,6 @@ const filtered =
   /^(?:(?:IMAGE_)?(?:SAFETY|RECITATION|PROHIBITED_CONTENT)|BLOCKLIST|SPII|MODEL_ARMOR|ESCALATION|PUP_LIMITED_DISABLED)$/
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "")
-
-const objectsIn = (list: unknown): ReadonlyArray<Json> => (Array.isArray(list) ? list.filter(Predicate.isObject) : [])
 
 /** Reads one candidate. */
 class CandidateReading {

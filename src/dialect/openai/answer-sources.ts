@@ -3,12 +3,11 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { ChatEvent } from "../chat.ts"
+import { listIn } from "../read-json.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
 
 const said = (value: unknown): string => (typeof value === "string" ? value : "")
-
-const listIn = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 
 type Citation = ChatEvent & { readonly type: "citation" }
 

@@ -9,7 +9,7 @@ import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { SeveralReading } from "../several-answers.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer } from "../Transducer.ts"
-import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.ts"
+import { brokenEvent, countIn, isBrokenObject, listIn, parsedJson } from "../read-json.ts"
 import { citationsIn, ToldSources } from "./answer-sources.ts"
 import { CallPieces, parsedAnswer } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
@@ -43,8 +43,6 @@ const thoughtIn = (delta: Json): string =>
   thoughtsAmong(delta["content"])
 
 const dataUrl = /^data:(image\/[^;,]+)(?:;[^,]*)?;base64,/i
-
-const listIn = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 
 // As OpenRouter tells of them, beside the text or among its parts.
 const imagesIn = ({ content, images }: Json): ReadonlyArray<ChatEvent> =>

@@ -2,7 +2,8 @@
  * Which schemas OpenAI holds a model to, and those who hold to the same: every object closed, each of its properties there.
  */
 import * as Predicate from "effect/Predicate"
-import { objectsIn, propertiesOf } from "../tool-schema.ts"
+import { propertiesOf } from "../tool-schema.ts"
+import { objectsIn } from "../read-json.ts"
 
 type Schema = Readonly<Record<string, unknown>>
 

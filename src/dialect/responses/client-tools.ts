@@ -2,8 +2,7 @@
  * Tools of Responses that OpenAI's models know by heart and that the client runs: as functions of the hub, and back as the
  * items that they are.
  */
-import * as Predicate from "effect/Predicate"
-import { parsedJson } from "../read-json.ts"
+import { fieldsIn, parsedJson } from "../read-json.ts"
 import type { JsonObject } from "../request-notes.ts"
 
 /** How it stands with an item. */
@@ -29,8 +28,6 @@ const objectOf = (properties: object, ...required: ReadonlyArray<string>): objec
   properties,
   required
 })
-
-const fieldsIn = (value: unknown): JsonObject => (Predicate.isObject(value) ? value : {})
 
 const listOfTexts = (value: unknown): Array<string> =>
   Array.isArray(value) ? value.map((each: unknown) => (typeof each === "string" ? each : JSON.stringify(each))) : []

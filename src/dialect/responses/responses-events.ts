@@ -5,6 +5,7 @@ import * as Predicate from "effect/Predicate"
 import { readErrorText } from "../../domain/error-text.ts"
 import type { ChatUsage } from "../chat.ts"
 import type { JsonObject } from "../request-notes.ts"
+import { fieldsIn } from "../read-json.ts"
 
 /** Writes events, one after the other, and counts them. */
 export class EventWriter {
@@ -70,8 +71,6 @@ export const failureOf = (error: string): ResponseFailure => {
 
 const given = (asked: JsonObject, ...names: ReadonlyArray<string>): JsonObject =>
   Object.fromEntries(names.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]])))
-
-const fieldsIn = (value: unknown): JsonObject => (Predicate.isObject(value) ? value : {})
 
 /** What a response tells again of its request, and what is so for all of them. */
 export const echoOf = (asked: JsonObject) => ({

@@ -1,9 +1,9 @@
 /**
  * Which addresses are this machine's own, and which can be those of a machine beside it.
  */
-import { BlockList, isIP, isIPv4 } from "node:net"
+import { BlockList, isIP } from "node:net"
 import { networkInterfaces } from "node:os"
-import { addressesWithin, privateNetworks } from "../../backend/zone.ts"
+import { addressesWithin, familyOf, privateNetworks } from "../../backend/zone.ts"
 
 /** An address of an interface of this machine. */
 export interface InterfaceAddress {
@@ -32,8 +32,6 @@ export const addressesNow = (): ReadonlyArray<InterfaceAddress> =>
   Object.entries(networkInterfaces()).flatMap(([name, list]) =>
     (list ?? []).map(({ address, family, internal, cidr }) => ({ name, address, family, internal, cidr }))
   )
-
-const familyOf = (address: string): "ipv4" | "ipv6" => (isIPv4(address) ? "ipv4" : "ipv6")
 
 /** The neighbourhood of a machine with these addresses. */
 export const localNetwork = (addresses: ReadonlyArray<InterfaceAddress>): LocalNetwork => {
