@@ -7,7 +7,9 @@ import { join } from "node:path"
 import { backendTypes, kindNamed, plainType } from "../src/backend/all.ts"
 import { translatedFor, type Speech } from "../src/backend/speech.ts"
 import { legacyMarkdown } from "../src/config/legacy.ts"
-import { configMarkdown, schemaAt } from "../src/config/reference.ts"
+import { isFixed } from "../src/config/difference.ts"
+import { showPath } from "../src/config/path.ts"
+import { configMarkdown, keyEntries, schemaAt } from "../src/config/reference.ts"
 import { variablesFor } from "../src/config/sources.ts"
 import { errorAdvice } from "../src/operations/error-advice.ts"
 import { errorExamples } from "../src/operations/error-examples.ts"
@@ -119,6 +121,13 @@ const errors = (): string => {
   )
 }
 
+const restarts = (): string =>
+  keyEntries()
+    .map(({ path }) => showPath(path))
+    .filter(isFixed)
+    .map((key) => `\`${key}\``)
+    .join(", ")
+
 const mappedKeys = (kind: ImportFormat): string =>
   table(
     ["setting", "becomes"],
@@ -134,6 +143,7 @@ const unsupportedKeys = (kind: ImportFormat): string =>
 const parts: ReadonlyMap<string, () => string> = new Map([
   ["settings", settings],
   ["legacy", legacyMarkdown],
+  ["restarts", restarts],
   ["errors", errors],
   ["folders", houseTable],
   ["permissions", permissionTable],
@@ -153,6 +163,7 @@ export const pages = [
   "docs/discovery.md",
   "docs/errors.md",
   "docs/migration.md",
+  "docs/operations.md",
   "docs/security.md"
 ]
 

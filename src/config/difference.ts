@@ -31,8 +31,8 @@ const fixed: ReadonlySet<string> = new Set([
   "usage.prices_file"
 ])
 
-// The link to what replicas share is made once, and so is the file of what is captured.
-const isFixed = (key: string): boolean =>
+/** Whether a setting counts from the next start alone: so does the link to what replicas share, and the file of what is captured. */
+export const isFixed = (key: string): boolean =>
   fixed.has(key) || key.startsWith("capture.") || (key.startsWith("cluster.") && key !== "cluster.when_away")
 
 const hidden = "(hidden)"

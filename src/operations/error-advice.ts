@@ -19,7 +19,7 @@ export const errorAdvice: { readonly [T in ErrorTag]: string } = {
   ContextLengthExceeded:
     "Shorten the conversation, as agents do by themselves at this code; or correct `context_length` in `[[backends.models]]`",
   ZoneNotAllowed:
-    "Ask with a key, a model or an x-nexus-zones header that allows the zone, or give the model to a backend in a zone that is allowed; `nexus explain` tells who forbids what.",
+    "Ask with a key, a model or an x-nexus-zones header that allows the zone, or give the model to a backend in a zone that is allowed; `nexus explain` tells who forbids what",
   ServiceUnavailable:
     "Try again after `retry-after`; `nexus backends list` says what is wrong, `nexus doctor` how to fix it",
   BudgetExceeded:
