@@ -25,12 +25,18 @@ const variableOf = (name: string) =>
     Effect.map((found) => Option.filter(found, (value) => value.startsWith("/")))
   )
 
+// What cannot be looked at is there.
+const isThere = (path: string) =>
+  FileSystem.FileSystem.use((fs) => fs.exists(path)).pipe(Effect.orElseSucceed(() => true))
+
 /** Where a client looks for its settings. */
-const placeOf = Effect.fnUntraced(function* ({ home, variable }: SettingsFile) {
+const placeOf = Effect.fnUntraced(function* ({ alias, home, variable }: SettingsFile) {
   const given = variable === undefined ? Option.none() : yield* variableOf(variable.name)
-  return Option.isSome(given) && variable !== undefined
-    ? join(given.value, ...variable.below)
-    : join(homedir(), ...home)
+  const path =
+    Option.isSome(given) && variable !== undefined ? join(given.value, ...variable.below) : join(homedir(), ...home)
+  if (alias === undefined) return path
+  const other = join(dirname(path), alias)
+  return (yield* isThere(other)) ? other : path
 })
 
 const refused = (path: string, why: string) => new CliFailure({ message: `${path}: ${why}. Nothing was written` })
@@ -70,17 +76,17 @@ const ownerOnly = 0o600
 export const writeSettings = Effect.fnUntraced(function* (file: SettingsFile, setup: ClientSetup) {
   const fs = yield* FileSystem.FileSystem
   const named = yield* placeOf(file)
-  const isThere = yield* Effect.orElseSucceed(fs.exists(named), () => true)
+  const present = yield* isThere(named)
   // A link keeps leading where it leads.
-  const path = isThere ? yield* fs.realPath(named).pipe(Effect.mapError(systemRefused(named))) : named
-  const before = isThere ? yield* fs.readFileString(path).pipe(Effect.mapError(systemRefused(path))) : ""
+  const path = present ? yield* fs.realPath(named).pipe(Effect.mapError(systemRefused(named))) : named
+  const before = present ? yield* fs.readFileString(path).pipe(Effect.mapError(systemRefused(path))) : ""
   if (before.includes("\ufffd")) return yield* refused(path, "it is no text in UTF-8")
   const edited = editSettings(file, before, setup)
   if (Result.isFailure(edited)) return yield* refused(path, edited.failure)
   const { changes, text } = edited.success
   const unchanged: WrittenSettings = { path, backup: undefined, changes }
   if (changes.length === 0) return unchanged
-  if (!isThere) {
+  if (!present) {
     yield* fs.makeDirectory(dirname(path), { recursive: true }).pipe(Effect.mapError(systemRefused(path)))
     yield* replace(path, text, ownerOnly)
     return unchanged

@@ -12,6 +12,20 @@ const set = (path: string, value: unknown): Entry => ({ path: path.split("."), v
 
 const keyInShell = (setup: ClientSetup): string => (setup.keyNeeded ? `"$${keyVariable}"` : noKey)
 
+/** The longest answer that Claude Code asks for by itself. */
+const longestOfClaudeCode = 32_000
+
+/** What Claude Code is to be told of a model that it does not know: it takes a context of a million tokens for granted. */
+const claudeCodeSizes = ({ contextLength, id }: ClientModel): Readonly<Record<string, string>> => {
+  // It knows Anthropic's own by their names, and heeds nothing else for these.
+  if (contextLength === undefined || /claude/i.test(id)) return {}
+  const answer = Math.ceil(contextLength / 4)
+  return {
+    CLAUDE_CODE_MAX_CONTEXT_TOKENS: String(contextLength),
+    ...(answer < longestOfClaudeCode ? { CLAUDE_CODE_MAX_OUTPUT_TOKENS: String(answer) } : {})
+  }
+}
+
 /** settings.json of Claude Code: its small requests, titles among them, go to the same model. */
 export const claudeCodeFile: SettingsFile = {
   variable: { name: "CLAUDE_CONFIG_DIR", below: ["settings.json"] },
@@ -20,6 +34,7 @@ export const claudeCodeFile: SettingsFile = {
   entries: (setup) => [
     set("env.ANTHROPIC_BASE_URL", rootUrl(setup)),
     set("env.ANTHROPIC_DEFAULT_HAIKU_MODEL", setup.model.id),
+    ...Object.entries(claudeCodeSizes(setup.model)).map(([name, value]) => set(`env.${name}`, value)),
     // A token goes before a helper, so that an old one has to be taken away; an empty one counts as none.
     set("env.ANTHROPIC_AUTH_TOKEN", setup.keyNeeded ? "" : noKey),
     ...(setup.keyNeeded ? [set("apiKeyHelper", `printf %s "$${keyVariable}"`)] : []),
@@ -55,6 +70,7 @@ const limitsOf = ({ contextLength }: ClientModel): object =>
 export const opencodeFile: SettingsFile = {
   variable: { name: "XDG_CONFIG_HOME", below: ["opencode", "opencode.json"] },
   home: [".config", "opencode", "opencode.json"],
+  alias: "opencode.jsonc",
   syntax: "json",
   entries: (setup) => [
     set("provider.nexus.npm", "@ai-sdk/openai-compatible"),
@@ -132,6 +148,7 @@ export const claudeCode = (setup: ClientSetup): string => {
     `export ANTHROPIC_BASE_URL=${shellWord(rootUrl(setup))}`,
     `export ANTHROPIC_AUTH_TOKEN=${keyInShell(setup)}`,
     `export ANTHROPIC_DEFAULT_HAIKU_MODEL=${model}`,
+    ...Object.entries(claudeCodeSizes(setup.model)).map(([name, value]) => `export ${name}=${value}`),
     `claude --model ${model}`
   )
 }

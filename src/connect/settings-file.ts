@@ -21,6 +21,8 @@ export interface SettingsFile {
   readonly variable: { readonly name: string; readonly below: ReadonlyArray<string> } | undefined
   /** The file below the home directory. */
   readonly home: ReadonlyArray<string>
+  /** What else it may be called: the client has that go before the file, so that it is edited where it is there. */
+  readonly alias?: string
   readonly syntax: "json" | "toml"
   readonly entries: (setup: ClientSetup) => ReadonlyArray<Entry>
 }

@@ -128,6 +128,34 @@ describe("nexus connect --write", () => {
     }
   })
 
+  test("edits the settings of opencode that opencode reads last", async () => {
+    const own = '{\n  // mine\n  "model": "anthropic/claude-opus-4-6"\n}\n'
+    const { beside, path, text, write } = home(".config/opencode/opencode.jsonc", own)
+    writeFileSync(join(dirname(path), "opencode.json"), "{}\n")
+    const { code, stderr } = await write("opencode")
+    expect([code, stderr]).toEqual([0, `Wrote ${path}; a copy of what it was is ${path}.bak.\n`])
+    expect(text()).toContain('  // mine\n  "model": "nexus/mistral:7b"')
+    expect(beside()).toEqual(["opencode.json", "opencode.jsonc", "opencode.jsonc.bak"])
+    expect(readFileSync(join(dirname(path), "opencode.json"), "utf8")).toBe("{}\n")
+  })
+
+  test("says so where the file cannot be read or its folder cannot be made, and leaves what is there", async () => {
+    const folder = home(".codex/config.toml/kept")
+    mkdirSync(dirname(folder.path), { recursive: true })
+    const file = home(".codex", "mine\n")
+    for (const [path, { write }] of [
+      [dirname(folder.path), folder],
+      [join(file.path, "config.toml"), file]
+    ] as const) {
+      expect(await write("codex")).toEqual({
+        code: 1,
+        stdout: "",
+        stderr: `error: ${path}: the system refuses to have it read or written. Nothing was written\n`
+      })
+    }
+    expect([file.text(), folder.beside()]).toEqual(["mine\n", []])
+  })
+
   test("leaves a link a link, and writes where it leads", async () => {
     const { folder, path, write } = home(".claude/settings.json")
     const kept = join(folder, "dotfiles.json")

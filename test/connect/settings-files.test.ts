@@ -169,7 +169,7 @@ describe("what is put into settings", () => {
   test("names the variable of the key where the gateway wants one, and holds none", () => {
     expect(JSON.parse(edited(claudeCodeFile, "", rich).text)).toMatchObject({
       apiKeyHelper: 'printf %s "$NEXUS_KEY"',
-      env: { ANTHROPIC_AUTH_TOKEN: "" }
+      env: { ANTHROPIC_AUTH_TOKEN: "", CLAUDE_CODE_MAX_CONTEXT_TOKENS: "40960" }
     })
     expect(parse(edited(codexFile, "", rich).text)).toMatchObject({
       model_providers: { nexus: { env_key: "NEXUS_KEY" } }

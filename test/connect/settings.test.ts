@@ -46,6 +46,19 @@ describe("the settings of", () => {
     expect(claudeCode(naming("a b"))).toContain("claude --model 'a b'")
   })
 
+  test("Claude Code tell the context of a model that it does not know, and have no answer take more than its share", () => {
+    const sizes = (id: string, contextLength: number) =>
+      claudeCode({ ...plain, model: { id, contextLength } })
+        .split("\n")
+        .filter((line) => line.includes("_TOKENS="))
+    expect(sizes("qwen3:8b", 40_960)).toEqual([
+      "export CLAUDE_CODE_MAX_CONTEXT_TOKENS=40960",
+      "export CLAUDE_CODE_MAX_OUTPUT_TOKENS=10240"
+    ])
+    expect(sizes("glm-5", 131_072)).toEqual(["export CLAUDE_CODE_MAX_CONTEXT_TOKENS=131072"])
+    expect(sizes("claude-sonnet-4-6", 200_000)).toEqual([])
+  })
+
   test("Open WebUI are variables", () => {
     expect(openWebui(plain)).toBe(
       text("OPENAI_API_BASE_URL=http://127.0.0.1:8000/v1", "OPENAI_API_KEY=not-needed", "DEFAULT_MODELS=mistral:7b")

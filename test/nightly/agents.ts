@@ -38,7 +38,7 @@ export const agents: ReadonlyArray<Agent> = [
     name: "claude-code",
     client: "claude-code",
     setUp: "write",
-    npm: "@anthropic-ai/claude-code@2.1.197",
+    npm: "@anthropic-ai/claude-code@2.1.332",
     program: "claude",
     // It asks ten times by itself, for longer than anybody waits here.
     env: () => ({ CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1", CLAUDE_CODE_MAX_RETRIES: "2" }),
@@ -81,7 +81,7 @@ export const agents: ReadonlyArray<Agent> = [
     name: "qwen-code",
     client: "qwen-code",
     setUp: "write",
-    npm: "@qwen-code/qwen-code@0.15.10",
+    npm: "@qwen-code/qwen-code@0.24.4",
     program: "qwen",
     args: (prompt) => ["-p", prompt, "--yolo"]
   },
@@ -164,7 +164,7 @@ export const programs: ReadonlyArray<readonly [client: ClientName, pip: string]>
   ["google-genai", "google-genai==3.6.1"],
   ["ollama-python", "ollama==0.6.3"],
   ["openai-agents", "openai-agents==0.24.0"],
-  ["pydantic-ai", "pydantic-ai-slim[openai]==2.62.0"]
+  ["pydantic-ai", "pydantic-ai-slim[openai]==2.68.0"]
 ]
 
 /** Open WebUI, with all that it takes along, for its server does not start without. */
