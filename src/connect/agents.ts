@@ -50,11 +50,12 @@ export const codexFile: SettingsFile = {
   entries: (setup) => [
     set("model", setup.model.id),
     set("model_provider", "nexus"),
-    ...(setup.model.contextLength === undefined ? [] : [set("model_context_window", setup.model.contextLength)]),
+    set("model_context_window", setup.model.contextLength),
     set("model_providers.nexus.name", "Nexus"),
     set("model_providers.nexus.base_url", setup.baseUrl),
     set("model_providers.nexus.wire_api", "responses"),
-    ...(setup.keyNeeded ? [set("model_providers.nexus.env_key", keyVariable)] : [])
+    // Codex does not start without a variable that is named.
+    set("model_providers.nexus.env_key", setup.keyNeeded ? keyVariable : undefined)
   ]
 }
 

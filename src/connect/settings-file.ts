@@ -6,9 +6,9 @@ import { isTable, valueAt } from "../config/path.ts"
 import { printable } from "../domain/printable.ts"
 import type { ClientSetup } from "./client-setup.ts"
 import { putJson, readJson, setJson } from "./json-edit.ts"
-import { readToml, setToml } from "./toml-edit.ts"
+import { dropToml, readToml, setToml } from "./toml-edit.ts"
 
-/** A value of a settings file, or an item of a list that is known by one of its keys. */
+/** A value of a settings file, or an item of a list that is known by one of its keys; undefined in TOML takes it out. */
 export interface Entry {
   readonly path: ReadonlyArray<string>
   readonly value: unknown
@@ -54,6 +54,7 @@ const put = (text: string, syntax: SettingsFile["syntax"], entry: Entry): Result
   if (syntax === "json") {
     return itemBy === undefined || !isTable(value) ? setJson(text, path, value) : putJson(text, path, itemBy, value)
   }
+  if (value === undefined) return dropToml(text, path)
   const simple = typeof value === "number" || typeof value === "boolean" ? value : String(value)
   return setToml(text, path.slice(0, -1), path.at(-1) ?? "", simple)
 }
@@ -111,5 +112,5 @@ export const changeLines = (changes: ReadonlyArray<SettingsChange>): ReadonlyArr
   changes.flatMap(({ after, before, path }) => [
     ...(before === undefined ? [] : [`- ${printable(path)}: ${shown(path, before)}`]),
     // What is written is made here, and holds no secret.
-    `+ ${printable(path)}: ${printable(JSON.stringify(after))}`
+    ...(after === undefined ? [] : [`+ ${printable(path)}: ${printable(JSON.stringify(after))}`])
   ])

@@ -73,3 +73,12 @@ export const setToml = (
     while (statements[last + 1]?.kind === "pair") last += 1
     return Result.succeed(lineAfter(text, last === -1 ? undefined : (statements[last]?.end ?? 0), written))
   })
+
+/** Takes a key out that is written in a line of its own; a comment behind it stays. */
+export const dropToml = (text: string, path: ReadonlyArray<string>): Result.Result<string, string> =>
+  Result.map(readToml(text), () => {
+    const old = statementsOf(text).find((each) => each.kind === "pair" && pathId(each.path) === pathId(path))
+    if (old === undefined) return text
+    const after = /^[ \t]*(?:\r?\n)?/.exec(text.slice(old.end))?.[0] ?? ""
+    return text.slice(0, old.at) + text.slice(old.end + after.length)
+  })

@@ -79,6 +79,18 @@ describe("settings of a client that has some of its own", () => {
     )
   })
 
+  test("of Codex name no key and no context any more that were those of another gateway and model", () => {
+    const before = '# mine\nmodel = "gpt-5"\nsandbox_mode = "read-only"\n'
+    const { text } = edited(codexFile, edited(codexFile, before, rich).text.replace("40960", "40960 # tokens"), rich)
+    const { changes, text: next } = edited(codexFile, text, plain)
+    expect(text).toContain('env_key = "NEXUS_KEY"\n')
+    const nexus = 'model_provider = "nexus"\n'
+    // A comment is somebody's.
+    expect(next).toBe(edited(codexFile, before, plain).text.replace(nexus, `${nexus}# tokens\n`))
+    expect(changeLines(changes)).toContain('- model_providers.nexus.env_key: "(hidden)"')
+    expect(changeLines(changes)).toContain("- model_context_window: 40960")
+  })
+
   test("of lists keep the items of others, and have those of the gateway once", () => {
     const before =
       '{"modelProviders": {"openai": [{"id": "mine", "envKey": "MY_KEY"}, {"id": "mistral:7b", "old": true}]}}'
