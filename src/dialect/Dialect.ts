@@ -17,6 +17,7 @@ import type { EmbedCodec } from "./embed.ts"
 import type { Failure } from "./failures.ts"
 import type { BodyKind } from "./first-bytes.ts"
 import type { ParsedBody } from "./parsed-body.ts"
+import type { AskedSettings } from "./told-facts.ts"
 import type { DialectPage, PageAnswer } from "./pages.ts"
 
 /** Where a value stands in its body. */
@@ -32,6 +33,8 @@ export interface ReadRequest {
   readonly model: Span | undefined
   /** Its body, where it was built for that: whoever translates it need not build it again. */
   readonly parsed?: ParsedBody
+  /** What it asks of the answer, where that was wanted and it was not built. */
+  readonly settings?: AskedSettings
 }
 
 /** The smallest context, in tokens, of those who may answer for a model. */
@@ -53,6 +56,8 @@ export type AnswerFault = BadAnswer | ErrorStatus
 export interface WholeAnswer {
   readonly said: AnswerIdentity
   readonly usage: Usage | undefined
+  /** What was parsed; absent where nothing was. */
+  readonly json?: unknown
 }
 
 /** How a stream stands before it is passed on: nothing of an answer yet, a good event, or one that is no answer. */
@@ -90,6 +95,8 @@ export interface StreamWatch {
   readonly used: () => Usage | undefined
   /** Those of its prompt, which it told of when it began; absent where none is told of then. */
   readonly promptUsed?: () => Usage | undefined
+  /** Why its answers ended, in the words of its server; absent where nobody asks. */
+  readonly finishes?: () => ReadonlyArray<string>
   /** What ends the event under way; no bytes when there is none. */
   readonly rest: () => Uint8Array
   /** What ends a good stream here, apart from all that came before it. */
@@ -136,6 +143,8 @@ export interface NeedsReading {
   readonly least?: LeastContext
   /** The model that the path names, where it does. */
   readonly model?: string | undefined
+  /** Whether it is to be told what is asked of the answer. */
+  readonly tells?: boolean
   /** The model that is meant where none is named: the usual one where it is served, or the only one there is. */
   readonly standIn?: (usual: string | undefined) => string | undefined
 }

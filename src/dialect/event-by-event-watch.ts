@@ -4,10 +4,13 @@
 import type { Usage } from "../telemetry/meter.ts"
 import type { StreamEnding, StreamOpening, StreamWatch } from "./Dialect.ts"
 import { EventReader, type ReadEvent } from "./event-reader.ts"
+import { finishesOf } from "./finish-words.ts"
 
 const encoder = new TextEncoder()
 
 const nothing = new Uint8Array(0)
+
+const none: ReadonlyArray<unknown> = []
 
 /** What ends an event. */
 const blankLine = "\n\n"
@@ -20,6 +23,8 @@ export abstract class EventByEventWatch implements StreamWatch {
   begun = false
   protected readonly reader = new EventReader()
   protected usage: Usage | undefined
+  /** Why its answers ended. */
+  protected words: ReadonlyArray<unknown> = none
   // Whether more than keep-alives has come.
   private told = false
 
@@ -52,6 +57,10 @@ export abstract class EventByEventWatch implements StreamWatch {
 
   used(): Usage | undefined {
     return this.usage
+  }
+
+  finishes(): ReadonlyArray<string> {
+    return finishesOf(this.words)
   }
 
   rest(): Uint8Array {

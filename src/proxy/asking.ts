@@ -304,6 +304,7 @@ export class Asking implements Asker {
       requestId: record.id,
       hops: run.hops,
       traceparent: record.trace?.tells(this.asked.trace),
+      tells: this.asked.trace !== undefined,
       zones: record.needs?.zones,
       mediaType: request.body instanceof StreamedBody ? request.body.mediaType : undefined,
       stream,

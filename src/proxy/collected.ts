@@ -25,7 +25,7 @@ export const collected = (
   idleMs: number
 ): Effect.Effect<CommittedAnswer, UpstreamError> => {
   if (answer._tag === "Whole" || answer.watch === undefined) return Effect.succeed(answer)
-  const { head, said, taken, watch } = answer
+  const { head, said, taken, told, watch } = answer
   return Effect.callback((resume) => {
     let came = 0
     let over = false
@@ -42,7 +42,8 @@ export const collected = (
       if (Result.isFailure(body))
         return done(Effect.fail(new BadAnswer({ reason: `a broken answer: ${body.failure}` })))
       if (ending !== "done" && ending !== "finished") return done(Effect.fail(truncated))
-      done(Effect.succeed({ _tag: "Whole", head, body: body.success, said, usage: watch.used() }))
+      const ended = told === undefined ? undefined : { ...told, finishes: watch.finishes?.() ?? [] }
+      done(Effect.succeed({ _tag: "Whole", head, body: body.success, said, usage: watch.used(), told: ended }))
     }
     const drop = (): void => {
       if (!over) head.body.abort()

@@ -169,8 +169,10 @@ const taken = (forwarding: Forwarding, run: RequestRun, body: Uint8Array): Forwa
 /** Reads what routing must know of a body, and goes on with that. */
 const readAndUnderstood = (forwarding: Forwarding, run: RequestRun, body: Uint8Array, mayWake: boolean): Forwarded => {
   const { leastContext: least, turns } = forwarding
-  const { model, operation } = run.record.route
-  const reading = operation.needs(body, { turns, least, model, standIn: standInFor(forwarding, run) })
+  const { route, trace } = run.record
+  const { model, operation } = route
+  const tells = trace?.sampled === true
+  const reading = operation.needs(body, { turns, least, model, tells, standIn: standInFor(forwarding, run) })
   if (!(reading instanceof Promise)) return understood(forwarding, run, body, reading, mayWake)
   return Effect.flatMap(
     Effect.promise(() => reading),
@@ -274,6 +276,7 @@ const understood = (
   const now = performance.now()
   const needs = neededBy(forwarding, run, told, zones, now)
   record.routes(needs, now)
+  record.trace?.reads(read.success)
   const snapshot = registry.snapshot()
   const prompt = body instanceof StreamedBody ? undefined : promptOf(forwarding, run, body)
   const ruling = router.rule(needs, snapshot, record)

@@ -3,11 +3,21 @@
  * made of it at its end.
  */
 import type { Backend } from "../backend/backend.ts"
+import type { ReadRequest, StreamWatch } from "../dialect/Dialect.ts"
+import { type AskedSettings, askedSettings, type ToldAnswer } from "../dialect/told-facts.ts"
 import { isSampled, readTraceparent, type TraceContext, TraceIds, traceparentOf } from "../domain/trace-context.ts"
 import type { Outcome } from "../domain/request.ts"
 import type { Usage } from "../telemetry/meter.ts"
 
 const ids = new TraceIds()
+
+const noWords: ReadonlyArray<string> = []
+
+/** What is looked at of an answer. */
+interface HeardAnswer {
+  readonly told?: ToldAnswer | undefined
+  readonly watch?: StreamWatch | undefined
+}
 
 /** One call to a backend; times are monotonic milliseconds, 0 for what has not happened. */
 export class TracedAttempt {
@@ -21,6 +31,9 @@ export class TracedAttempt {
   endedAt = 0
   /** Why it failed, or was left: a word of a closed set. */
   error: string | undefined
+  private told: ToldAnswer | undefined
+  // Until it has ended.
+  private watch: StreamWatch | undefined
 
   constructor(backend: TracedAttempt["backend"], model: string, started: number, isHedge: boolean) {
     this.backend = backend
@@ -34,6 +47,26 @@ export class TracedAttempt {
     if (this.endedAt !== 0) return
     this.endedAt = now
     this.error = error
+    if (this.watch === undefined) return
+    const finishes = this.watch.finishes?.() ?? []
+    this.told = { id: this.told?.id, finishes }
+    this.watch = undefined
+  }
+
+  /** An answer has come, or begun. */
+  hears(answer: HeardAnswer): void {
+    this.told = answer.told
+    this.watch = answer.watch
+  }
+
+  /** The id that its answer says. */
+  get responseId(): string | undefined {
+    return this.told?.id
+  }
+
+  /** Why that ended, choice by choice. */
+  get finishes(): ReadonlyArray<string> {
+    return this.told?.finishes ?? noWords
   }
 }
 
@@ -53,6 +86,10 @@ export interface TracedRequest {
   /** The model that answered, where that was not to be expected. */
   readonly answeredModel: string | undefined
   readonly stream: boolean
+  /** The most tokens that its answer may have; 0 where it does not say. */
+  readonly maxTokens: number
+  /** Whether the answer is to be JSON. */
+  readonly isJson: boolean
   readonly key: string | undefined
   readonly client: string | undefined
   readonly userAgent: string | null
@@ -90,6 +127,8 @@ export class RequestTrace implements TraceContext {
   attempts: Array<TracedAttempt> = none
   /** Whether the head of the answer says it. */
   isTold = false
+  /** What is asked of the answer, where it is recorded and was read. */
+  settings: AskedSettings | undefined
   private text: string | undefined
 
   constructor({ byParent, ratio }: Pick<Tracing, "byParent" | "ratio">, headers: Headers) {
@@ -99,6 +138,11 @@ export class RequestTrace implements TraceContext {
     this.parentId = parent?.spanId
     this.state = parent === undefined ? undefined : (headers.get("tracestate") ?? undefined)
     this.sampled = parent !== undefined && byParent ? parent.sampled : isSampled(ratio, this.traceId)
+  }
+
+  /** What it asks for has been read. */
+  reads({ parsed, settings }: Pick<ReadRequest, "parsed" | "settings">): void {
+    if (this.sampled) this.settings = settings ?? (parsed === undefined ? undefined : askedSettings(parsed.json))
   }
 
   /** What the client is told of it. */

@@ -8,6 +8,7 @@
 import type { BackendType } from "../backend/all.ts"
 import { kindNamed } from "../backend/all.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
+import type { AskedSettings } from "../dialect/told-facts.ts"
 import type { ByteWriter } from "../telemetry/byte-writer.ts"
 import type { Usage } from "../telemetry/meter.ts"
 import { Recurring } from "../telemetry/recurring.ts"
@@ -32,6 +33,20 @@ const pathOf = (url: string): string => URL.parse(url, "http://localhost")?.path
 /** What went wrong with a request; that which a caller, or nobody, is to blame for is no error of a server. */
 export const requestError = ({ outcome, status }: Pick<RequestEnd, "outcome" | "status">): string | undefined =>
   outcome === "truncated" ? "truncated" : outcome === "failed" ? String(status) : undefined
+
+// No word of a server has it.
+const between = "\n"
+
+const unsaid: AskedSettings = {
+  temperature: undefined,
+  topP: undefined,
+  topK: undefined,
+  seed: undefined,
+  frequencyPenalty: undefined,
+  presencePenalty: undefined,
+  choices: undefined,
+  effort: undefined
+}
 
 const noError: ReadonlySet<string> = new Set(["abandoned"])
 
@@ -75,6 +90,8 @@ export const tracedOf = (
     model: record.model,
     answeredModel: record.committed?.answeredModel,
     stream: record.stream,
+    maxTokens: record.needs?.outputTokens ?? 0,
+    isJson: record.needs?.abilities.includes("json_mode") ?? false,
     key: record.key,
     client,
     userAgent: request.headers.get("user-agent"),
@@ -103,6 +120,8 @@ export class RequestSpans {
   private readonly requests
   private readonly waits
   private readonly calls
+  private readonly settings
+  private readonly finishes
 
   constructor(encoding: SpanEncoding, out: ByteWriter) {
     const { attributes, event, key, naming } = encoding
@@ -115,6 +134,8 @@ export class RequestSpans {
       reasoning: key("gen_ai.usage.reasoning.output_tokens"),
       answered: key("gen_ai.response.model"),
       first: key("gen_ai.response.time_to_first_chunk"),
+      responseId: key("gen_ai.response.id"),
+      seed: key("gen_ai.request.seed"),
       id: key("nexus.request.id"),
       bytes: key("http.response.body.size")
     }
@@ -189,6 +210,33 @@ export class RequestSpans {
         })
       })
     )
+    this.settings = new Recurring(
+      (
+        maxTokens: number,
+        isJson: boolean,
+        temperature: number | undefined,
+        topP: number | undefined,
+        topK: number | undefined,
+        frequencyPenalty: number | undefined,
+        presencePenalty: number | undefined,
+        choices: number | undefined,
+        effort: string | undefined
+      ) =>
+        attributes({
+          "gen_ai.request.max_tokens": maxTokens === 0 ? undefined : maxTokens,
+          "gen_ai.output.type": isJson ? "json" : undefined,
+          "gen_ai.request.temperature": temperature,
+          "gen_ai.request.top_p": topP,
+          "gen_ai.request.top_k": topK,
+          "gen_ai.request.frequency_penalty": frequencyPenalty,
+          "gen_ai.request.presence_penalty": presencePenalty,
+          "gen_ai.request.choice.count": choices,
+          "gen_ai.request.reasoning.level": effort
+        })
+    )
+    this.finishes = new Recurring((words: string) =>
+      attributes({ "gen_ai.response.finish_reasons": words.split(between) })
+    )
   }
 
   /** Writes all spans of a request; `aheadMs` is what the wall clock shows beyond the monotonic one. */
@@ -250,13 +298,30 @@ export class RequestSpans {
     const to = microsOf(attempt.endedAt === 0 ? request.ended : attempt.endedAt, aheadMs)
     out.open(trace, attempt.spanId, trace.spanId, naming, microsOf(started, aheadMs), to)
     out.attributes(attributes)
+    this.asked(request)
     if (answeredAt !== 0) {
       this.usage(request.usage)
+      this.told(attempt)
       if (answeredModel !== undefined) out.text(keys.answered, answeredModel.slice(0, longest))
       if (stream) out.double(keys.first, (answeredAt - started) / 1000)
       out.event(stream ? firsts.stream : firsts.whole, microsOf(answeredAt, aheadMs))
     }
     out.close(isFailure(error))
+  }
+
+  private asked({ isJson, maxTokens, trace }: TracedRequest): void {
+    const { settings } = trace
+    if (settings === undefined && maxTokens === 0 && !isJson) return
+    const { choices, effort, frequencyPenalty, presencePenalty, seed, temperature, topK, topP } = settings ?? unsaid
+    this.out.attributes(
+      this.settings.of(maxTokens, isJson, temperature, topP, topK, frequencyPenalty, presencePenalty, choices, effort)
+    )
+    if (seed !== undefined) this.out.int(this.keys.seed, seed)
+  }
+
+  private told({ finishes, responseId }: TracedAttempt): void {
+    if (responseId !== undefined) this.out.text(this.keys.responseId, responseId)
+    if (finishes.length > 0) this.out.attributes(this.finishes.of(finishes.join(between)))
   }
 
   private usage(usage: Usage | undefined): void {

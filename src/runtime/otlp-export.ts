@@ -279,6 +279,9 @@ const listed = (values: Attributes): OtlpResource.Resource["attributes"] =>
   givenOf(values).map(([key, value]) => {
     if (typeof value === "string") return { key, value: { stringValue: value } }
     if (typeof value === "boolean") return { key, value: { boolValue: value } }
+    if (typeof value === "object") {
+      return { key, value: { arrayValue: { values: value.map((stringValue) => ({ stringValue })) } } }
+    }
     return { key, value: isWhole(value) ? { intValue: value } : { doubleValue: value } }
   })
 

@@ -5,7 +5,9 @@
 import { ByteWriter } from "./byte-writer.ts"
 
 /** What is told of a thing, by name; what is undefined, null or empty is left out. */
-export type Attributes = Readonly<Record<string, string | number | boolean | undefined | null>>
+export type Attributes = Readonly<Record<string, AttributeValue | undefined | null>>
+
+type AttributeValue = string | number | boolean | ReadonlyArray<string>
 
 /** Which side of a call a span is. */
 export const spanKinds = { internal: 1, server: 2, client: 3 } as const
@@ -58,7 +60,7 @@ export interface SpanWriter {
   readonly close: (failed: boolean) => void
 }
 
-type Given = ReadonlyArray<readonly [name: string, value: string | number | boolean]>
+type Given = ReadonlyArray<readonly [name: string, value: AttributeValue]>
 
 /** Those that have a value. */
 export const givenOf = (values: Attributes): Given =>

@@ -17,7 +17,8 @@ const json = (value: unknown): string => JSON.stringify(value)
 // OTLP has numbers that are none as text.
 const jsonNumber = (value: number): string => (Number.isFinite(value) ? String(value) : json(String(value)))
 
-const jsonValue = (value: string | number | boolean): string => {
+const jsonValue = (value: string | number | boolean | ReadonlyArray<string>): string => {
+  if (typeof value === "object") return `{"arrayValue":{"values":[${value.map(jsonValue).join(",")}]}}`
   if (typeof value === "string") return `{"stringValue":${json(value)}}`
   if (typeof value === "boolean") return `{"boolValue":${String(value)}}`
   return isWhole(value) ? `{"intValue":${String(value)}}` : `{"doubleValue":${jsonNumber(value)}}`

@@ -19,6 +19,8 @@ const tags = {
   bool: 0x10,
   int: 0x18,
   double: 0x21,
+  list: 0x2a,
+  listed: 0x0a,
   keyText: 0x0a,
   keyValue: 0x12,
   traceId: 0x0a,
@@ -99,7 +101,18 @@ const protobufAttributes = (values: Attributes): Uint8Array =>
       const key = keyOf(name)
       if (typeof value === "string") protobufText(out, key, value)
       else if (typeof value === "number") protobufInt(out, key, value)
-      else {
+      else if (typeof value === "object") {
+        const texts = written((list) => {
+          for (const text of value)
+            field(
+              list,
+              tags.listed,
+              written((of) => textField(of, tags.text, text))
+            )
+        })
+        opened(out, key, 1 + varintSize(texts.length) + texts.length)
+        field(out, tags.list, texts)
+      } else {
         opened(out, key, 2)
         out.byte(tags.bool)
         out.byte(value ? 1 : 0)

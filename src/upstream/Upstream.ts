@@ -144,6 +144,8 @@ export interface AttemptCall {
   readonly hops?: number
   /** Its place in the trace; that of the client when absent. */
   readonly traceparent?: string | undefined
+  /** Whether it is to be told what the answer says of itself. */
+  readonly tells?: boolean
   /** Whether a stream is wanted; asked when the answer has come. */
   readonly stream: () => boolean
   readonly clock: RequestClock
@@ -239,6 +241,7 @@ export class Upstream extends Context.Service<
                   const expectation = {
                     stream: attempted.stream(),
                     route,
+                    tells: attempted.tells === true,
                     maxBytes: maxAnswerBytes(),
                     holding,
                     progress: progressOf(clock, idleMs),

@@ -15,6 +15,7 @@ import {
   type StreamWatch
 } from "../dialect/Dialect.ts"
 import type { BodyKind } from "../dialect/first-bytes.ts"
+import { idAtHead, toldIn, type ToldAnswer } from "../dialect/told-facts.ts"
 import type { ReceivedAnswer, BodySink } from "../wire/received-answer.ts"
 import { isCoded, isOfType } from "./content-encoding.ts"
 import type { HeldBytes } from "./held-bytes.ts"
@@ -23,11 +24,18 @@ import { decompress } from "./decompress.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
 export type CommittedAnswer =
-  | ({ readonly _tag: "Whole"; readonly head: ReceivedAnswer; readonly body: Uint8Array } & WholeAnswer)
+  | ({
+      readonly _tag: "Whole"
+      readonly head: ReceivedAnswer
+      readonly body: Uint8Array
+      readonly told?: ToldAnswer | undefined
+    } & Pick<WholeAnswer, "said" | "usage">)
   | {
       readonly _tag: "Flow"
       readonly head: ReceivedAnswer
       readonly said: AnswerIdentity
+      /** What else it says of itself, where that was wanted. */
+      readonly told?: ToldAnswer | undefined
       /** What watches a stream that can be read; undefined for other bodies, such as one that came compressed. */
       readonly watch: StreamWatch | undefined
       /** What is left out of it on its way; absent where nothing is. */
@@ -43,6 +51,8 @@ export interface AnswerExpectation {
   readonly stream: boolean
   /** What was asked, in which dialect. */
   readonly route: DialectRoute
+  /** Whether it is to be told what an answer says of itself. */
+  readonly tells?: boolean
   /** Answers up to this size are held back and checked. */
   readonly maxBytes: number
   /** What is held back of all answers. */
@@ -142,9 +152,11 @@ class EventsJudge implements IntakeJudge<CommittedAnswer> {
   private readonly hearer: AnswerExpectation["hearer"]
   private readonly route: DialectRoute
   private readonly watch: StreamWatch
+  private readonly tells: boolean
 
-  constructor(head: ReceivedAnswer, { hearer, progress, route }: AnswerExpectation) {
+  constructor(head: ReceivedAnswer, { hearer, progress, route, tells = false }: AnswerExpectation) {
     this.head = head
+    this.tells = tells
     this.progress = progress
     this.hearer = hearer
     this.route = route
@@ -179,6 +191,7 @@ class EventsJudge implements IntakeJudge<CommittedAnswer> {
         _tag: "Flow",
         head,
         said: route.dialect.said(came.bytes()),
+        told: this.tells ? { id: idAtHead(came.bytes()), finishes: [] } : undefined,
         watch,
         attach,
         taken: nothing
@@ -292,7 +305,9 @@ class BodyJudge implements IntakeJudge<CommittedAnswer> {
     if (isCoded(head)) return Exit.succeed({ _tag: "Whole", head, body, said: unknownIdentity, usage: undefined })
     const whole = this.wanted.route.operation.whole(body, head.header("content-type"))
     if (Result.isFailure(whole)) return Exit.fail(whole.failure)
-    return Exit.succeed({ _tag: "Whole", head, body, said: whole.success.said, usage: whole.success.usage })
+    const { json, said, usage } = whole.success
+    const told = this.wanted.tells === true ? toldIn(json) : undefined
+    return Exit.succeed({ _tag: "Whole", head, body, said, usage, told })
   }
 
   dropped(): void {

@@ -115,6 +115,77 @@ describe("with [telemetry.otlp] endpoint", () => {
     })
   })
 
+  describe("a call tells what was asked of its answer, the id of that and why it ended", () => {
+    const asked = { temperature: 0.2, top_p: 0.9, seed: 7, max_tokens: 50, reasoning_effort: "low", n: 1 }
+    const settings = {
+      "gen_ai.request.max_tokens": 50,
+      "gen_ai.request.temperature": 0.2,
+      "gen_ai.request.top_p": 0.9
+    }
+    const openAi = { ...settings, "gen_ai.request.seed": 7, "gen_ai.request.reasoning.level": "low" }
+    const chunkOf = (delta: object, finish: string | null) =>
+      `data: ${JSON.stringify({ id: "chatcmpl-9", object: "chat.completion.chunk", created: 1, model: "m", choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`
+    const messagesEvents = [
+      {
+        type: "message_start",
+        message: { id: "msg_9", type: "message", role: "assistant", model: "m", content: [], usage: {} }
+      },
+      { type: "content_block_start", index: 0, content_block: { type: "text", text: "" } },
+      { type: "content_block_delta", index: 0, delta: { type: "text_delta", text: "Hi" } },
+      { type: "content_block_stop", index: 0 },
+      { type: "message_delta", delta: { stop_reason: "max_tokens" }, usage: { output_tokens: 1 } },
+      { type: "message_stop" }
+    ].map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
+
+    test.each([
+      [
+        "a whole answer of OpenAI's",
+        path,
+        asked,
+        json({ ...completion("m", "Hello"), id: "chatcmpl-8" }),
+        openAi,
+        "chatcmpl-8",
+        "stop"
+      ],
+      [
+        "a stream of OpenAI's",
+        path,
+        { ...asked, stream: true },
+        [
+          streamHead(),
+          ...[chunkOf({ content: "a" }, null), chunkOf({}, "length"), "data: [DONE]\n\n"].map(chunk),
+          lastChunk
+        ],
+        openAi,
+        "chatcmpl-9",
+        "length"
+      ],
+      [
+        "a stream of Anthropic's",
+        "/v1/messages",
+        { temperature: 0.2, top_p: 0.9, max_tokens: 50, stream: true },
+        [streamHead(), ...messagesEvents.map(chunk), lastChunk],
+        settings,
+        "msg_9",
+        "max_tokens"
+      ]
+    ] as const)("%s", async (_, at, more, answer, expected, id, finish) => {
+      await using receiver = await startOtlpReceiver()
+      await using upstream = await startUpstream({ models: ["m"], script: () => [answer].flat() })
+      const type = at === "/v1/messages" ? "anthropic" : "vllm"
+      await using gateway = await startGateway({ ...to(receiver), backends: [backendFor("one", upstream, { type })] })
+      expect((await ask(gateway.port, "POST", at, body(more))).status).toBe(200)
+      await until(() => receiver.spans().length === 2, "the spans come")
+      const call = receiver.spans().find(({ kind }) => kind === client)
+      expect(call?.attributes).toMatchObject({
+        ...expected,
+        "gen_ai.response.id": id,
+        "gen_ai.response.finish_reasons": { values: [{ stringValue: finish }] }
+      })
+      expect(call?.attributes).not.toContainKey("gen_ai.request.choice.count")
+    })
+  })
+
   test("a request that waited for a slot has a span of that, and the answer and its backend are told the trace", async () => {
     await using receiver = await startOtlpReceiver()
     const gate = Promise.withResolvers<void>()

@@ -11,9 +11,10 @@ export type SpanObject = OtlpTracer.ScopeSpan["spans"][number] & {
   readonly flags: number
 }
 
-type Value = string | number | boolean | undefined | null
+type Value = string | number | boolean | ReadonlyArray<string> | undefined | null
 
-const valueOf = (value: string | number | boolean): OtlpResource.AnyValue => {
+const valueOf = (value: NonNullable<Value>): OtlpResource.AnyValue => {
+  if (typeof value === "object") return { arrayValue: { values: value.map(valueOf) } }
   if (typeof value === "string") return { stringValue: value }
   if (typeof value === "boolean") return { boolValue: value }
   return Number.isSafeInteger(value) && value >= 0 ? { intValue: value } : { doubleValue: value }
@@ -37,6 +38,24 @@ const usageOf = ({ usage }: TracedRequest) =>
         "gen_ai.usage.cache_write.input_tokens": usage.cachedWrite === 0 ? undefined : usage.cachedWrite,
         "gen_ai.usage.reasoning.output_tokens": usage.reasoning === 0 ? undefined : usage.reasoning
       }
+
+const askedOf = ({ isJson, maxTokens, trace }: TracedRequest) => ({
+  "gen_ai.request.max_tokens": maxTokens === 0 ? undefined : maxTokens,
+  "gen_ai.output.type": isJson ? "json" : undefined,
+  "gen_ai.request.temperature": trace.settings?.temperature,
+  "gen_ai.request.top_p": trace.settings?.topP,
+  "gen_ai.request.top_k": trace.settings?.topK,
+  "gen_ai.request.frequency_penalty": trace.settings?.frequencyPenalty,
+  "gen_ai.request.presence_penalty": trace.settings?.presencePenalty,
+  "gen_ai.request.choice.count": trace.settings?.choices,
+  "gen_ai.request.reasoning.level": trace.settings?.effort,
+  "gen_ai.request.seed": trace.settings?.seed
+})
+
+const toldOf = ({ finishes, responseId }: TracedAttempt) => ({
+  "gen_ai.response.id": responseId,
+  "gen_ai.response.finish_reasons": finishes.length === 0 ? undefined : finishes
+})
 
 const place = (url: string) => {
   const { hostname, port, protocol } = new URL(url)
@@ -85,7 +104,10 @@ export const spanTree = (ended: TracedRequest, aheadMs: number): ReadonlyArray<S
           "nexus.attempt.number": at + 1,
           "nexus.attempt.hedge": isHedge ? true : undefined,
           "nexus.attempt.abandoned": error === "abandoned" ? true : undefined,
-          ...(answered ? { ...usageOf(ended), "gen_ai.response.model": ended.answeredModel?.slice(0, 256) } : {})
+          ...askedOf(ended),
+          ...(answered
+            ? { ...usageOf(ended), ...toldOf(attempt), "gen_ai.response.model": ended.answeredModel?.slice(0, 256) }
+            : {})
         }),
         ...(answered && ended.stream ? firsts : [])
       ],

@@ -33,14 +33,39 @@ const attempts = fc.record({
   took: fc.double({ min: 0, max: 1e5, noNaN: true }),
   isHedge: fc.boolean(),
   answered: fc.boolean(),
+  told: fc.option(
+    fc.record({
+      id: fc.option(
+        words.filter((id) => id !== ""),
+        { nil: undefined }
+      ),
+      finishes: fc.array(fc.constantFrom("stop", "length", "größer"), { maxLength: 3 })
+    }),
+    { nil: undefined }
+  ),
   ended: fc.boolean(),
   error: fc.constantFrom(undefined, "abandoned", "503", "unreachable")
 })
+
+const given = <A>(value: fc.Arbitrary<A>) => fc.option(value, { nil: undefined })
+const settings = given(
+  fc.record({
+    temperature: given(fc.double({ noNaN: true, noDefaultInfinity: true })),
+    topP: given(fc.constantFrom(0.9, 1)),
+    topK: given(fc.integer()),
+    seed: given(fc.integer()),
+    frequencyPenalty: given(fc.constantFrom(-1, 0.5)),
+    presencePenalty: given(fc.constantFrom(-1, 0.5)),
+    choices: given(fc.constantFrom(2, 3)),
+    effort: given(fc.constantFrom("high"))
+  })
+)
 
 const requests: fc.Arbitrary<TracedRequest> = fc
   .record({
     parent: fc.constantFrom("", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     state: fc.constantFrom("", "them=1"),
+    settings,
     attempts: fc.array(attempts, { maxLength: 4 }),
     waits: fc.array(fc.tuple(moments, moments), { maxLength: 3 }),
     fields: fc.record({
@@ -56,6 +81,8 @@ const requests: fc.Arbitrary<TracedRequest> = fc
         { nil: undefined }
       ),
       stream: fc.boolean(),
+      maxTokens: fc.constantFrom(0, 1, 4096),
+      isJson: fc.boolean(),
       key: fc.option(words, { nil: undefined }),
       client: fc.constantFrom(undefined, "127.0.0.1", "fe80::1"),
       userAgent: fc.option(words),
@@ -74,13 +101,15 @@ const requests: fc.Arbitrary<TracedRequest> = fc
       ended: moments
     })
   })
-  .map(({ attempts: asked, fields, parent, state, waits }) => {
+  .map(({ attempts: asked, fields, parent, settings: given, state, waits }) => {
     const headers = new Headers({ ...(parent === "" ? {} : { traceparent: parent }), tracestate: state })
     const trace = new RequestTrace(tracing, headers)
-    for (const { answered, at, backend, ended, error, isHedge, model, took } of asked) {
+    trace.settings = given
+    for (const { answered, at, backend, ended, error, isHedge, model, told, took } of asked) {
       const attempt = trace.asks(backend, model, at, isHedge)
       if (attempt === undefined) throw new Error("all are recorded")
       if (answered) attempt.answeredAt = at + took
+      attempt.hears({ told })
       if (ended) attempt.ends(at + took, error)
     }
     return Object.assign(fields, { trace, waits: waits.flat() })

@@ -36,7 +36,7 @@ const fields = { text: "messages", vision: "messages", tools: "tools", json_mode
 const wholeMessage = (body: Uint8Array): Result.Result<WholeAnswer, AnswerFault> => {
   const json = parsedJson(decoder.decode(body))
   if (Predicate.isObject(json) && Array.isArray(json["content"])) {
-    return Result.succeed({ said: modelAtHead(body), usage: usageOfMessages(json["usage"]) })
+    return Result.succeed({ said: modelAtHead(body), usage: usageOfMessages(json["usage"]), json })
   }
   return Result.fail(new BadAnswer({ reason: "JSON without content", body }))
 }

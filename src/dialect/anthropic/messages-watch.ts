@@ -80,6 +80,8 @@ export class MessagesWatch extends EventByEventWatch {
       this.usage = usageOfMessages(this.latest)
     }
     const { delta } = json
-    if (Predicate.isObject(delta) && typeof delta["stop_reason"] === "string") this.stopped = true
+    if (!Predicate.isObject(delta) || typeof delta["stop_reason"] !== "string") return
+    this.stopped = true
+    this.words = [delta["stop_reason"]]
   }
 }

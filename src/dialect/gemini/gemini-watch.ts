@@ -14,6 +14,9 @@ const blank = "\n\n"
 /** Most candidates of one answer that are told apart. */
 const mostCandidates = 1024
 
+/** Of so many it is kept why they ended. */
+const mostWords = 16
+
 /** Watches one stream. */
 export class GeminiWatch extends EventByEventWatch {
   private blocked = false
@@ -63,7 +66,9 @@ export class GeminiWatch extends EventByEventWatch {
 
   private note(candidate: Readonly<Record<PropertyKey, unknown>>): void {
     const index = countIn(candidate["index"])
-    const ended = finishOf(candidate) !== ""
+    const word = finishOf(candidate)
+    const ended = word !== ""
+    if (ended && this.ends.get(index) !== true && this.words.length < mostWords) this.words = [...this.words, word]
     // What is no longer told apart never ends.
     if (this.ends.size >= mostCandidates && !this.ends.has(index)) this.ends.set(-1, false)
     else if (ended || !this.ends.has(index)) this.ends.set(index, ended)

@@ -45,7 +45,7 @@ const wholeAnswer = (body: Uint8Array): Result.Result<WholeAnswer, AnswerFault> 
   if (errorIn(json) === undefined && (candidatesOf(json).length > 0 || blockOf(json) !== "")) {
     const model = Predicate.isObject(json) ? json["modelVersion"] : undefined
     const said = { model: typeof model === "string" ? model : undefined, fingerprint: undefined }
-    return Result.succeed({ said, usage: geminiUsage(json) })
+    return Result.succeed({ said, usage: geminiUsage(json), json })
   }
   return Result.fail(faultIn(json, body, "JSON without candidates"))
 }

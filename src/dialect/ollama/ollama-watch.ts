@@ -5,6 +5,7 @@ import * as Predicate from "effect/Predicate"
 import type { StreamEnding, StreamOpening, StreamWatch } from "../Dialect.ts"
 import type { Usage } from "../../telemetry/meter.ts"
 import { countIn, parsedJson } from "../read-json.ts"
+import { finishesOf } from "../finish-words.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -64,6 +65,7 @@ export class OllamaWatch implements StreamWatch {
   private failed = false
   private done = false
   private usage: Usage | undefined
+  private reason: unknown
 
   get between(): boolean {
     return this.held.length === 0
@@ -112,6 +114,10 @@ export class OllamaWatch implements StreamWatch {
     return this.usage
   }
 
+  finishes(): ReadonlyArray<string> {
+    return finishesOf([this.reason])
+  }
+
   rest(): Uint8Array {
     return this.between ? nothing : encoder.encode("\n")
   }
@@ -135,6 +141,7 @@ export class OllamaWatch implements StreamWatch {
       const { done_reason: reason } = json
       this.usage = usageOfOllama(json) ?? this.usage
       if (typeof reason === "string" && reason !== "") this.done = true
+      this.reason = reason
     }
     if (this.opening === "waiting") this.opening = this.failed ? "error" : "good"
     return true

@@ -32,7 +32,7 @@ const wholeAnswer =
       return Result.fail(new BadAnswer({ reason: "an error under a good status", body }))
     }
     return isOne(json)
-      ? Result.succeed({ said: modelAtHead(body), usage: usageOfOllama(json) })
+      ? Result.succeed({ said: modelAtHead(body), usage: usageOfOllama(json), json })
       : Result.fail(new BadAnswer({ reason: "JSON without an answer", body }))
   }
 

@@ -79,7 +79,7 @@ export const readWholeAnswer = (body: Uint8Array, list: string): Result.Result<W
   if (json === undefined) return noJson(body)
   const fault = faultOf(json, list, body)
   return fault === undefined
-    ? Result.succeed({ said: identityOf(json), usage: usageOfJson(json) ?? usageIn(body) })
+    ? Result.succeed({ said: identityOf(json), usage: usageOfJson(json) ?? usageIn(body), json })
     : Result.fail(fault)
 }
 
@@ -106,7 +106,9 @@ export const readAnyJson = (body: Uint8Array): Result.Result<WholeAnswer, Answer
   const json = parsedJson(decoder.decode(body))
   if (json === undefined) return noJson(body)
   const fault = errorUnder(json, body)
-  return fault === undefined ? Result.succeed({ said: identityOf(json), usage: usageOfJson(json) }) : Result.fail(fault)
+  return fault === undefined
+    ? Result.succeed({ said: identityOf(json), usage: usageOfJson(json), json })
+    : Result.fail(fault)
 }
 
 // Only for streams that have failed: nothing here is quick.

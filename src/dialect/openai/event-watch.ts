@@ -10,6 +10,7 @@ import { ChunkScan } from "./chunk-scan.ts"
 import { usageFrom } from "./usage.ts"
 import { EventTemplate } from "./event-template.ts"
 import { type Finish, finishKind } from "./finish-reasons.ts"
+import { finishesOf } from "../finish-words.ts"
 
 const encoder = new TextEncoder()
 
@@ -58,7 +59,9 @@ const longer = (text: string, piece: Uint8Array, from: number, to: number): stri
 class ChoiceEnds {
   private first: number | undefined
   private firstEnd: Finish | undefined
+  private firstWord = ""
   private others: Map<number, Finish | undefined> | undefined
+  private otherWords: Array<string> | undefined
 
   get size(): number {
     return this.first === undefined ? 0 : 1 + (this.others?.size ?? 0)
@@ -68,14 +71,23 @@ class ChoiceEnds {
     return index === this.first || this.others?.has(index) === true
   }
 
-  set(index: number, end: Finish | undefined): void {
+  set(index: number, end: Finish | undefined, word = ""): void {
     this.first ??= index
-    if (index === this.first) this.firstEnd = end
-    else (this.others ??= new Map()).set(index, end)
+    if (index === this.first) {
+      this.firstEnd = end
+      this.firstWord = word
+      return
+    }
+    if (end !== undefined && this.others?.get(index) === undefined) (this.otherWords ??= []).push(word)
+    ;(this.others ??= new Map()).set(index, end)
   }
 
   all(): ReadonlyArray<Finish | undefined> {
     return this.first === undefined ? [] : [this.firstEnd, ...(this.others?.values() ?? [])]
+  }
+
+  words(): ReadonlyArray<string> {
+    return [this.firstWord, ...(this.otherWords ?? [])]
   }
 }
 
@@ -154,6 +166,11 @@ export class EventWatch implements StreamWatch {
   /** The tokens that it told of. */
   used(): Usage | undefined {
     return usageFrom(this.usage())
+  }
+
+  /** Why its choices ended. */
+  finishes(): ReadonlyArray<string> {
+    return finishesOf(this.choices.words())
   }
 
   /** What ends the event under way. */
@@ -348,19 +365,20 @@ export class EventWatch implements StreamWatch {
     if (scan.flat && !scan.listed) this.open("error")
     let says = scan.says
     for (const [place, index] of scan.indexes.entries()) {
-      const end = finishKind(scan.words[place] ?? "")
+      const word = scan.words[place] ?? ""
+      const end = finishKind(word)
       if (end === "bad") this.open("error")
       if (end !== undefined) says = true
-      if (end !== undefined || !this.choices.has(index)) this.note(index, end)
+      if (end !== undefined || !this.choices.has(index)) this.note(index, end, word)
     }
     if (says) this.open("good")
   }
 
-  private note(index: number, end: Finish | undefined): void {
+  private note(index: number, end: Finish | undefined, word: string): void {
     this.plain = false
     const known = this.choices.size < mostChoices || this.choices.has(index)
     // What is no longer told apart never ends.
-    if (known) this.choices.set(index, end)
+    if (known) this.choices.set(index, end, word)
     else this.choices.set(-1, undefined)
   }
 }

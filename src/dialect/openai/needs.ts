@@ -24,6 +24,7 @@ import { notJson } from "../json-fault.ts"
 import { JsonScan, type ScanProgress } from "../json-scan.ts"
 import { FactScan } from "./fact-scan.ts"
 import type { EventLoopTurns } from "../../domain/EventLoopTurns.ts"
+import { askedSettings } from "../told-facts.ts"
 import type { TokenEstimate } from "../token-estimate.ts"
 
 const bad = (message: string, param: string | null) => new BadRequest({ message, param })
@@ -102,12 +103,19 @@ export const parseNeeds = (
   body: Uint8Array,
   least = unknown,
   named?: string
+): Result.Result<RoutingNeeds, BadRequest> =>
+  Result.flatMap(parseBody(body), (json) => parsedNeeds(endpoint, json, body, least, named))
+
+const parsedNeeds = (
+  endpoint: Endpoint,
+  json: Json,
+  body: Uint8Array,
+  least: LeastContext,
+  named: string | undefined
 ): Result.Result<RoutingNeeds, BadRequest> => {
-  const json = parseBody(body)
-  if (Result.isFailure(json)) return Result.fail(json.failure)
-  const needs = needsOf(endpoint, factsOf(endpoint, json.success), named)
+  const needs = needsOf(endpoint, factsOf(endpoint, json), named)
   if (Result.isFailure(needs) || !isTight(needs.success, body, least)) return needs
-  return Result.succeed({ ...needs.success, ...tokensIn(endpoint, json.success) })
+  return Result.succeed({ ...needs.success, ...tokensIn(endpoint, json) })
 }
 
 const tooManyLevels = `The request body is nested more than ${maxDepth} levels deep; Nexus takes no more in bodies above 64 KB`
@@ -188,10 +196,13 @@ const weighed = async (
 export const readNeeds = (
   endpoint: Endpoint,
   body: Uint8Array,
-  { least = unknown, model: named, turns }: NeedsReading
+  { least = unknown, model: named, tells = false, turns }: NeedsReading
 ): Result.Result<ReadRequest, BadRequest> | Promise<Result.Result<ReadRequest, BadRequest>> => {
   if (body.byteLength > parsedBytes) return scanNeeds(endpoint, body, turns, least, named)
-  const needs = parseNeeds(endpoint, body, least, named)
+  const json = parseBody(body)
+  if (Result.isFailure(json)) return Result.fail(json.failure)
+  const needs = parsedNeeds(endpoint, json.success, body, least, named)
   if (Result.isFailure(needs)) return Result.fail(needs.failure)
-  return Result.succeed({ needs: needs.success, model: undefined })
+  const read = { needs: needs.success, model: undefined }
+  return Result.succeed(tells ? { ...read, settings: askedSettings(json.success) } : read)
 }

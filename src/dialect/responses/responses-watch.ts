@@ -8,6 +8,7 @@ import { EventByEventWatch } from "../event-by-event-watch.ts"
 import type { ReadEvent } from "../event-reader.ts"
 import { echoOf, EventWriter, failureOf, responseHead, type ResponseFacts, writeFailure } from "./responses-events.ts"
 import { countIn, parsedJson } from "../read-json.ts"
+import { responseEnd } from "../finish-words.ts"
 
 /** The usage that a response tells of. */
 export const usageOfResponse = (response: unknown): Usage | undefined => {
@@ -103,7 +104,9 @@ export class ResponsesWatch extends EventByEventWatch {
     }
     if (finals.has(type)) {
       this.done = true
-      this.usage = usageOfResponse(responseIn(event.data))
+      const response = responseIn(event.data)
+      this.usage = usageOfResponse(response)
+      if (Predicate.isObject(response)) this.words = [responseEnd(response)]
     }
     if (this.opening === "waiting" && type !== "") this.opening = isFailure(type) ? "error" : "good"
     return true

@@ -52,7 +52,7 @@ const wholeResponse = (body: Uint8Array): Result.Result<WholeAnswer, AnswerFault
   const error = errorOf(json)
   if (error !== undefined) return Result.fail(faultIn(error, "an error under a good status"))
   if (Predicate.isObject(json) && Array.isArray(json["output"])) {
-    return Result.succeed({ said: modelAtHead(body), usage: usageOfResponse(json) })
+    return Result.succeed({ said: modelAtHead(body), usage: usageOfResponse(json), json })
   }
   return Result.fail(new BadAnswer({ reason: "JSON without output", body }))
 }
