@@ -219,6 +219,28 @@ describe("an answer in Anthropic's words", () => {
     expect(watch.used()).toEqual({ prompt, cached: 30, completion: 7 })
   })
 
+  test("tells of the prompt that there was in the end where the conversation was made shorter on the way", () => {
+    const usage = {
+      input_tokens: 900,
+      cache_read_input_tokens: 0,
+      cache_creation_input_tokens: 0,
+      output_tokens: 7
+    }
+    const begun = { input_tokens: 10, cache_read_input_tokens: 150_000, cache_creation_input_tokens: 40 }
+    const events = messageEvents({ content: [says("hi")], usage: begun }).map((event) =>
+      event.includes("message_delta")
+        ? claudeEvent({ type: "message_delta", delta: { stop_reason: "end_turn", stop_sequence: null }, usage })
+        : event
+    )
+    expect(streamed(events)).toContainEqual({
+      type: "usage",
+      usage: { prompt: 900, cachedRead: 0, cachedWrite: 0, completion: 7, reasoning: 0 }
+    })
+    const watch = anthropic.watch()
+    watch.push(bytesOf(events))
+    expect(watch.used()).toEqual({ prompt: 900, cached: 0, completion: 7 })
+  })
+
   test("takes the input of a call from its start where nothing more comes", () => {
     const input = { id: 7 }
     const block = { type: "tool_use", id: "t", name: "gauge", input }

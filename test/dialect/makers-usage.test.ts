@@ -4,7 +4,7 @@ import type { ChatEvent } from "../../src/dialect/chat.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import { usageIn, usageOfJson } from "../../src/dialect/openai/usage.ts"
 import { transduce } from "../../src/dialect/Transducer.ts"
-import { answersFrom } from "../kit/codecs.ts"
+import { answersFrom, hello } from "../kit/codecs.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -90,6 +90,20 @@ describe("the tokens of an answer, in the words of its maker,", () => {
     expect(usageEvent({ prompt_tokens: 100, completion_tokens: 5, prompt_tokens_details: details })).toMatchObject({
       usage: { prompt: 100, cachedRead: 90, cachedWrite: 10 }
     })
+  })
+
+  test("are once those cached for each of several answers, as older releases of SGLang tell them", () => {
+    const usage = { prompt_tokens: 100, completion_tokens: 6, prompt_tokens_details: { cached_tokens: 270 } }
+    const choices = [0, 1, 2].map((index) => ({ ...finished, index, message: { content: "Hi" } }))
+    const chat = { ...hello, choices: 3 }
+    const read = Result.getOrThrow(answersFrom(openai.operations[0].server!, chat).whole(bytes({ choices, usage })))
+    expect(read.find(({ type }) => type === "usage")).toMatchObject({ usage: { prompt: 100, cachedRead: 90 } })
+    expect(usageOfJson({ choices, usage })).toEqual({ prompt: 100, cached: 90, completion: 6 })
+    const watch = openai.watch()
+    for (const choice of [...choices.map(({ index }) => ({ ...finished, index, delta: { content: "Hi" } }))])
+      watch.push(new TextEncoder().encode(`data: ${JSON.stringify({ choices: [choice] })}\n\n`))
+    watch.push(new TextEncoder().encode(`data: ${JSON.stringify({ choices: [], usage })}\n\ndata: [DONE]\n\n`))
+    expect(watch.used()).toEqual({ prompt: 100, cached: 90, completion: 6 })
   })
 
   test("are with the cached ones of the prompt where there are more of these than of all, as with Azure's Grok", () => {

@@ -22,7 +22,8 @@ export const anyServer: ServerTraits = {
 export const answersTo = (codec: ClientCodec, request: unknown, model?: string): AnswerEncoder =>
   Result.getOrThrow(codec.decode(new TextEncoder().encode(JSON.stringify(request)), model)).answers
 
-const hello: Chat = {
+/** A request that says next to nothing. */
+export const hello: Chat = {
   stream: false,
   messages: [{ role: "user", parts: [{ type: "text", text: "hello" }] }],
   tools: [],

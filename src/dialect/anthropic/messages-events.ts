@@ -11,6 +11,7 @@ import { brokenEvent, isBrokenObject, parsedJson } from "../read-json.ts"
 import { sealedHidden } from "../signatures.ts"
 import type { Transducer } from "../Transducer.ts"
 import { wordIn } from "../word-table.ts"
+import { isZeroTold } from "./messages-watch.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
 
@@ -51,7 +52,7 @@ const tiers: Readonly<Record<string, string>> = { standard: "default", priority:
 
 type Counts = Record<(typeof counts)[number] | "thinking_tokens", number>
 
-/** The tokens of an answer, of which each word is the last until the next; some say nothing of them by 0. */
+/** The tokens of an answer, of which each word is the last until the next. */
 class Tokens {
   private readonly known: Partial<Counts> = {}
   private tier: string | undefined
@@ -59,8 +60,8 @@ class Tokens {
   says(usage: unknown): void {
     if (!Predicate.isObject(usage)) return
     this.tier = wordIn(tiers, usage["service_tier"]) ?? this.tier
-    for (const name of counts) this.takes(name, usage[name])
-    this.takes("thinking_tokens", within(usage, "output_tokens_details")["thinking_tokens"])
+    for (const name of counts) this.takes(name, usage[name], isZeroTold(usage, name))
+    this.takes("thinking_tokens", within(usage, "output_tokens_details")["thinking_tokens"], false)
   }
 
   get all(): ChatUsage | undefined {
@@ -77,8 +78,9 @@ class Tokens {
     }
   }
 
-  private takes(name: keyof Counts, value: unknown): void {
-    const isNews = Number.isSafeInteger(value) && (Number(value) > 0 || (value === 0 && this.known[name] === undefined))
+  private takes(name: keyof Counts, value: unknown, isZeroNews: boolean): void {
+    const isFirst = this.known[name] === undefined
+    const isNews = Number.isSafeInteger(value) && (Number(value) > 0 || (value === 0 && (isZeroNews || isFirst)))
     if (isNews) this.known[name] = Number(value)
   }
 }

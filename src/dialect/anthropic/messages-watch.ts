@@ -18,13 +18,20 @@ export const usageOfMessages = (usage: unknown): Usage | undefined => {
   return { prompt, cached, completion: countIn(usage["output_tokens"]), ...(cachedWrite > 0 ? { cachedWrite } : {}) }
 }
 
-// What is said later counts in place of what was said before, as far as it is said; some say nothing by 0.
+const ofPrompt = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"] as const
+
+const isOfPrompt = (name: string): boolean => ofPrompt.some((each) => each === name)
+
+/** Whether a count of 0 is one, as where a conversation was made shorter: some say nothing by it of all of the prompt. */
+export const isZeroTold = (usage: Readonly<Record<PropertyKey, unknown>>, name: string): boolean =>
+  isOfPrompt(name) && ofPrompt.some((each) => countIn(usage[each]) > 0)
+
+// What is said later counts in place of what was said before, as far as it is said.
 const laidOver = (before: unknown, later: unknown): unknown => {
   if (!Predicate.isObject(before) || !Predicate.isObject(later)) return later ?? before
-  return {
-    ...before,
-    ...Object.fromEntries(Object.entries(later).filter(([, value]) => value !== null && value !== 0))
-  }
+  const isSaid = ([name, value]: [string, unknown]): boolean =>
+    value !== null && (value !== 0 || isZeroTold(later, name))
+  return { ...before, ...Object.fromEntries(Object.entries(later).filter(isSaid)) }
 }
 
 /** Watches one stream. */

@@ -74,18 +74,17 @@ const cachedAnewIn = (usage: Json): number =>
   inDetails(usage, read, "cache_creation_tokens") ||
   countIn(usage["cache_creation_input_tokens"])
 
-const usageOf = ({ service_tier: tier, usage: own, x_groq: groq }: Json): ChatUsage | undefined => {
+const usageOf = ({ service_tier: tier, usage: own, x_groq: groq }: Json, choices = 1): ChatUsage | undefined => {
   const usage = own ?? (Predicate.isObject(groq) ? groq["usage"] : undefined)
   if (!Predicate.isObject(usage)) return undefined
   const prompt = countIn(usage["prompt_tokens"])
-  const cachedRead = cachedIn(usage)
   const reasoning = inDetails(usage, "completion_tokens_details", "reasoning_tokens")
   const written = { prompt, completion: countIn(usage["completion_tokens"]), reasoning }
-  const whole = wholePrompt(prompt, cachedRead)
+  const { cached, prompt: whole } = wholePrompt({ prompt, cached: cachedIn(usage) }, choices)
   return {
     prompt: whole,
-    cachedRead,
-    cachedWrite: Math.min(cachedAnewIn(usage), whole - cachedRead),
+    cachedRead: cached,
+    cachedWrite: Math.min(cachedAnewIn(usage), whole - cached),
     completion: wholeCompletion(written, countIn(usage["total_tokens"])),
     reasoning,
     ...(typeof tier === "string" && tier !== "" ? { tier } : {})
@@ -243,11 +242,13 @@ class AnswerReading {
 /** Answers that come in one, as so many are asked for. */
 class ChoicesReading extends SeveralReading<AnswerReading> {
   private readonly sources: ToldSources
+  private readonly asked: number
 
   constructor(most: number, late: boolean, names: ReadonlyArray<string>) {
     const sources = new ToldSources()
     super(most, () => new AnswerReading(sources, late, names))
     this.sources = sources
+    this.asked = most
   }
 
   reads(json: Json): void {
@@ -264,7 +265,7 @@ class ChoicesReading extends SeveralReading<AnswerReading> {
   }
 
   private used(json: Json): void {
-    const usage = usageOf(json)
+    const usage = usageOf(json, this.asked)
     if (usage !== undefined) this.tells({ type: "usage", usage })
   }
 }

@@ -165,7 +165,7 @@ export class EventWatch implements StreamWatch {
 
   /** The tokens that it told of. */
   used(): Usage | undefined {
-    return usageFrom(this.usage())
+    return usageFrom(this.usage(), this.choices.size)
   }
 
   /** Why its choices ended. */

@@ -54,11 +54,22 @@ export const wholeCompletion = ({ completion, prompt, reasoning }: Written, sum:
     ? completion + reasoning
     : completion
 
-/** All tokens of a prompt: some makers tell those that were cached beside it, as is known where they are more. */
-export const wholePrompt = (prompt: number, cached: number): number => (cached > prompt ? prompt + cached : prompt)
+/** The tokens of a prompt. */
+interface Prompt {
+  readonly prompt: number
+  readonly cached: number
+}
 
-const withWholePrompt = (usage: Usage): Usage =>
-  usage.cached > usage.prompt ? { ...usage, prompt: wholePrompt(usage.prompt, usage.cached) } : usage
+/**
+ * All tokens of a prompt: some makers tell those that were cached beside it, as is known where they are more, and older
+ * releases of SGLang once for each of several answers.
+ */
+export const wholePrompt = <A extends Prompt>(told: A, choices = 1): A => {
+  const { cached, prompt } = told
+  if (cached <= prompt) return told
+  const isOfEach = choices > 1 && cached <= prompt * choices
+  return isOfEach ? { ...told, cached: Math.round(cached / choices) } : { ...told, prompt: prompt + cached }
+}
 
 // The object to its closing brace, whatever objects are inside of it; it holds numbers and no braces in texts.
 const objectIn = (text: string): string => {
@@ -72,7 +83,7 @@ const objectIn = (text: string): string => {
 }
 
 // Something else may be called the same.
-const usageOf = (text: string): Usage | undefined => {
+const usageOf = (text: string, choices?: number): Usage | undefined => {
   const read = prompt.exec(text)
   const written = completion.exec(text)
   const whole = read === null && written === null ? total.exec(text) : read
@@ -81,7 +92,7 @@ const usageOf = (text: string): Usage | undefined => {
   const common = { prompt: numberOf(whole), cached: kept, completion: numberOf(written) }
   const thought = numberOf(reasoning.exec(text))
   const sum = thought === 0 ? 0 : numberOf(total.exec(text))
-  return withWholePrompt(withRarer(common, numberOf(cachedWrite.exec(text)), thought, sum))
+  return wholePrompt(withRarer(common, numberOf(cachedWrite.exec(text)), thought, sum), choices)
 }
 
 // Most answers have neither, and are not copied for it.
@@ -99,11 +110,11 @@ const timedOf = (text: string): Usage | undefined => {
     : { prompt: cached + numberOf(read), cached, completion: numberOf(writing.exec(text)) }
 }
 
-/** What a usage object says, as it came in a stream, or what was timed where there is none. */
-export const usageFrom = (bytes: Uint8Array): Usage | undefined => {
+/** What a usage object says, as it came in a stream of so many answers, or what was timed where there is none. */
+export const usageFrom = (bytes: Uint8Array, choices?: number): Usage | undefined => {
   if (bytes.length === 0) return undefined
   const text = toString.call(bytes, "latin1")
-  return usageOf(text) ?? timedOf(text)
+  return usageOf(text, choices) ?? timedOf(text)
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
@@ -141,7 +152,7 @@ const anyPartIn = (places: Places, names: ReadonlyArray<string>): number => {
 
 /** The usage of an answer that was parsed; undefined when it is not written as it mostly is. */
 export const usageOfJson = (json: unknown): Usage | undefined => {
-  const usage = Predicate.isObject(json) ? json["usage"] : undefined
+  const { choices, usage } = Predicate.isObject(json) ? json : {}
   if (!Predicate.isObject(usage)) return undefined
   const { completion_tokens: told = usage["output_tokens"], prompt_tokens: asked = usage["input_tokens"] } = usage
   const read = asked === undefined && told === undefined ? usage["total_tokens"] : asked
@@ -149,13 +160,14 @@ export const usageOfJson = (json: unknown): Usage | undefined => {
   if (!isCount(read) || !isCount(written)) return undefined
   const places = placesIn(usage)
   const kept = anyPartIn(places, cachedNames)
-  return withWholePrompt(
+  return wholePrompt(
     withRarer(
       { prompt: read, cached: kept, completion: written },
       anyPartIn(places, writtenNames),
       partIn(places, "reasoning_tokens"),
       isCount(usage["total_tokens"]) ? usage["total_tokens"] : 0
-    )
+    ),
+    Array.isArray(choices) ? choices.length : 1
   )
 }
 
