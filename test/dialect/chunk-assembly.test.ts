@@ -175,6 +175,15 @@ describe("a stream put together", () => {
     })
   })
 
+  test("that says of an answer in it nowhere why it ended is none, though it says that all is done", () => {
+    const said = (index: number, finish_reason: string | null) =>
+      event({ choices: [{ index, delta: { content: "So" }, finish_reason }] })
+    const broken = Result.fail("the stream ended before its answer was complete")
+    expect(assembled([encoder.encode(said(0, null) + done)])).toEqual(broken)
+    expect(assembled([encoder.encode(said(0, "stop") + said(1, null) + done)])).toEqual(broken)
+    expect(Result.isSuccess(assembled([encoder.encode(said(0, null) + said(0, "length") + done)]))).toBe(true)
+  })
+
   test("that holds an error, or nothing of an answer, is none", () => {
     const error = event({ error: { message: "out of memory" } })
     expect(assembled([encoder.encode(error + done)])).toEqual(Result.fail("out of memory"))

@@ -130,6 +130,11 @@ class ChoiceAssembly {
     for (const call of calls) if (Predicate.isObject(call)) this.calling(call, begun)
   }
 
+  /** Whether it was said why it ended. */
+  get isOver(): boolean {
+    return textOf(this.fields["finish_reason"]) !== undefined
+  }
+
   whole(): Fields {
     const { finish_reason: finish = null, ...others } = this.fields
     if (!this.speaks) return { index: this.index, ...others, finish_reason: finish }
@@ -192,7 +197,9 @@ class ChunkAssembly implements Assembly {
     for (const { data } of this.reader.end()) this.take(data)
     if (this.fault !== undefined) return Result.fail(this.fault)
     if (this.choices.size === 0) return Result.fail("an event stream without an answer")
-    const choices = [...this.choices.values()].sort((a, b) => a.index - b.index).map((choice) => choice.whole())
+    const all = [...this.choices.values()].sort((a, b) => a.index - b.index)
+    if (!all.every(({ isOver }) => isOver)) return Result.fail("the stream ended before its answer was complete")
+    const choices = all.map((choice) => choice.whole())
     const { created, id, model, object, ...others } = this.answer
     const head = Object.entries({ id, object, created, model }).filter(([, value]) => value !== undefined)
     return Result.succeed(encoder.encode(JSON.stringify({ ...Object.fromEntries(head), choices, ...others })))
