@@ -4,7 +4,7 @@
  */
 import * as Hash from "effect/Hash"
 import * as Result from "effect/Result"
-import type { AnswerContext, AnswerDecoder, Chat, ChatEvent, ChatMessage, ChatTurnItem } from "./chat.ts"
+import type { AnswerContext, AnswerDecoder, Chat, ChatEvent, ChatMessage, ChatTool, ChatTurnItem } from "./chat.ts"
 
 /** What a dialect takes for a name or an id. */
 export interface WordRule {
@@ -21,6 +21,8 @@ export interface WordRule {
 export interface ChatLimits {
   readonly names: WordRule
   readonly ids: WordRule
+  /** Whether it refuses two tools of one name. */
+  readonly apart?: true
 }
 
 /** A chat as a server's dialect takes it. */
@@ -117,19 +119,46 @@ const withNames = (chat: Chat, told: ReadonlyMap<string, string>): Chat => {
   return { ...chat, tools: tools.map(named), ...choice, messages: messages.map(called) }
 }
 
+const saidOf = ({ description, name, schema, strict }: ChatTool): string =>
+  JSON.stringify({ name, description, schema, strict })
+
+/** Tools of different names: one that is told twice is told once, others of its name get their own, which `meant` keeps. */
+const toolsApart = ({ messages, tools }: Chat, rule: WordRule, meant: Map<string, string>): ReadonlyArray<ChatTool> => {
+  const names = new Set(tools.map(({ name }) => name))
+  if (names.size === tools.length) return tools
+  const taken = new Set([...names, ...messages.flatMap((message) => callsOf(message).map(({ name }) => name))])
+  const told = new Set<string>()
+  const seen = new Set<string>()
+  return tools.flatMap((tool) => {
+    const { name } = tool
+    const said = saidOf(tool)
+    if (told.has(said)) return []
+    told.add(said)
+    if (!seen.has(name)) {
+      seen.add(name)
+      return [tool]
+    }
+    const own = take(name, rule, taken)
+    meant.set(own, name)
+    return [{ ...tool, name: own }]
+  })
+}
+
 const asItIs = (decoder: AnswerDecoder): AnswerDecoder => decoder
 
 /** Makes a chat one that fits; the very same where it does. */
-export const fittedChat = (chat: Chat, { ids, names }: ChatLimits): FittedChat => {
+export const fittedChat = (chat: Chat, { apart, ids, names }: ChatLimits): FittedChat => {
   const messages = withFitIds(chat.messages, ids)
-  const fit = messages === chat.messages ? chat : { ...chat, messages }
+  const meant = new Map<string, string>()
+  const tools = apart === true ? toolsApart(chat, names, meant) : chat.tools
+  const fit = messages === chat.messages && tools === chat.tools ? chat : { ...chat, messages, tools }
   const told = toldNames(fit, names)
-  if (told.size === 0) return { chat: fit, restoring: asItIs }
-  const meant = new Map([...told].map(([name, own]) => [own, name]))
+  for (const [name, own] of told) meant.set(own, meant.get(name) ?? name)
+  if (meant.size === 0) return { chat: fit, restoring: asItIs }
   const restored = (events: ReadonlyArray<ChatEvent>): ReadonlyArray<ChatEvent> =>
     events.map((event) => (event.type === "call" ? { ...event, name: meant.get(event.name) ?? event.name } : event))
   return {
-    chat: withNames(fit, told),
+    chat: told.size === 0 ? fit : withNames(fit, told),
     restoring: ({ stream, whole }) => ({
       stream: {
         start: () => {

@@ -138,6 +138,21 @@ describe("the names of tools and ids of calls, as a server's dialect takes them"
     )
   })
 
+  test("are of one tool each where no two may have one, and come back as the name that both were given", () => {
+    const again = (description: string) => ({ ...tool("look_up"), description })
+    const tools = [again("in a book"), tool("a"), again("in a book"), again("on the web"), again("in a map")]
+    const chat = { ...chatOf([], [[{ id: "c1", name: "look_up" }]]), tools }
+    expect(fittedChat(chat, limits).chat).toBe(chat)
+    const { chat: fit, restoring } = fittedChat(chat, { ...limits, apart: true })
+    expect(fit.tools.map(({ description }) => description)).toEqual(["in a book", undefined, "on the web", "in a map"])
+    const names = fit.tools.map(({ name }) => name)
+    expect([names.slice(0, 2), new Set(names).size]).toEqual([["look_up", "a"], 4])
+    expect(callsOf(fit)).toMatchObject([{ name: "look_up" }])
+    const called = names.map((name, call): ChatEvent => ({ type: "call", call, id: undefined, name }))
+    const back = Result.getOrThrow(restoring(answering(called)).whole(new Uint8Array(0)))
+    expect(back).toMatchObject(["look_up", "a", "look_up", "look_up"].map((name) => ({ name })))
+  })
+
   test("are the very request where all of them fit", () => {
     const chat = chatOf(["look_up"], [[{ id: "c1", name: "look_up" }], [{ id: "c2", name: "look_up" }]])
     expect(fittedChat(chat, limits).chat).toBe(chat)

@@ -5,7 +5,9 @@ import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
 import { gemini } from "../../src/dialect/gemini/gemini.ts"
 import { ollamaServer } from "../../src/dialect/ollama/native-request.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
+import { sealed } from "../../src/dialect/responses/reasoning-seal.ts"
 import { responses } from "../../src/dialect/responses/responses.ts"
+import { sealedHidden } from "../../src/dialect/signatures.ts"
 import { transduce } from "../../src/dialect/Transducer.ts"
 import { anyServer, answersFrom, answersTo } from "../kit/codecs.ts"
 
@@ -333,6 +335,7 @@ describe("thoughts that OpenRouter keeps hidden, whoever has made the model", ()
 describe("thoughts that Anthropic keeps hidden", () => {
   const claude = anthropic.operations[0].server!
   const hidden = { type: "redacted_thinking", data: "EqkE" }
+  const hiddenSeal = sealedHidden("EqkE")
   const told = { type: "thinking", thinking: "Tides", signature: "c2ln" }
   const call = { type: "tool_use", id: "toolu_1", name: "f", input: {} }
   const content = [hidden, told, hidden, call]
@@ -419,6 +422,19 @@ describe("thoughts that Anthropic keeps hidden", () => {
     const { body, dropped } = Result.getOrThrow(server.encode(chat, "m", anyServer))
     expect(decoder.decode(body)).not.toMatch(/nexus|EqkE/)
     expect(dropped).toEqual(["thoughtSignature"])
+  })
+
+  test("leave out what was told before them and nobody has signed, and that is named", () => {
+    const hiding = responses.operations[0].client!
+    const item = { type: "reasoning", summary: [], encrypted_content: sealed({ text: "Ebb", signature: hiddenSeal }) }
+    const request = {
+      model: "m",
+      input: [{ role: "user", content: "go" }, item, { role: "assistant", content: "So." }]
+    }
+    const { chat } = Result.getOrThrow(hiding.decode(bytes(request), "m"))
+    const { body, dropped } = Result.getOrThrow(claude.encode(chat, "claude-sonnet-4-5", anyServer))
+    expect(JSON.parse(decoder.decode(body)).messages[1].content[0]).toEqual(hidden)
+    expect(dropped).toEqual(["reasoning"])
   })
 
   test("are told to OpenRouter as it tells of them itself", () => {

@@ -11,7 +11,7 @@ import { unsaid } from "../refused-fields.ts"
 import { type Fields, tellMessages, toldSystem } from "./messages-content.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { messageReader } from "./messages-events.ts"
-import { isForAnthropic } from "../signatures.ts"
+import { isForAnthropic, unsealedHidden } from "../signatures.ts"
 import { heldForm } from "./messages-form.ts"
 import { isFlattened } from "../tool-schema.ts"
 import { heldTools } from "./messages-tools.ts"
@@ -23,7 +23,8 @@ const encoder = new TextEncoder()
 // What Anthropic takes for the names of tools and the ids of calls.
 const limits: ChatLimits = {
   names: { unfit: /[^A-Za-z0-9_-]/g, longest: 64 },
-  ids: { unfit: /[^A-Za-z0-9_-]/g, longest: 64 }
+  ids: { unfit: /[^A-Za-z0-9_-]/g, longest: 64 },
+  apart: true
 }
 
 const isCall = (item: ChatTurnItem): item is ChatTurnItem & { readonly type: "call" } => item.type === "call"
@@ -119,7 +120,10 @@ const told = [
 const someItem = ({ messages }: Chat, is: (item: ChatTurnItem) => boolean): boolean =>
   messages.some((message) => message.role === "assistant" && message.items.some(is))
 
-const isUnsigned = (item: ChatTurnItem): boolean => item.type === "reasoning" && !isForAnthropic(item.signature)
+// What signs a thought that is kept hidden signs none of what is told of it.
+const isUnsigned = (item: ChatTurnItem): boolean =>
+  item.type === "reasoning" &&
+  (!isForAnthropic(item.signature) || (item.text !== "" && unsealedHidden(item.signature) !== undefined))
 
 // Thoughts are told where they are signed.
 const held = ["reasoning", "thoughtSignature", "strict", "fileName"] as const
