@@ -113,6 +113,8 @@ export interface Kind {
     readonly several: boolean
     /** Whether it takes thoughts back with what they are signed with, in `reasoning_details`. */
     readonly signedThoughts?: true
+    /** Whether it gets files by itself whose address stands in the place of their data. */
+    readonly linkedFiles?: true
     /** Whether its models make images where `modalities` has them. */
     readonly images?: true
     /** What its chat calls the ways of choosing a token that it has beyond those of all. */

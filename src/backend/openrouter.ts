@@ -16,7 +16,7 @@ export const openrouter: Kind = {
   label: "OpenRouter",
   alsoCalled: [],
   home: "https://openrouter.ai/api/v1",
-  takes: { ...openai.takes, signedThoughts: true, images: true, samplers: namesOfVllm },
+  takes: { ...openai.takes, signedThoughts: true, linkedFiles: true, images: true, samplers: namesOfVllm },
   isOriginal: () => false,
   prober: statelessProber(models)
 }

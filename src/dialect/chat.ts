@@ -28,12 +28,18 @@ type ChatImage = { readonly type: "image"; readonly detail?: string } & (
   | { readonly url: string }
 )
 
+/** A file: its bytes in base64, or where it is. */
+export type ChatFile = { readonly type: "file"; readonly name: string; readonly mediaType: string } & (
+  | { readonly data: string }
+  | { readonly url: string }
+)
+
 /** A part of what is said to the model; `data` in base64. */
 export type ChatPart = Markable &
   (
     | { readonly type: "text"; readonly text: string }
     | ChatImage
-    | { readonly type: "file"; readonly name: string; readonly mediaType: string; readonly data: string }
+    | ChatFile
     | { readonly type: "audio"; readonly format: string; readonly data: string }
   )
 
@@ -263,6 +269,8 @@ export interface ServerTraits {
   readonly original: boolean
   /** Whether it takes files. */
   readonly files: boolean
+  /** Whether it gets files by itself that it is told the address of. */
+  readonly linkedFiles?: true
   /** Whether a tool that is named as the one to call is the one that it calls. */
   readonly namedTool: boolean
   /** Whether it knows the newer word for the bound on tokens. */

@@ -303,7 +303,7 @@ describe("a request of the hub in Google's words", () => {
       return Result.isFailure(result) ? result.failure.param : undefined
     }
     expect(refused({ stop: ["a", "b", "c", "d", "e", "f"] })).toBe("my stop")
-    expect(refused({ messages: [{ role: "user", parts: [{ type: "image", url: "https://x/y.png" }] }] })).toBe(
+    expect(refused({ messages: [{ role: "user", parts: [{ type: "image", url: "http://x/y.png" }] }] })).toBe(
       "my messages"
     )
     const bad: ChatMessage = { role: "assistant", items: [{ type: "call", id: "c", name: "t", args: "{" }] }

@@ -135,6 +135,19 @@ describe("the items of a conversation", () => {
     expect(dropped).toEqual(["reasoning.encrypted_content"])
   })
 
+  test("bring thoughts that are one text", () => {
+    const thought = { type: "reasoning", summary: [], content: "In one." }
+    const { body, dropped } = askedFor({ input: [thought, { role: "user", content: "go" }] })
+    expect([body.messages[0].reasoning_content, dropped]).toEqual(["In one.", []])
+  })
+
+  test("are refused where they are nothing but thoughts that only their maker can read", () => {
+    const foreign = { type: "reasoning", summary: [], encrypted_content: "gAAAA" }
+    expect(refusedAt({ input: [foreign] })).toBe("input")
+    expect(refusedAt({ input: [] })).toBe("input")
+    expect(askedFor({ instructions: "Say hello.", input: [foreign] }).body.messages).toHaveLength(1)
+  })
+
   test.each([
     ["input[0].type", { type: "computer_call", call_id: "c" }],
     ["input[0]", { type: "item_reference", id: "msg_1" }],
@@ -143,7 +156,7 @@ describe("the items of a conversation", () => {
     ["input[0]", call("a", "x")],
     ["input[0].role", { role: "critic", content: "x" }],
     ["input[0].content[0].type", { role: "user", content: [{ type: "hologram" }] }],
-    ["input[0].content[0].file_url", { role: "user", content: [{ type: "input_file", file_url: "http://x" }] }],
+    ["input[0].content[0].file_id", { role: "user", content: [{ type: "input_file", file_id: "file_1" }] }],
     [
       "input[0].content[0].image_url",
       { role: "user", content: [{ type: "input_image", image_url: "data:image/svg+xml;base64,AA" }] }

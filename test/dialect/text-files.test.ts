@@ -1,13 +1,17 @@
 import { describe, expect, test } from "bun:test"
 import { Result } from "effect"
-import type { ChatPart, ServerCodec, ServerTraits } from "../../src/dialect/chat.ts"
+import { kindNamed } from "../../src/backend/all.ts"
+import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
+import type { ChatPart, ClientCodec, ServerCodec, ServerTraits } from "../../src/dialect/chat.ts"
+import { gemini } from "../../src/dialect/gemini/gemini.ts"
 import { ollama } from "../../src/dialect/ollama/ollama.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import { responses } from "../../src/dialect/responses/responses.ts"
-import { anyServer } from "../kit/codecs.ts"
+import { anyServer, hello } from "../kit/codecs.ts"
 
 const chatServer = openai.operations[0].server!
 const ollamaServer = ollama.operations[0].server!
+const googleServer = gemini.operations.find(({ server }) => server !== undefined)!.server!
 
 const base64 = (text: string) => Buffer.from(text).toString("base64")
 
@@ -58,16 +62,78 @@ test("a file that is no text is one for those alone who take files", () => {
   ])
 })
 
-test("a file that would have to be fetched is refused by its place, and told to nobody as if it were here", () => {
+describe("a file that is told by its address", () => {
   const url = "https://files.invalid/a.pdf"
-  const ofChat = openai.operations[0].client!
-  const ofResponses = responses.operations[0]!.client!
-  const asked = (client: typeof ofChat, request: object) =>
-    Result.getFailure(client.decode(new TextEncoder().encode(JSON.stringify({ model: "m", ...request })), undefined))
-  const content = [{ type: "file", file: { filename: "a.pdf", file_data: url } }]
-  const input = [{ role: "user", content: [{ type: "input_file", filename: "a.pdf", file_data: url }] }]
-  expect([asked(ofChat, { messages: [{ role: "user", content }] }), asked(ofResponses, { input })]).toMatchObject([
-    { value: { param: "messages[0].content[0].file.file_data" } },
-    { value: { param: "input[0].content[0].file_data" } }
-  ])
+  const name = "a.pdf"
+  const asked: ReadonlyArray<readonly [string, ClientCodec, object]> = [
+    [
+      "chat completions",
+      openai.operations[0].client!,
+      { messages: [{ role: "user", content: [{ type: "file", file: { filename: name, file_data: url } }] }] }
+    ],
+    [
+      "Responses",
+      responses.operations[0]!.client!,
+      { input: [{ role: "user", content: [{ type: "input_file", filename: name, file_url: url }] }] }
+    ],
+    [
+      "Messages",
+      anthropic.operations[0].client!,
+      {
+        max_tokens: 9,
+        messages: [{ role: "user", content: [{ type: "document", title: name, source: { type: "url", url } }] }]
+      }
+    ],
+    [
+      "Google's API",
+      gemini.operations.find(({ client }) => client !== undefined)!.client!,
+      { contents: [{ parts: [{ fileData: { fileUri: url, mimeType: "application/pdf", displayName: name } }] }] }
+    ]
+  ]
+
+  test.each(asked)(
+    "goes on so from a client of %s to those who fetch it, and is refused by all others",
+    (_, codec, request) => {
+      const body = new TextEncoder().encode(JSON.stringify({ model: "m", ...request }))
+      const { chat, dropped } = Result.getOrThrow(codec.decode(body, "m"))
+      expect(dropped).toEqual([])
+      const told = (server: ServerCodec, traits: Partial<ServerTraits> = {}, model = "m") =>
+        Result.map(server.encode(chat, model, { ...anyServer, files: true, ...traits }), (encoded): unknown =>
+          JSON.parse(new TextDecoder().decode(encoded.body))
+        )
+      const source = { type: "url", url }
+      expect(Result.getOrThrow(told(anthropic.operations[0].server!))).toMatchObject({
+        messages: [{ content: [{ type: "document", title: name, source }] }]
+      })
+      expect(Result.getOrThrow(told(googleServer, {}, "gemini-3-pro"))).toMatchObject({
+        contents: [{ parts: [{ fileData: { mimeType: "application/pdf", fileUri: url } }] }]
+      })
+      expect(Result.getOrThrow(told(chatServer, kindNamed("openrouter").takes))).toMatchObject({
+        messages: [{ content: [{ type: "file", file: { filename: name, file_data: url } }] }]
+      })
+      for (const refused of [told(chatServer), told(ollamaServer), told(googleServer, {}, "gemini-2.0-flash")])
+        expect(Result.isFailure(refused)).toBe(true)
+    }
+  )
+})
+
+test("a picture that is told by its address goes on so to those of Google's models that fetch it", () => {
+  const encoded = (url: string, model: string) =>
+    Result.map(
+      googleServer.encode(
+        { ...hello, messages: [{ role: "user", parts: [{ type: "image", url }] }] },
+        model,
+        anyServer
+      ),
+      ({ body }) => JSON.parse(new TextDecoder().decode(body)).contents[0].parts[0].fileData
+    )
+  expect(Result.getOrThrow(encoded("https://x.invalid/y.png?z", "gemini-3-pro"))).toEqual({
+    mimeType: "image/png",
+    fileUri: "https://x.invalid/y.png?z"
+  })
+  for (const [url, model] of [
+    ["http://x.invalid/y.png", "gemini-3-pro"],
+    ["https://x.invalid/y.png", "gemini-2.0-flash"]
+  ] as const)
+    expect(Result.isFailure(encoded(url, model))).toBe(true)
 })

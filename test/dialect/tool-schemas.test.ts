@@ -112,6 +112,15 @@ describe("a strict schema of a client of Anthropic's", () => {
     }
   })
 
+  test("is not strict at OpenAI where what is told there in place of its union is not", () => {
+    const other = { ...whole, properties: { b: text }, required: ["b"] }
+    const { anyOf, ...head } = { ...whole, anyOf: [whole, other] }
+    const schema = { type: "object", additionalProperties: head.additionalProperties, anyOf }
+    const { dropped, tools } = told(ofMessages, claudes(schema, { strict: true }), { original: true })
+    expect(tools[0].strict).toBeUndefined()
+    expect(dropped.toSorted()).toEqual(["strict", "tools"])
+  })
+
   test("is the form of the answer all the same, strict where it may be", () => {
     const asked = (schema: unknown) => ({
       model: "m",

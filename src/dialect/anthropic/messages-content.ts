@@ -3,7 +3,7 @@
  * results of its calls before anything else.
  */
 import * as Predicate from "effect/Predicate"
-import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
+import type { CacheMark, ChatFile, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
 import { isTextFile, wordsOfFile } from "../text-files.ts"
 import { Unsayable } from "../unsayable.ts"
 import { isForAnthropic, unsealedHidden } from "../signatures.ts"
@@ -20,13 +20,16 @@ const cannot = (why: string): never => {
 export const markOf = ({ cache }: { readonly cache?: CacheMark }): Fields =>
   cache === undefined ? {} : { cache_control: cache }
 
-const documentOf = ({ data, mediaType, name, ...rest }: ChatPart & { readonly type: "file" }): Fields => {
-  const about = { type: "document", title: name, ...markOf(rest) }
+const documentOf = (file: ChatFile & { readonly cache?: CacheMark }): Fields => {
+  const { mediaType, name } = file
+  const about = { type: "document", title: name, ...markOf(file) }
+  if ("url" in file) return { ...about, source: { type: "url", url: file.url } }
+  const { data } = file
   if (mediaType === "application/pdf") return { ...about, source: { type: "base64", media_type: mediaType, data } }
   if (!isTextFile({ mediaType })) {
     return cannot(`has a file of the type '${mediaType}', which this model does not take`)
   }
-  return { ...about, source: { type: "text", media_type: "text/plain", data: wordsOfFile({ data }) } }
+  return { ...about, source: { type: "text", media_type: "text/plain", data: wordsOfFile(data) } }
 }
 
 const partOf = (part: ChatPart): ReadonlyArray<Fields> => {

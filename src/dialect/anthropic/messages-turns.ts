@@ -42,8 +42,14 @@ const documentParts = (block: JsonObject, place: string, notes: Notes): Readonly
       const about = typeof context === "string" && context !== "" ? [{ type: "text", text: context } as const] : []
       return [...about, { type: "file", name, mediaType, data: textOf(data, `${place}.source.data`) }]
     }
+    case "url": {
+      const url = textOf(source["url"], `${place}.source.url`)
+      const name = typeof title === "string" && title !== "" ? title : "document.pdf"
+      const about = typeof context === "string" && context !== "" ? [{ type: "text", text: context } as const] : []
+      return [...about, { type: "file", name, mediaType: "application/pdf", url }]
+    }
     default:
-      return refuseAt(`${place}.source`, "must hold the document itself; Nexus fetches none")
+      return refuseAt(`${place}.source`, "must hold the document itself or its url; files are at Anthropic alone")
   }
 }
 

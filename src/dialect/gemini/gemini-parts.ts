@@ -36,22 +36,30 @@ const blobOf = (blob: JsonObject, place: string, notes: Notes): ChatPart => {
   return refuseAt(`${place}.mimeType`, `is '${mediaType}', which the backend of this model cannot be given`)
 }
 
-const pictureName = /\.(?:png|jpe?g|gif|webp|bmp|heic|heif)$/i
+const ofName = /\.(?:(png|jpe?g|gif|webp|bmp|heic|heif)|(pdf))$/i
 
-const isPicture = (type: unknown, path: string): boolean =>
-  typeof type === "string" && type !== "" ? type.startsWith("image/") : pictureName.test(path)
+/** What is at an address, by its name. */
+export const linkedType = (url: string): string | undefined => {
+  const [, picture, pdf] = ofName.exec(URL.canParse(url) ? new URL(url).pathname : "") ?? []
+  if (pdf !== undefined) return "application/pdf"
+  return picture === undefined ? undefined : `image/${picture.toLowerCase().replace("jpg", "jpeg")}`
+}
 
 const linkOf = (file: JsonObject, place: string, notes: Notes): ChatPart => {
-  notes.only(file, ["fileUri", "mimeType"], "contents.parts.fileData")
+  notes.only(file, ["fileUri", "mimeType", "displayName"], "contents.parts.fileData")
   const url = textOf(file["fileUri"], `${place}.fileUri`)
   const web = URL.canParse(url) ? new URL(url) : undefined
   const isWeb = web?.protocol === "https:" || web?.protocol === "http:"
   // Its files are for who has uploaded them.
   const isStored = web?.hostname === "generativelanguage.googleapis.com"
-  if (web === undefined || !isWeb || isStored || !isPicture(file["mimeType"], web.pathname)) {
-    return refuseAt(place, "must be a picture on the web; Nexus fetches nothing, and files are at Google alone")
+  const { displayName: name, mimeType: said } = file
+  const type = typeof said === "string" && said !== "" ? said.toLowerCase() : (linkedType(url) ?? "")
+  if (web !== undefined && isWeb && !isStored) {
+    if (type.startsWith("image/")) return { type: "image", url }
+    const called = typeof name === "string" && name !== "" ? name : "document.pdf"
+    if (type === "application/pdf") return { type: "file", name: called, mediaType: type, url }
   }
-  return { type: "image", url }
+  return refuseAt(place, "must be a picture or a PDF on the web; files are at Google alone")
 }
 
 // What a part may hold, by whose it is.

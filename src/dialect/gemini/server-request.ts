@@ -4,6 +4,7 @@
 import * as Result from "effect/Result"
 import type { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
+import { linkedType } from "./gemini-parts.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
@@ -22,6 +23,7 @@ type Fields = Readonly<Record<string, unknown>>
 interface RequestPart {
   readonly text?: string
   readonly inlineData?: { readonly mimeType: string; readonly data: string }
+  readonly fileData?: { readonly mimeType: string; readonly fileUri: string }
   readonly functionCall?: { readonly id: string; readonly name: string; readonly args: Fields }
   readonly functionResponse?: { readonly id: string; readonly name: string; readonly response: Fields }
   readonly thoughtSignature?: string
@@ -92,7 +94,8 @@ const mostStops = 5
 // Ids are taken as they come.
 const limits: ChatLimits = {
   names: { unfit: /[^\w.:-]/g, unfitStart: /^[^A-Za-z_]/, longest: 128 },
-  ids: { unfit: /[^\s\S]/g, longest: Infinity }
+  ids: { unfit: /[^\s\S]/g, longest: Infinity },
+  apart: true
 }
 
 // Those before the third generation sign nothing.
@@ -109,21 +112,31 @@ const alwaysThinksByBudget = /gemini-2\.5-pro/
 const knowsLeast = /flash-lite|gemini-3(?:\.[0-5])?-flash/
 const knowsNoMiddle = /gemini-3-pro/
 
-const partOf = (part: ChatPart): RequestPart => {
+// Those before them are given what is on the web by nobody.
+const fetchesNothing = /gemini-(?:1|2\.0)/
+
+const linkOf = (url: string, mimeType: string, model: string): RequestPart => {
+  if (fetchesNothing.test(model) || !/^https:/i.test(url)) {
+    throw new Unsayable(
+      "messages",
+      "must hold images and files themselves (base64): this model fetches none from there, and neither does Nexus"
+    )
+  }
+  return { fileData: { mimeType, fileUri: url } }
+}
+
+const partOf = (part: ChatPart, model: string): RequestPart => {
   switch (part.type) {
     case "text":
       return { text: part.text }
-    case "image": {
-      if ("url" in part) {
-        throw new Unsayable(
-          "messages",
-          "must hold an image itself (base64): Google's models fetch none, and neither does Nexus"
-        )
-      }
-      return { inlineData: { mimeType: part.mediaType, data: part.data } }
-    }
+    case "image":
+      return "url" in part
+        ? linkOf(part.url, linkedType(part.url) ?? "image/jpeg", model)
+        : { inlineData: { mimeType: part.mediaType, data: part.data } }
     case "file":
-      return { inlineData: { mimeType: part.mediaType, data: part.data } }
+      return "url" in part
+        ? linkOf(part.url, part.mediaType, model)
+        : { inlineData: { mimeType: part.mediaType, data: part.data } }
     case "audio":
       return { inlineData: { mimeType: `audio/${part.format}`, data: part.data } }
   }
@@ -144,9 +157,11 @@ class Contents {
   readonly all: Array<{ readonly role: "user" | "model"; readonly parts: Array<RequestPart> }> = []
   private readonly names = new Map<string, string>()
   private readonly signs: boolean
+  private readonly model: string
 
-  constructor(signs: boolean) {
-    this.signs = signs
+  constructor(model: string) {
+    this.model = model
+    this.signs = !signsNothing.test(model)
   }
 
   add(message: ChatMessage): void {
@@ -154,7 +169,10 @@ class Contents {
       case "system":
         return this.say("user", [reminder(message.text)])
       case "user":
-        return this.say("user", message.parts.filter(isSaid).map(partOf))
+        return this.say(
+          "user",
+          message.parts.filter(isSaid).map((part) => partOf(part, this.model))
+        )
       case "tool": {
         const { callId: id, failed, text } = message
         const name = this.names.get(id)
@@ -192,11 +210,11 @@ class Contents {
 // An empty text is refused.
 const silence: RequestContent = { role: "user", parts: [{ text: " " }] }
 
-const conversation = ({ messages }: Chat, signs: boolean): Conversation => {
+const conversation = ({ messages }: Chat, model: string): Conversation => {
   const first = messages.findIndex(({ role }) => role !== "system")
   const leading = messages.slice(0, first < 0 ? messages.length : first)
   const text = leading.flatMap((message) => (message.role === "system" ? [message.text] : [])).join("\n\n")
-  const contents = new Contents(signs)
+  const contents = new Contents(model)
   for (const message of messages.slice(leading.length)) contents.add(message)
   // A request must have a turn.
   if (contents.all.length === 0) return { contents: [{ role: "user", parts: [{ text }] }] }
@@ -348,11 +366,10 @@ export const encodeGeminiRequest = (
     if (stop.length > mostStops) {
       throw new Unsayable("stop", `has more than the ${mostStops} stop sequences that the backend of this model takes`)
     }
-    const signs = !signsNothing.test(model)
     const { chat: fit, restoring } = fittedChat(chat, limits)
     const generationConfig = configOf(fit, model)
     const request: GeminiRequest = {
-      ...conversation(fit, signs),
+      ...conversation(fit, model),
       ...toolsOf(fit),
       ...(isEmpty(generationConfig) ? {} : { generationConfig })
     }

@@ -7,6 +7,7 @@ import { samplersNamed, samplersOf } from "../../domain/samplers.ts"
 import type {
   Chat,
   ChatField,
+  ChatFile,
   ChatMessage,
   ChatPart,
   ChatTool,
@@ -57,7 +58,10 @@ const partOf = (part: ChatPart): Fields => {
     case "file":
       return {
         type: "file",
-        file: { filename: part.name, file_data: `data:${part.mediaType};base64,${part.data}` }
+        file: {
+          filename: part.name,
+          file_data: "url" in part ? part.url : `data:${part.mediaType};base64,${part.data}`
+        }
       }
     case "audio":
       return { type: "input_audio", input_audio: { data: part.data, format: part.format } }
@@ -139,36 +143,48 @@ const messageOf = (message: ChatMessage, traits: ServerTraits): Fields => {
 type Traits = Pick<ServerTraits, "closedSchemas" | "original">
 
 /** Whether a schema is called strict that the server refuses for it. */
-const isUnfit = (
-  { schema, strict }: { readonly schema: unknown; readonly strict?: boolean | undefined },
-  { closedSchemas, original }: Traits
-): boolean => strict === true && (original || closedSchemas === true) && !mayBeStrict(schema)
+const isUnfit = (schema: unknown, strict: boolean | undefined, { closedSchemas, original }: Traits): boolean =>
+  strict === true && (original || closedSchemas === true) && !mayBeStrict(schema)
 
-const toolOf =
-  (traits: Traits) =>
-  (tool: ChatTool): Fields => {
-    const { description, name, schema, strict } = tool
+/** How tools are told, and whether one of them is told without being strict. */
+class ToolTelling {
+  isLoose = false
+  private readonly traits: Traits
+
+  constructor(traits: Traits) {
+    this.traits = traits
+  }
+
+  of({ description, name, schema, strict }: ChatTool): Fields {
+    const parameters = this.traits.original ? topObject(schema) : typedObject(schema)
+    const unfit = isUnfit(parameters, strict, this.traits)
+    this.isLoose ||= unfit
     return {
       type: "function",
       function: {
         name,
         ...(description === undefined ? {} : { description }),
-        parameters: traits.original ? topObject(schema) : typedObject(schema),
-        ...(strict === undefined || isUnfit(tool, traits) ? {} : { strict })
+        parameters,
+        ...(strict === undefined || unfit ? {} : { strict })
       }
     }
   }
+}
 
-const toolsOf = ({ parallelCalls, toolChoice, tools }: Chat, traits: ServerTraits): Fields => {
+const toolsOf = (
+  { parallelCalls, toolChoice, tools }: Chat,
+  { namedTool }: ServerTraits,
+  telling: ToolTelling
+): Fields => {
   if (tools.length === 0) return {}
-  const told = toolOf(traits)
+  const told = (tool: ChatTool): Fields => telling.of(tool)
   const parallel = parallelCalls === undefined ? {} : { parallel_tool_calls: parallelCalls }
   if (typeof toolChoice !== "object") {
     const choice = toolChoice === undefined ? {} : { tool_choice: toolChoice }
     return { tools: tools.map(told), ...choice, ...parallel }
   }
   const { name } = toolChoice
-  if (traits.namedTool) {
+  if (namedTool) {
     return { tools: tools.map(told), tool_choice: { type: "function", function: { name } }, ...parallel }
   }
   // Servers that take one named tool for none in particular still have to call the only one there is.
@@ -180,14 +196,15 @@ const formatOf = ({ format }: Chat, traits: Traits): Fields => {
   if (format.type === "json") return { response_format: { type: "json_object" } }
   const { description, name, schema, strict } = format
   const told = description === undefined ? {} : { description }
-  const json_schema = { name, ...told, schema, ...(strict === undefined || isUnfit(format, traits) ? {} : { strict }) }
+  const isHeld = strict !== undefined && !isUnfit(schema, strict, traits)
+  const json_schema = { name, ...told, schema, ...(isHeld ? { strict } : {}) }
   return { response_format: { type: "json_schema", json_schema } }
 }
 
-const hasFile = ({ messages }: Chat): boolean =>
-  messages.some(
-    (message) => message.role === "user" && message.parts.some((part) => part.type === "file" && !isTextFile(part))
-  )
+const someFile = ({ messages }: Chat, is: (file: ChatFile) => boolean): boolean =>
+  messages.some((message) => message.role === "user" && message.parts.some((part) => part.type === "file" && is(part)))
+
+const isLink = (file: ChatFile): boolean => "url" in file
 
 // What OpenAI itself passes over.
 const saidToAll = ["detail", "strict", "formatNote", "fileName"] as const
@@ -219,10 +236,19 @@ const told = [
   "cacheKey"
 ] as const
 
-const refusedOf = (chat: Chat, { files, images, original, several }: ServerTraits): Unsayable | undefined => {
+const refusedOf = (
+  chat: Chat,
+  { files, images, linkedFiles, original, several }: ServerTraits
+): Unsayable | undefined => {
   const { choices = 1, stop = [] } = chat
-  if (hasFile(chat) && !files) {
+  if (!files && someFile(chat, (file) => isLink(file) || !isTextFile(file))) {
     return new Unsayable("file", "is a file, and the backend of this model takes none; send the text of the document")
+  }
+  if (linkedFiles !== true && someFile(chat, isLink)) {
+    return new Unsayable(
+      "file",
+      "must be the file itself: the backend of this model fetches none, and neither does Nexus"
+    )
   }
   if (chat.images === true && images !== true) return noImages()
   if (original && stop.length > mostStops) {
@@ -258,16 +284,18 @@ export const encodeChatRequest = (
   const held = traits.original ? saidToAll : saidToOthers
   dropped.push(...unheld(chat, traits.signedThoughts === true ? [...held, "thoughtSignature"] : held))
   const { format, tools } = chat
-  if (tools.some((tool) => isUnfit(tool, traits))) dropped.push("strict")
+  const telling = new ToolTelling(traits)
+  const toldTools = toolsOf(fit, traits, telling)
+  if (telling.isLoose) dropped.push("strict")
   if (traits.original && tools.some(isFlattened)) dropped.push("tools")
-  if (format?.type === "schema" && isUnfit(format, traits)) dropped.push("formatRules")
+  if (format?.type === "schema" && isUnfit(format.schema, format.strict, traits)) dropped.push("formatRules")
   const isNewer = traits.original || (chat.newerBound === true && traits.newerBound)
   const fields: Fields = {
     model,
     messages: fit.messages.map((message) => messageOf(message, traits)),
     ...(stream ? { stream: true, stream_options: { include_usage: true } } : {}),
     ...(maxTokens === undefined ? {} : { [isNewer ? "max_completion_tokens" : "max_tokens"]: maxTokens }),
-    ...toolsOf(fit, traits),
+    ...toldTools,
     ...(stop === undefined || stop.length === 0 ? {} : { stop }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { top_p: topP }),

@@ -46,8 +46,8 @@ const fileOf = (part: JsonObject, at: string): ChatPart => {
     return refuseAt(`${at}.file`, "must hold the file itself (file_data); the backend of this model has no other files")
   }
   const name = typeof filename === "string" && filename !== "" ? filename : "document.pdf"
-  if (/^https?:/i.test(content))
-    return refuseAt(`${at}.file.file_data`, "must hold the file itself; Nexus fetches none")
+  // As OpenRouter has it.
+  if (/^https?:/i.test(content)) return { type: "file", name, mediaType: "application/pdf", url: content }
   if (!content.startsWith("data:")) return { type: "file", name, mediaType: "application/pdf", data: content }
   return { type: "file", name, ...dataOf(content, `${at}.file.file_data`) }
 }

@@ -41,13 +41,12 @@ const imageOf = (part: JsonObject, place: string): ChatPart => {
 }
 
 const fileOf = (part: JsonObject, place: string): ChatPart => {
-  const { file_data: data, filename } = part
-  if (typeof data !== "string") {
-    return refuseAt(`${place}.${part["file_url"] ? "file_url" : part["file_id"] ? "file_id" : "file_data"}`, elsewhere)
-  }
-  if (/^https?:/i.test(data)) return refuseAt(`${place}.file_data`, "must hold the file itself; Nexus fetches none")
-  const held = dataOf(data) ?? { mediaType: "application/pdf", data }
-  return { type: "file", name: typeof filename === "string" && filename !== "" ? filename : "file.pdf", ...held }
+  const { file_url: url, filename, file_data: data = url } = part
+  if (typeof data !== "string") return refuseAt(`${place}.${part["file_id"] ? "file_id" : "file_data"}`, elsewhere)
+  const name = typeof filename === "string" && filename !== "" ? filename : "file.pdf"
+  const mediaType = "application/pdf"
+  if (/^https?:/i.test(data)) return { type: "file", name, mediaType, url: data }
+  return { type: "file", name, ...(dataOf(data) ?? { mediaType, data }) }
 }
 
 const audioOf = ({ input_audio: audio }: JsonObject, place: string): ChatPart => {
@@ -97,7 +96,8 @@ const partsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
 const textsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<string> =>
   partsOf(content, place, notes).map((part) => (part.type === "text" ? part.text : refuseAt(place, "must be text")))
 
-const listed = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+/** A text, or a list of parts, that says something. */
+const isSaid = (value: unknown): boolean => (typeof value === "string" || Array.isArray(value)) && value.length > 0
 
 /** What OpenAI has done by itself, of which the words behind it tell what came of it, and what a model has shown. */
 const done: ReadonlySet<unknown> = new Set(["web_search_call", "image_generation_call"])
@@ -248,7 +248,7 @@ class ItemReading {
       return this.notes.drops("reasoning.encrypted_content")
     }
     this.callSignature = seal?.callSignature
-    const told = listed(content).length > 0 ? content : listed(summary)
+    const told = isSaid(content) ? content : (summary ?? [])
     const text = seal?.text ?? textsOf(told, `${place}.summary`, this.notes).join("\n\n")
     if (text === "" && seal?.signature === undefined) return undefined
     const thought: ChatTurnItem = { type: "reasoning", text, signature: seal?.signature }
@@ -287,5 +287,11 @@ export const readItems = (
   for (const [at, item] of items.entries()) reading.take(item, `input[${at}]`)
   const system = [said, ...reading.head].filter((text) => text.trim() !== "").join("\n\n")
   const turns = reading.turns.end()
+  if (turns.length === 0 && system === "") {
+    return refuseAt(
+      "input",
+      "says nothing that the backend of this model can be told; thoughts are at their maker alone"
+    )
+  }
   return system === "" ? turns : [{ role: "system", text: system }, ...turns]
 }
