@@ -9,7 +9,7 @@ import * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 
 /** One input under way. */
-interface TransducerStep<In, Out> {
+export interface TransducerStep<In, Out> {
   /** Takes the next piece; what it makes known. */
   readonly push: (piece: In) => ReadonlyArray<Out>
   /** The input has ended in order; what that makes known. */
@@ -33,7 +33,8 @@ const add = <Out>(all: Array<Out>, more: ReadonlyArray<Out>): Array<Out> => {
 
 type Pulled<Out, E, R> = Pull.Pull<Arr.NonEmptyReadonlyArray<Out>, E, void, R>
 
-const pushAll = <In, Out>(step: TransducerStep<In, Out>, pieces: Iterable<In>): Array<Out> => {
+/** What it makes of several pieces, up to its last word. */
+export const pushAll = <In, Out>(step: TransducerStep<In, Out>, pieces: Iterable<In>): ReadonlyArray<Out> => {
   const all: Array<Out> = []
   for (const piece of pieces) {
     add(all, step.push(piece))
@@ -46,7 +47,7 @@ const pushAll = <In, Out>(step: TransducerStep<In, Out>, pieces: Iterable<In>): 
 export const transduce = <In, Out>({ start }: Transducer<In, Out>, pieces: Iterable<In>): ReadonlyArray<Out> => {
   const step = start()
   const all = pushAll(step, pieces)
-  return step.over === true ? all : add(all, step.end())
+  return step.over === true ? all : [...all, ...step.end()]
 }
 
 // A class, since a stream holds one for as long as it is open: closures and a getter of its own take some hundred bytes more.

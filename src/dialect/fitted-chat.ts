@@ -162,8 +162,8 @@ export const fittedChat = (chat: Chat, { apart, ids, names }: ChatLimits): Fitte
     restoring: ({ stream, whole }) => ({
       stream: {
         start: () => {
-          const { end, push } = stream.start()
-          return { push: (piece) => restored(push(piece)), end: () => restored(end()) }
+          const step = stream.start()
+          return { push: (piece) => restored(step.push(piece)), end: () => restored(step.end()) }
         }
       },
       whole: (body) => Result.map(whole(body), restored)
@@ -184,7 +184,7 @@ export interface CallIdForm {
 export class CallIds {
   private readonly context: AnswerContext
   private readonly form: CallIdForm
-  private readonly given = new Set<string>()
+  private given: Set<string> | undefined
 
   constructor(context: AnswerContext, form: CallIdForm) {
     this.context = context
@@ -195,9 +195,10 @@ export class CallIds {
   of(id: string | undefined): string {
     const { callIds, id: answer } = this.context
     const { fits, prefix } = this.form
-    const stands = id !== undefined && fits.test(id) && !callIds.has(id) && !this.given.has(id)
-    const own = stands ? id : `${prefix}${answer}_${this.given.size + 1}`
-    this.given.add(own)
+    const given = (this.given ??= new Set())
+    const stands = id !== undefined && fits.test(id) && !callIds.has(id) && !given.has(id)
+    const own = stands ? id : `${prefix}${answer}_${given.size + 1}`
+    given.add(own)
     return own
   }
 }

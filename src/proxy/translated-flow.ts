@@ -8,7 +8,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import type { ChatEvent } from "../dialect/chat.ts"
 import type { Dialect, StreamEnding, StreamOpening, StreamWatch } from "../dialect/Dialect.ts"
-import { through, toStream, type Transducer } from "../dialect/Transducer.ts"
+import type { Transducer, TransducerStep } from "../dialect/Transducer.ts"
 import type { Redact } from "../domain/redact.ts"
 import { ConnectionLost, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Usage } from "../telemetry/meter.ts"
@@ -47,28 +47,51 @@ const joined = (pieces: ReadonlyArray<Uint8Array>): Uint8Array => {
   return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces)
 }
 
-// Passes on what a backend says up to its last word, and no secret in it.
-class UpToLast {
+/** The encoding of one answer, under way. */
+type Encoding = TransducerStep<ChatEvent, Uint8Array>
+
+const isLast = ({ type }: ChatEvent): boolean => type === "done" || type === "error"
+
+// Both codecs in one: what a backend says up to its last word, and no secret in it.
+class Translating implements TransducerStep<Uint8Array, Uint8Array> {
   over = false
+  private readonly decoding: TransducerStep<Uint8Array, ChatEvent>
+  private readonly encoding: Encoding
   private readonly redact: Redact
 
-  constructor(redact: Redact) {
+  constructor(decoding: TransducerStep<Uint8Array, ChatEvent>, encoding: Encoding, redact: Redact) {
+    this.decoding = decoding
+    this.encoding = encoding
     this.redact = redact
   }
 
-  push(event: ChatEvent): ReadonlyArray<ChatEvent> {
-    if (this.over) return []
-    this.over = event.type === "done" || event.type === "error"
-    return [event.type === "error" ? { ...event, message: this.redact(event.message) } : event]
+  push(piece: Uint8Array): ReadonlyArray<Uint8Array> {
+    return this.told(this.decoding.push(piece))
   }
 
-  end(): ReadonlyArray<ChatEvent> {
-    return []
+  end(): ReadonlyArray<Uint8Array> {
+    const last = this.told(this.decoding.end())
+    return this.over ? last : [...last, ...this.encoding.end()]
+  }
+
+  private told(events: ReadonlyArray<ChatEvent>): ReadonlyArray<Uint8Array> {
+    const { encoding } = this
+    const [only] = events
+    if (only === undefined) return none
+    if (events.length === 1 && !isLast(only)) return encoding.push(only)
+    const all: Array<Uint8Array> = []
+    for (const event of events) {
+      const clean = event.type === "error" ? { ...event, message: this.redact(event.message) } : event
+      for (const piece of encoding.push(clean)) all.push(piece)
+      this.over = isLast(event)
+      if (this.over) break
+    }
+    if (this.over) for (const piece of encoding.end()) all.push(piece)
+    return all
   }
 }
 
-/** The encoding of one answer, under way. */
-type Encoding = ReturnType<FlowCodecs["encode"]["start"]>
+const none: ReadonlyArray<Uint8Array> = []
 
 // What its deliverer knows of a translated stream: whole events alone pass, so something may be added anywhere.
 class TranslatedWatch implements StreamWatch {
@@ -80,20 +103,26 @@ class TranslatedWatch implements StreamWatch {
   readonly silent = false
   ended: StreamEnding = "cut"
   private readonly dialect: Dialect
-  readonly broken: (error: string) => Uint8Array
-  readonly used: () => Usage | undefined
-  readonly promptUsed: () => Usage | undefined
+  private readonly source: Pick<StreamWatch, "promptUsed" | "used">
+  private readonly encoding: Encoding | undefined
 
-  constructor(
-    dialect: Dialect,
-    { broken }: Pick<Encoding, "broken">,
-    used: () => Usage | undefined,
-    promptUsed: () => Usage | undefined
-  ) {
-    this.promptUsed = promptUsed
+  /** `source` tells what the answer has taken. */
+  constructor(dialect: Dialect, source: Pick<StreamWatch, "promptUsed" | "used">, encoding?: Encoding) {
     this.dialect = dialect
-    this.broken = (error) => broken?.(error) ?? dialect.watch().broken(error)
-    this.used = used
+    this.source = source
+    this.encoding = encoding
+  }
+
+  broken(error: string): Uint8Array {
+    return this.encoding?.broken?.(error) ?? this.dialect.watch().broken(error)
+  }
+
+  used(): Usage | undefined {
+    return this.source.used()
+  }
+
+  promptUsed(): Usage | undefined {
+    return this.source.promptUsed?.()
   }
 
   // Progress is what the backend makes, and told of by a piece without a byte.
@@ -129,10 +158,9 @@ class FlowTranslation implements AnswerBody, BodySink {
   readonly length = undefined
   readonly watch: TranslatedWatch
   private readonly answer: FlowAnswer & { readonly watch: StreamWatch }
-  private readonly codecs: FlowCodecs
-  private readonly encoding: Encoding
+  private readonly keepAlive: Uint8Array
   private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  private readonly pieces = new Inlet<Uint8Array, UpstreamError>()
+  private readonly pieces: Inlet<Uint8Array, Uint8Array, UpstreamError>
   private fiber: Fiber.Fiber<void> | undefined
   private sink: BodySink | undefined
   private came = 0
@@ -144,20 +172,15 @@ class FlowTranslation implements AnswerBody, BodySink {
 
   constructor(
     answer: FlowAnswer & { readonly watch: StreamWatch },
-    codecs: FlowCodecs,
+    { decode, dialect, encode, redact }: FlowCodecs,
     run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   ) {
     this.answer = answer
-    this.codecs = codecs
+    this.keepAlive = dialect.keepAlive ?? nothing
     this.run = run
-    this.encoding = codecs.encode.start()
-    const { watch } = answer
-    this.watch = new TranslatedWatch(
-      codecs.dialect,
-      this.encoding,
-      () => watch.used(),
-      () => watch.promptUsed?.()
-    )
+    const encoding = encode.start()
+    this.pieces = new Inlet(new Translating(decode.start(), encoding, redact))
+    this.watch = new TranslatedWatch(dialect, answer.watch, encoding)
   }
 
   attach(sink: BodySink): void {
@@ -189,8 +212,7 @@ class FlowTranslation implements AnswerBody, BodySink {
     this.came += bytes.byteLength
     // The first bytes have been watched before they were passed on.
     const isProgress = this.came <= watch.size || watch.push(bytes)
-    const { keepAlive = nothing } = this.codecs.dialect
-    this.sink?.piece(isProgress ? nothing : keepAlive)
+    this.sink?.piece(isProgress ? nothing : this.keepAlive)
     this.pieces.push(bytes)
   }
 
@@ -210,13 +232,9 @@ class FlowTranslation implements AnswerBody, BodySink {
   }
 
   private get all(): Effect.Effect<void> {
-    const { decode, redact } = this.codecs
-    const encode = { start: () => this.encoding }
     return this.pieces.stream.pipe(
-      toStream(through(decode, through({ start: () => new UpToLast(redact) }, encode))),
       Stream.runForEachArray((pieces) => this.deliver(joined(pieces))),
-      Effect.andThen(this.done),
-      Effect.catchCause((cause) => this.broke(cause))
+      Effect.matchCauseEffect({ onSuccess: () => this.done, onFailure: (cause) => this.broke(cause) })
     )
   }
 
@@ -293,12 +311,7 @@ export const streamOf = (
   dialect: Dialect
 ): CommittedAnswer => {
   const bytes = joined(pieces)
-  const watch = new TranslatedWatch(
-    dialect,
-    {},
-    () => answer.usage,
-    () => undefined
-  )
+  const watch = new TranslatedWatch(dialect, { used: () => answer.usage })
   watch.ends(bytes)
   return {
     _tag: "Flow",

@@ -64,6 +64,8 @@ const doesNatively = (state: BackendState, route: DialectRoute, body: Uint8Array
 const refusalIn = (error: UpstreamError): string =>
   error._tag === "ErrorStatus" && (error.status === 400 || error.status === 422) ? (errorWords(error.body) ?? "") : ""
 
+const noIds: ReadonlySet<string> = new Set()
+
 /** Translates one request. */
 class Translator {
   private readonly dialects: DialectList
@@ -93,7 +95,7 @@ class Translator {
       model,
       id: crypto.randomUUID().replaceAll("-", ""),
       now: performance.timeOrigin + performance.now(),
-      callIds: new Set(callIds)
+      callIds: callIds.length === 0 ? noIds : new Set(callIds)
     }
   }
 

@@ -5,7 +5,7 @@
 import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage, MadeImage } from "../chat.ts"
 import { GrowingText } from "../growing-text.ts"
-import { CallIds } from "../fitted-chat.ts"
+import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { SeveralWriting } from "../several-answers.ts"
 import type { Transducer } from "../Transducer.ts"
 import { sealedForGoogle } from "./gemini-seals.ts"
@@ -289,8 +289,10 @@ interface AnswerWishes {
   readonly several: boolean
 }
 
+const idForm: CallIdForm = { fits: /./, prefix: "call_" }
+
 const writingOf = (context: AnswerContext, { several, thoughts }: AnswerWishes, streaming: boolean) => {
-  const ids = new CallIds(context, { fits: /./, prefix: "call_" })
+  const ids = new CallIds(context, idForm)
   const begin = (index: number) => new Writing({ context, ids, index, streaming, thoughts })
   return several ? new SeveralWriting(begin) : begin(0)
 }

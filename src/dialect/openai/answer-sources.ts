@@ -37,21 +37,22 @@ const noAddress: ReadonlySet<string> = new Set()
  * all of a text that does, which has yet to come.
  */
 export class ToldSources {
-  private readonly all = new Map<string, Citation>()
+  private all: Map<string, Citation> | undefined
 
   /** Takes what a chunk tells of. */
   reads({ citations, search_results: results }: Json): void {
     if (!Array.isArray(citations) && !Array.isArray(results)) return
+    const all = (this.all ??= new Map())
     for (const each of [...listIn(results), ...listIn(citations)]) {
       const { snippet, title, url } = Predicate.isObject(each) ? each : { snippet: "", title: "", url: each }
-      if (said(url) === "" || this.all.has(said(url))) continue
+      if (said(url) === "" || all.has(said(url))) continue
       const cited = said(snippet) === "" ? {} : { cited: said(snippet) }
-      this.all.set(said(url), { type: "citation", url: said(url), title: said(title), ...cited })
+      all.set(said(url), { type: "citation", url: said(url), title: said(title), ...cited })
     }
   }
 
   /** All but those of these addresses. */
   without(told: ReadonlySet<string> = noAddress): ReadonlyArray<Citation> {
-    return [...this.all.values()].filter(({ url }) => !told.has(url))
+    return [...(this.all?.values() ?? [])].filter(({ url }) => !told.has(url))
   }
 }

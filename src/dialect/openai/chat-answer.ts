@@ -8,7 +8,7 @@ import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { SeveralReading } from "../several-answers.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
-import type { Transducer } from "../Transducer.ts"
+import type { Transducer, TransducerStep } from "../Transducer.ts"
 import { brokenEvent, countIn, isBrokenObject, listIn, parsedJson } from "../read-json.ts"
 import { citationsIn, ToldSources } from "./answer-sources.ts"
 import { CallPieces, parsedAnswer } from "./call-pieces.ts"
@@ -114,7 +114,7 @@ class AnswerReading {
   private cited: Set<string> | undefined
 
   // What is known of the calls that are told by now; what is said of the others waits for what they are signed with.
-  private readonly signatures = new Map<unknown, string>()
+  private signatures: Map<unknown, string> | undefined
   private readonly late: boolean
   private waiting: Array<ChatEvent> = []
 
@@ -174,7 +174,7 @@ class AnswerReading {
     const { reasoning_details: details } = delta
     if (thought !== "") this.calls.settles()
     if (details !== undefined) {
-      for (const [id, signature] of callSignatures(details)) this.signatures.set(id, signature)
+      for (const [id, signature] of callSignatures(details)) (this.signatures ??= new Map()).set(id, signature)
       this.events.push(...toldThoughts(details, thought))
     } else if (thought !== "") this.events.push({ type: "reasoning", text: thought })
     const text = textIn(delta["content"])
@@ -228,7 +228,7 @@ class AnswerReading {
 
   private signed(event: ChatEvent): ChatEvent {
     if (event.type !== "call") return event
-    const signature = this.signatures.get(event.id)
+    const signature = this.signatures?.get(event.id)
     return signature === undefined ? event : { ...event, signature }
   }
 
@@ -290,55 +290,67 @@ const soleText = (data: string): SaidText | undefined => {
 }
 
 /** A stream of chunks as events. */
-const streamDecoder = (reads: () => AnswerReading | ChoicesReading): Transducer<Uint8Array, ChatEvent> => ({
-  start: () => {
-    const reader = new EventReader()
-    const reading = reads()
-    const one = reading instanceof AnswerReading ? reading : undefined
-    const template = new TextTemplate(soleText)
-    let begun = false
-    let over = false
-    const event = (read: ReadEvent): void => {
-      if (over) return
-      const known = one !== undefined && read.name === "" ? template.read(read.data) : undefined
-      if (known !== undefined) return one?.knows(known)
-      if (read.data.trim() === "[DONE]") {
-        over = true
-        return reading.ends()
-      }
-      const json = parsedAnswer(read.data)
-      const error = errorIn(read, json)
-      if (error !== undefined) {
-        over = true
-        return reading.fails(error)
-      }
-      if (json === undefined && isBrokenObject(read.data)) {
-        over = true
-        return reading.fails(brokenEvent)
-      }
-      if (!Predicate.isObject(json)) return
-      reading.reads(json)
-      if (one !== undefined) template.learn(read.data)
-    }
-    const take = (events: ReadonlyArray<ReadEvent>): ReadonlyArray<ChatEvent> => {
-      if (events.length === 0) return []
-      for (const each of events) event(each)
-      const taken = reading.take()
-      if (begun) return taken
-      begun = true
-      return [{ type: "start" }, ...taken]
-    }
-    return {
-      push: (piece) => take(reader.push(piece)),
-      end: () => {
-        const last = take(reader.end())
-        if (over) return last
-        over = true
-        reading.ends()
-        return [...last, ...reading.take()]
-      }
-    }
+class ChunkReading implements TransducerStep<Uint8Array, ChatEvent> {
+  private readonly reader = new EventReader()
+  private readonly reading: AnswerReading | ChoicesReading
+  private readonly template: TextTemplate | undefined
+  private begun = false
+  private ended = false
+
+  constructor(reading: AnswerReading | ChoicesReading) {
+    this.reading = reading
+    this.template = reading instanceof AnswerReading ? new TextTemplate(soleText) : undefined
   }
+
+  push(piece: Uint8Array): ReadonlyArray<ChatEvent> {
+    return this.take(this.reader.push(piece))
+  }
+
+  end(): ReadonlyArray<ChatEvent> {
+    const last = this.take(this.reader.end())
+    if (this.ended) return last
+    this.ended = true
+    this.reading.ends()
+    return [...last, ...this.reading.take()]
+  }
+
+  private take(events: ReadonlyArray<ReadEvent>): ReadonlyArray<ChatEvent> {
+    if (events.length === 0) return nothing
+    for (const each of events) this.event(each)
+    const taken = this.reading.take()
+    if (this.begun) return taken
+    this.begun = true
+    return [{ type: "start" }, ...taken]
+  }
+
+  private event(read: ReadEvent): void {
+    const { reading, template } = this
+    if (this.ended) return
+    const known = read.name === "" ? template?.read(read.data) : undefined
+    if (known !== undefined && reading instanceof AnswerReading) return reading.knows(known)
+    if (read.data.trim() === "[DONE]") {
+      this.ended = true
+      return reading.ends()
+    }
+    const json = parsedAnswer(read.data)
+    const error = errorIn(read, json)
+    if (error !== undefined) return this.fails(error)
+    if (json === undefined && isBrokenObject(read.data)) return this.fails(brokenEvent)
+    if (!Predicate.isObject(json)) return
+    reading.reads(json)
+    template?.learn(read.data)
+  }
+
+  private fails(why: string): void {
+    this.ended = true
+    this.reading.fails(why)
+  }
+}
+
+const nothing: ReadonlyArray<ChatEvent> = []
+
+const streamDecoder = (reads: () => AnswerReading | ChoicesReading): Transducer<Uint8Array, ChatEvent> => ({
+  start: () => new ChunkReading(reads())
 })
 
 // A filter may leave no message at all, as Azure's does.
