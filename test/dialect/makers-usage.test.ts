@@ -94,14 +94,17 @@ describe("the tokens of an answer, in the words of its maker,", () => {
 
   test("are once those cached for each of several answers, as older releases of SGLang tell them", () => {
     const usage = { prompt_tokens: 100, completion_tokens: 6, prompt_tokens_details: { cached_tokens: 270 } }
-    const choices = [0, 1, 2].map((index) => ({ ...finished, index, message: { content: "Hi" } }))
+    const finish_reason = "stop"
+    const choices = [0, 1, 2].map((index) => ({ index, finish_reason, message: { content: "Hi" } }))
     const chat = { ...hello, choices: 3 }
     const read = Result.getOrThrow(answersFrom(openai.operations[0].server!, chat).whole(bytes({ choices, usage })))
     expect(read.find(({ type }) => type === "usage")).toMatchObject({ usage: { prompt: 100, cachedRead: 90 } })
     expect(usageOfJson({ choices, usage })).toEqual({ prompt: 100, cached: 90, completion: 6 })
     const watch = openai.watch()
-    for (const choice of [...choices.map(({ index }) => ({ ...finished, index, delta: { content: "Hi" } }))])
-      watch.push(new TextEncoder().encode(`data: ${JSON.stringify({ choices: [choice] })}\n\n`))
+    for (const { index, message: delta } of choices) {
+      const chunk = { choices: [{ index, finish_reason, delta }] }
+      watch.push(new TextEncoder().encode(`data: ${JSON.stringify(chunk)}\n\n`))
+    }
     watch.push(new TextEncoder().encode(`data: ${JSON.stringify({ choices: [], usage })}\n\ndata: [DONE]\n\n`))
     expect(watch.used()).toEqual({ prompt: 100, cached: 90, completion: 6 })
   })

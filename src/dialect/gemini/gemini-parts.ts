@@ -46,7 +46,6 @@ export const linkedType = (url: string): string | undefined => {
 }
 
 const linkOf = (file: JsonObject, place: string, notes: Notes): ChatPart => {
-  notes.only(file, ["fileUri", "mimeType", "displayName"], "contents.parts.fileData")
   const url = textOf(file["fileUri"], `${place}.fileUri`)
   const web = URL.canParse(url) ? new URL(url) : undefined
   const isWeb = web?.protocol === "https:" || web?.protocol === "http:"
@@ -55,7 +54,9 @@ const linkOf = (file: JsonObject, place: string, notes: Notes): ChatPart => {
   const { displayName: name, mimeType: said } = file
   const type = typeof said === "string" && said !== "" ? said.toLowerCase() : (linkedType(url) ?? "")
   if (web !== undefined && isWeb && !isStored) {
-    if (type.startsWith("image/")) return { type: "image", url }
+    const isSeen = type.startsWith("image/")
+    notes.only(file, ["fileUri", "mimeType", ...(isSeen ? [] : ["displayName"])], "contents.parts.fileData")
+    if (isSeen) return { type: "image", url }
     const called = typeof name === "string" && name !== "" ? name : "document.pdf"
     if (type === "application/pdf") return { type: "file", name: called, mediaType: type, url }
   }
