@@ -96,6 +96,8 @@ type ChatFormat =
       readonly description?: string
       readonly schema: unknown
       readonly strict?: boolean
+      /** Whether the answer is the text that it describes, and not the JSON of that. */
+      readonly bare?: true
     }
 
 /** A request. */

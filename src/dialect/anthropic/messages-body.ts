@@ -5,6 +5,7 @@ import { createHash } from "node:crypto"
 import * as Result from "effect/Result"
 import type { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatTurnItem, EncodedChat, ServerTraits, SystemText } from "../chat.ts"
+import { boxedForm } from "../boxed-form.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
@@ -192,10 +193,11 @@ const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields
 
 /** The body of a request to `model`. */
 export const encodeMessagesRequest = (
-  chat: Chat,
+  asked: Chat,
   model: string,
   traits: ServerTraits
 ): Result.Result<EncodedChat, BadRequest> => {
+  const { chat, dropped: unboxed, opening } = boxedForm(asked, false)
   const { choices = 1 } = chat
   const { chat: fit, restoring } = fittedChat(chat, limits)
   try {
@@ -204,8 +206,8 @@ export const encodeMessagesRequest = (
     const { body, dropped } = bodyOf(fit, model, traits)
     return Result.succeed({
       body: encoder.encode(JSON.stringify(body)),
-      dropped,
-      answers: restoring(messageReader)
+      dropped: [...unboxed, ...dropped],
+      answers: opening(restoring(messageReader))
     })
   } catch (error) {
     return Result.fail(refusalOf(error, traits))

@@ -95,10 +95,12 @@ const formatOf = (config: JsonObject): Pick<Chat, "format"> => {
   const { responseMimeType: type, responseSchema, responseJsonSchema = config["_responseJsonSchema"] } = config
   const schema = responseJsonSchema ?? jsonSchemaOf(responseSchema)
   const isJson = type === "application/json"
-  if (isGiven(type) && type !== "text/plain" && !isJson) {
-    return refuseAt("generationConfig.responseMimeType", "must be text/plain or application/json")
+  const isWord = type === "text/x.enum"
+  if (isGiven(type) && type !== "text/plain" && !isJson && !isWord) {
+    return refuseAt("generationConfig.responseMimeType", "must be text/plain, text/x.enum or application/json")
   }
-  if (isGiven(schema) && type !== "text/plain") return { format: { type: "schema", name: "output", schema } }
+  const bare = isWord ? ({ bare: true } as const) : {}
+  if (isGiven(schema) && type !== "text/plain") return { format: { type: "schema", name: "output", schema, ...bare } }
   return isJson ? { format: { type: "json" } } : {}
 }
 

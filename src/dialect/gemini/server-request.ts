@@ -5,6 +5,7 @@ import * as Result from "effect/Result"
 import type { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
 import { linkedType } from "./gemini-parts.ts"
+import { boxedForm } from "../boxed-form.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
@@ -357,10 +358,11 @@ const droppedOf = (chat: Chat): ReadonlyArray<ChatField> => [
 
 /** The body of a request to `model`. */
 export const encodeGeminiRequest = (
-  chat: Chat,
+  asked: Chat,
   model: string,
   traits: ServerTraits
 ): Result.Result<EncodedChat, BadRequest> => {
+  const { chat, dropped, opening } = boxedForm(asked, false)
   const { choices = 1, stop = [] } = chat
   try {
     if (stop.length > mostStops) {
@@ -374,7 +376,8 @@ export const encodeGeminiRequest = (
       ...(isEmpty(generationConfig) ? {} : { generationConfig })
     }
     const body = encoder.encode(JSON.stringify(request))
-    return Result.succeed({ body, dropped: droppedOf(chat), answers: restoring(geminiAnswerReader(choices)) })
+    const answers = opening(restoring(geminiAnswerReader(choices)))
+    return Result.succeed({ body, dropped: [...dropped, ...droppedOf(chat)], answers })
   } catch (error) {
     return Result.fail(refusalOf(error, traits))
   }

@@ -4,6 +4,7 @@
 import * as Result from "effect/Result"
 import { namesOfLlamaCpp, samplersNamed, samplersOf } from "../../domain/samplers.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, ServerCodec, ServerTraits } from "../chat.ts"
+import { boxedForm } from "../boxed-form.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
 import { readOut } from "../text-files.ts"
@@ -152,7 +153,8 @@ const told = [
   ...samplersOf(namesOfLlamaCpp)
 ] as const
 
-const encode: ServerCodec["encode"] = (chat, model, traits) => {
+const encode: ServerCodec["encode"] = (asked, model, traits) => {
+  const { chat, dropped: unboxed, opening } = boxedForm(asked, false)
   const { choices = 1, stream, toolChoice } = chat
   try {
     if (chat.images === true) throw noImages()
@@ -172,11 +174,12 @@ const encode: ServerCodec["encode"] = (chat, model, traits) => {
     }
     const forced = tools.length > 0 && (toolChoice === "required" || typeof toolChoice === "object")
     const dropped: ReadonlyArray<ChatField> = [
+      ...unboxed,
       ...(forced ? (["toolChoice"] as const) : []),
       ...unsaid(chat, showsThoughts(chat) ? [...told, "showThoughts"] : told),
       ...unheld({ ...chat, tools }, ["reasoning"])
     ]
-    return Result.succeed({ body: encoder.encode(JSON.stringify(body)), dropped, answers: ollamaReads })
+    return Result.succeed({ body: encoder.encode(JSON.stringify(body)), dropped, answers: opening(ollamaReads) })
   } catch (error) {
     return Result.fail(refusalOf(error, traits))
   }

@@ -15,6 +15,7 @@ import type {
   EncodedChat,
   ServerTraits
 } from "../chat.ts"
+import { boxedForm } from "../boxed-form.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
@@ -266,10 +267,11 @@ const ofGoogle = /gemini/i
 
 /** The body of a request to `model`. */
 export const encodeChatRequest = (
-  chat: Chat,
+  asked: Chat,
   model: string,
   traits: ServerTraits
 ): Result.Result<EncodedChat, BadRequest> => {
+  const { chat, dropped: unboxed, opening } = boxedForm(asked, traits.original || traits.closedSchemas === true)
   const { chat: fit, restoring } = fittedChat(chat, ofMistral.test(model) ? mistralLimits : limits)
   const { cacheKey, choices, effort, frequencyPenalty, logprobs, maxTokens, presencePenalty, safetyId, seed } = chat
   const { stop, stream, temperature, tier, topK, topP, user, verbosity } = chat
@@ -277,6 +279,7 @@ export const encodeChatRequest = (
   if (refused !== undefined) return Result.fail(refusalOf(refused, traits))
   const { samplers = {} } = traits
   const dropped: Array<ChatField> = [
+    ...unboxed,
     ...unsaid(chat, [...told, traits.original ? "tier" : "topK", ...samplersOf(samplers)])
   ]
   // Others show what they think in any case.
@@ -316,6 +319,7 @@ export const encodeChatRequest = (
     ...(tier === undefined || !traits.original ? {} : { service_tier: tier })
   }
   const names = fit.tools.map(({ name }) => name)
-  const answers = restoring(chatAnswersOf(names, choices, traits.signedThoughts === true && ofGoogle.test(model)))
+  const reads = chatAnswersOf(names, choices, traits.signedThoughts === true && ofGoogle.test(model))
+  const answers = opening(restoring(reads))
   return Result.succeed({ body: encoder.encode(JSON.stringify(fields)), dropped, answers })
 }
