@@ -176,3 +176,17 @@ describe("images that are asked for", () => {
     }
   })
 })
+
+test("an image that is told by its address is named to clients of Responses as left out of a stream", () => {
+  const linked: ReadonlyArray<ChatEvent> = [
+    { type: "start" },
+    { type: "text", text: "Here:" },
+    { type: "image", url: "https://x.invalid/a.png" },
+    { type: "stop", stop: { reason: "end" } },
+    { type: "done" }
+  ]
+  expect(stream(responses, asked.responses, linked)).toContain(": x-nexus-dropped: image\n\n")
+  const parts = [{ text: "Here:" }, { fileData: { fileUri: "https://x.invalid/a.png", mimeType: "image/png" } }]
+  const body = bytes(JSON.stringify({ candidates: [{ content: { parts }, finishReason: "STOP" }] }))
+  expect(Result.getOrThrow(answersFrom(serverOf(gemini)).whole(body))).toEqual([...linked])
+})

@@ -121,6 +121,8 @@ class MessageReading {
   private before = 0
   private sources: ReadonlyArray<Source> = []
   private stop: ChatStop | undefined
+  // Why the model will not answer, where that is said.
+  private why = ""
   over = false
 
   /** Everything that has been read since it was last taken. */
@@ -190,6 +192,7 @@ class MessageReading {
   changes(delta: Json, usage: unknown): void {
     const { stop_reason: reason, stop_sequence: sequence } = delta
     if (typeof reason === "string") this.stop = stopOf(reason, sequence)
+    this.why = said(within(delta, "stop_details")["explanation"]) || this.why
     this.tokens.says(usage)
   }
 
@@ -204,6 +207,7 @@ class MessageReading {
     const usage = this.tokens.all
     if (stop === undefined) return this.fails("The backend ended its answer without a reason")
     this.cites()
+    if (stop.reason === "filter" && this.why !== "") this.events.push({ type: "refusal", text: this.why })
     this.events.push({ type: "stop", stop })
     if (usage !== undefined) this.events.push({ type: "usage", usage })
     this.events.push({ type: "done" })

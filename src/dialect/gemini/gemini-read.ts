@@ -23,12 +23,17 @@ export const candidatesOf = (json: unknown): ReadonlyArray<Readonly<Record<Prope
   return Array.isArray(all) ? all.filter(Predicate.isObject) : []
 }
 
-/** Why a prompt was refused; empty when it was not. */
-export const blockOf = (json: unknown): string => {
+const feedbackOf = (json: unknown, name: string): string => {
   const feedback = Predicate.isObject(json) ? json["promptFeedback"] : undefined
-  const reason = Predicate.isObject(feedback) ? feedback["blockReason"] : undefined
-  return typeof reason === "string" ? reason : ""
+  const told = Predicate.isObject(feedback) ? feedback[name] : undefined
+  return typeof told === "string" ? told : ""
 }
+
+/** Why a prompt was refused; empty when it was not. */
+export const blockOf = (json: unknown): string => feedbackOf(json, "blockReason")
+
+/** The same in words, where there are any. */
+export const wordsOfBlock = (json: unknown): string => feedbackOf(json, "blockReasonMessage")
 
 /** Why a candidate ended; empty when it has not. */
 export const finishOf = ({ finishReason: reason }: Readonly<Record<PropertyKey, unknown>>): string =>

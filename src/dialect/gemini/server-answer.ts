@@ -9,7 +9,7 @@ import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { exactMembers } from "../exact-json.ts"
 import { SeveralReading } from "../several-answers.ts"
 import type { Transducer } from "../Transducer.ts"
-import { blockOf, candidatesOf, errorIn, finishOf, geminiUsage } from "./gemini-read.ts"
+import { blockOf, candidatesOf, errorIn, finishOf, geminiUsage, wordsOfBlock } from "./gemini-read.ts"
 import { likelyTokensIn } from "./gemini-logprobs.ts"
 import { brokenEvent, countIn, isBrokenObject, objectsIn, parsedJson } from "../read-json.ts"
 
@@ -41,9 +41,9 @@ class CandidateReading {
     return this.events.splice(0)
   }
 
-  /** The prompt was refused. */
-  blocks(): void {
-    this.stop = { reason: "filter" }
+  /** The prompt was refused; some say why. */
+  blocks(why: string): void {
+    this.refuses(why)
   }
 
   ends(): void {
@@ -62,6 +62,11 @@ class CandidateReading {
     this.events.push({ type: "error", message })
   }
 
+  private refuses(why: string): void {
+    this.stop = { reason: "filter" }
+    if (why !== "") this.events.push({ type: "refusal", text: why })
+  }
+
   /** Takes a piece of it. */
   reads(candidate: Json): void {
     if (this.over) return
@@ -76,7 +81,7 @@ class CandidateReading {
     if (finish === "" || this.over) return
     if (finish === "STOP") this.stop ??= { reason: "end" }
     else if (finish === "MAX_TOKENS") this.stop = { reason: "length" }
-    else if (filtered.test(finish)) this.stop = { reason: "filter" }
+    else if (filtered.test(finish)) this.refuses(text(candidate["finishMessage"]))
     else {
       const why = text(candidate["finishMessage"])
       this.fail(`The backend gave up its answer (finishReason '${finish}')${why === "" ? "" : `: ${why}`}`)
@@ -128,13 +133,18 @@ class CandidateReading {
   }
 
   private part(part: Json): void {
-    const { functionCall, inlineData, thought } = part
+    const { fileData, functionCall, inlineData, thought } = part
     if (Predicate.isObject(functionCall)) return this.call(functionCall, text(part["thoughtSignature"]))
     const words = text(part["text"])
     if (words !== "") {
       this.said ||= thought !== true
       if (thought === true) this.events.push({ type: "reasoning", text: words })
       else this.text(words)
+    }
+    const { fileUri: url, mimeType: kind } = Predicate.isObject(fileData) ? fileData : {}
+    if (text(kind).startsWith("image/") && text(url) !== "") {
+      this.said = true
+      this.events.push({ type: "image", url: text(url) })
     }
     const { data, mimeType: mediaType } = Predicate.isObject(inlineData) ? inlineData : {}
     if (text(mediaType).startsWith("image/") && text(data) !== "") {
@@ -186,7 +196,7 @@ class Reading extends SeveralReading<CandidateReading> {
     }
     const candidates = candidatesOf(json)
     for (const candidate of candidates) this.of(countIn(candidate["index"]), (reading) => reading.reads(candidate))
-    if (candidates.length === 0 && blockOf(json) !== "") this.of(0, (reading) => reading.blocks())
+    if (candidates.length === 0 && blockOf(json) !== "") this.of(0, (reading) => reading.blocks(wordsOfBlock(json)))
     const usage = geminiUsage(json)
     if (usage === undefined) return
     const { cached, completion, prompt, reasoning } = usage

@@ -193,7 +193,8 @@ class ResponseWriting {
   }
 
   private show(image: ChatEvent & { readonly type: "image" }): void {
-    if ("url" in image) return
+    // There is a place for an image, and none for where it is.
+    if ("url" in image) return this.writer.remark("x-nexus-dropped: image")
     this.closeSpoken()
     const item = new ImageItem(this.writer, this.place("ig"), image)
     this.items.push(item)

@@ -32,6 +32,11 @@ export class EventWriter {
     this.append(type, `"response":${response}}`)
   }
 
+  /** Something that is no event, for those who look. */
+  remark(words: string): void {
+    this.text += `: ${words}\n\n`
+  }
+
   /** What has been written since it was last taken. */
   take(): string {
     const { text } = this
