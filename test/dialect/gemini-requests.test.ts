@@ -102,6 +102,14 @@ describe("a request of Google's in the words of the hub", () => {
     })
   })
 
+  test("has the properties of a schema in the order that is asked for, since that is the one a model writes them in", () => {
+    const properties = { answer: { type: "STRING" }, rest: { type: "STRING" }, thought: { type: "STRING" } }
+    const responseSchema = { type: "OBJECT", properties, propertyOrdering: ["thought", "gone", "answer"] }
+    const generationConfig = { responseMimeType: "application/json", responseSchema }
+    const { chat } = read({ contents: [{ parts: [{ text: "x" }] }], generationConfig })
+    expect(JSON.stringify(chat.format)).toMatch(/"thought".*"answer".*"rest"/)
+  })
+
   test("pairs results with calls by id, else by name and order, in the order of the calls", () => {
     const { chat } = read({
       contents: [

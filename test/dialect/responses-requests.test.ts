@@ -139,6 +139,9 @@ describe("the items of a conversation", () => {
     const thought = { type: "reasoning", summary: [], content: "In one." }
     const { body, dropped } = askedFor({ input: [thought, { role: "user", content: "go" }] })
     expect([body.messages[0].reasoning_content, dropped]).toEqual(["In one.", []])
+    const twice = { ...thought, summary: [{ type: "summary_text", text: "In short." }] }
+    const both = askedFor({ input: [twice, { role: "user", content: "go" }] })
+    expect([both.body.messages[0].reasoning_content, both.dropped]).toEqual(["In one.", ["reasoning.summary"]])
   })
 
   test("are refused where they are nothing but thoughts that only their maker can read", () => {

@@ -48,6 +48,13 @@ const orNull = (schema: Record<string, unknown>): Record<string, unknown> => {
   return { ...schema, ...also, ...oneOf, ...listed }
 }
 
+/** What an object holds, in the order that is asked for. */
+const ordered = (properties: JsonObject, order: unknown): JsonObject => {
+  if (!Array.isArray(order)) return properties
+  const first = order.filter((name): name is string => typeof name === "string" && Object.hasOwn(properties, name))
+  return { ...Object.fromEntries(first.map((name) => [name, properties[name]])), ...properties }
+}
+
 const schemaOf = (given: JsonObject): Record<string, unknown> => {
   const schema = spelled(given)
   const made: Record<string, unknown> = {}
@@ -60,8 +67,9 @@ const schemaOf = (given: JsonObject): Record<string, unknown> => {
     else if (ofSchemas.has(name) && Array.isArray(value)) made[name] = value.map(jsonSchemaOf)
     else if (ofOne.has(name)) made[name] = jsonSchemaOf(value)
     else if (ofNamed.has(name) && Predicate.isObject(value)) {
+      const held = name === "properties" ? ordered(value, schema["propertyOrdering"]) : value
       made[name === "defs" ? "$defs" : name] = Object.fromEntries(
-        Object.entries(value).map(([each, inner]) => [each, jsonSchemaOf(inner)])
+        Object.entries(held).map(([each, inner]) => [each, jsonSchemaOf(inner)])
       )
     } else made[name] = value
   }

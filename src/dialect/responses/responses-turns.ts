@@ -249,6 +249,7 @@ class ItemReading {
     }
     this.callSignature = seal?.callSignature
     const told = isSaid(content) ? content : (summary ?? [])
+    if (seal === undefined && told === content && isSaid(summary)) this.notes.drops("reasoning.summary")
     const text = seal?.text ?? textsOf(told, `${place}.summary`, this.notes).join("\n\n")
     if (text === "" && seal?.signature === undefined) return undefined
     const thought: ChatTurnItem = { type: "reasoning", text, signature: seal?.signature }
