@@ -1,12 +1,7 @@
 /**
- * A codec as a pure incremental step, and its lift to Effect. One law holds for all of them: the output is the same under
- * any cutting of the input, run plainly or as a stage of a `Stream`.
+ * A codec as a pure incremental step. One law holds for all of them: the output is the same under any cutting of the input,
+ * run plainly or as what a `Stream` is made by (`proxy/inlet.ts`).
  */
-import * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Pull from "effect/Pull"
-import * as Stream from "effect/Stream"
 
 /** One input under way. */
 export interface TransducerStep<In, Out> {
@@ -30,8 +25,6 @@ const add = <Out>(all: Array<Out>, more: ReadonlyArray<Out>): Array<Out> => {
   for (const each of more) all.push(each)
   return all
 }
-
-type Pulled<Out, E, R> = Pull.Pull<Arr.NonEmptyReadonlyArray<Out>, E, void, R>
 
 /** What it makes of several pieces, up to its last word. */
 export const pushAll = <In, Out>(step: TransducerStep<In, Out>, pieces: Iterable<In>): ReadonlyArray<Out> => {
@@ -92,34 +85,3 @@ export const through = <In, Between, Out>(
   first: Transducer<In, Between>,
   second: Transducer<Between, Out>
 ): Transducer<In, Out> => ({ start: () => new Through(first.start(), second.start()) })
-
-/** As a stage of a stream: what a read of several pieces makes known stays one array. A stream that fails has no end. */
-export const toStream =
-  <In, Out>({ start }: Transducer<In, Out>) =>
-  <E, R>(pieces: Stream.Stream<In, E, R>): Stream.Stream<Out, E, R> =>
-    // By the pull itself: as a `mapAccum` and a `concat` it would cost several times what is made of a token.
-    Stream.transformPull(pieces, (pull) =>
-      Effect.sync(() => {
-        const step = start()
-        let over = false
-        const made = (all: ReadonlyArray<Out>): Pulled<Out, E, R> => {
-          if (Arr.isReadonlyArrayNonEmpty(all)) return Effect.succeed(all)
-          return over ? Cause.done() : next
-        }
-        const pushed = (some: Arr.NonEmptyReadonlyArray<In>): Pulled<Out, E, R> => {
-          const all = some.length === 1 ? step.push(some[0]) : pushAll(step, some)
-          over = step.over === true
-          return made(all)
-        }
-        const next: Pulled<Out, E, R> = Effect.suspend(() => (over ? Cause.done() : drawn))
-        const drawn: Pulled<Out, E, R> = Effect.matchCauseEffect(pull, {
-          onSuccess: pushed,
-          onFailure: (cause) => {
-            if (!Pull.isDoneCause(cause)) return Effect.failCause(cause)
-            over = true
-            return made(step.end())
-          }
-        })
-        return next
-      })
-    )

@@ -19,6 +19,10 @@ export class Inlet<In, Out, E> {
   private last: Drawn<never, E> | undefined
   private ended = false
   private resume: ((drawn: Drawn<Out, E>) => void) | undefined
+  // One for all waits: there is one of every token.
+  private readonly waits: Drawn<Out, E> = Effect.callback((resume) => {
+    this.resume = resume
+  })
 
   constructor(step: TransducerStep<In, Out>) {
     this.step = step
@@ -84,12 +88,6 @@ export class Inlet<In, Out, E> {
     if (!this.ended) return this.last
     this.ended = false
     return this.made(this.step.end()) ?? this.last
-  }
-
-  private get waits(): Drawn<Out, E> {
-    return Effect.callback((resume) => {
-      this.resume = resume
-    })
   }
 
   private wake(drawn: Drawn<Out, E> | undefined): void {

@@ -8,7 +8,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import type { ChatEvent } from "../dialect/chat.ts"
 import type { Dialect, StreamEnding, StreamOpening, StreamWatch } from "../dialect/Dialect.ts"
-import type { Transducer, TransducerStep } from "../dialect/Transducer.ts"
+import { through, type Transducer, type TransducerStep } from "../dialect/Transducer.ts"
 import type { Redact } from "../domain/redact.ts"
 import { ConnectionLost, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Usage } from "../telemetry/meter.ts"
@@ -52,46 +52,29 @@ type Encoding = TransducerStep<ChatEvent, Uint8Array>
 
 const isLast = ({ type }: ChatEvent): boolean => type === "done" || type === "error"
 
-// Both codecs in one: what a backend says up to its last word, and no secret in it.
-class Translating implements TransducerStep<Uint8Array, Uint8Array> {
+// Tells what a backend says up to its last word, and no secret in it.
+class UpToLast implements Encoding {
   over = false
-  private readonly decoding: TransducerStep<Uint8Array, ChatEvent>
   private readonly encoding: Encoding
   private readonly redact: Redact
 
-  constructor(decoding: TransducerStep<Uint8Array, ChatEvent>, encoding: Encoding, redact: Redact) {
-    this.decoding = decoding
+  constructor(encoding: Encoding, redact: Redact) {
     this.encoding = encoding
     this.redact = redact
   }
 
-  push(piece: Uint8Array): ReadonlyArray<Uint8Array> {
-    return this.told(this.decoding.push(piece))
+  push(event: ChatEvent): ReadonlyArray<Uint8Array> {
+    const { encoding } = this
+    if (!isLast(event)) return encoding.push(event)
+    this.over = true
+    const clean = event.type === "error" ? { ...event, message: this.redact(event.message) } : event
+    return [...encoding.push(clean), ...encoding.end()]
   }
 
   end(): ReadonlyArray<Uint8Array> {
-    const last = this.told(this.decoding.end())
-    return this.over ? last : [...last, ...this.encoding.end()]
-  }
-
-  private told(events: ReadonlyArray<ChatEvent>): ReadonlyArray<Uint8Array> {
-    const { encoding } = this
-    const [only] = events
-    if (only === undefined) return none
-    if (events.length === 1 && !isLast(only)) return encoding.push(only)
-    const all: Array<Uint8Array> = []
-    for (const event of events) {
-      const clean = event.type === "error" ? { ...event, message: this.redact(event.message) } : event
-      for (const piece of encoding.push(clean)) all.push(piece)
-      this.over = isLast(event)
-      if (this.over) break
-    }
-    if (this.over) for (const piece of encoding.end()) all.push(piece)
-    return all
+    return this.encoding.end()
   }
 }
-
-const none: ReadonlyArray<Uint8Array> = []
 
 // What its deliverer knows of a translated stream: whole events alone pass, so something may be added anywhere.
 class TranslatedWatch implements StreamWatch {
@@ -179,7 +162,8 @@ class FlowTranslation implements AnswerBody, BodySink {
     this.keepAlive = dialect.keepAlive ?? nothing
     this.run = run
     const encoding = encode.start()
-    this.pieces = new Inlet(new Translating(decode.start(), encoding, redact))
+    const told = new UpToLast(encoding, redact)
+    this.pieces = new Inlet(through(decode, { start: () => told }).start())
     this.watch = new TranslatedWatch(dialect, answer.watch, encoding)
   }
 

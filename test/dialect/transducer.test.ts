@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import { Effect, Exit, Stream } from "effect"
 import fc from "fast-check"
-import { through, toStream, transduce, type Transducer } from "../../src/dialect/Transducer.ts"
+import { through, transduce, type Transducer } from "../../src/dialect/Transducer.ts"
+import { Inlet } from "../../src/proxy/inlet.ts"
 import { holdsUnderAnyCutting } from "../kit/cutting.ts"
 
 /** The lines of a text; the last one counts without its end. */
@@ -75,8 +76,9 @@ describe("a codec", () => {
   })
 
   test("that has said all waits for nothing more", async () => {
-    const endless = Stream.make(bytes("a\n\nb\n")).pipe(Stream.concat(Stream.never), toStream(through(lines, head)))
-    expect(await Effect.runPromise(Stream.runCollect(endless))).toEqual(["a"])
+    const endless = new Inlet<Uint8Array, string, never>(through(lines, head).start())
+    endless.push(bytes("a\n\nb\n"))
+    expect(await Effect.runPromise(Stream.runCollect(endless.stream))).toEqual(["a"])
   })
 
   test("that is wrong is found out by the law", async () => {
@@ -95,18 +97,15 @@ describe("a codec", () => {
 
   test("shares nothing between two inputs", () => {
     expect([transduce(lines, [bytes("a\nb")]), transduce(lines, [bytes("c")])]).toEqual([["a", "b"], ["c"]])
-    const stream = Stream.make(bytes("a\nb")).pipe(toStream(lines), Stream.runCollect)
-    for (const run of [stream, stream]) expect(Effect.runSync(run)).toEqual(["a", "b"])
   })
 
   test("tells no end of an input that fails", async () => {
     const told: Array<string> = []
-    const broken = Stream.make(bytes("a\nb")).pipe(
-      Stream.concat(Stream.fail("gone")),
-      toStream(lines),
-      Stream.runForEach((line) => Effect.sync(() => told.push(line)))
-    )
-    expect(Exit.isFailure(await Effect.runPromiseExit(broken))).toBe(true)
+    const broken = new Inlet<Uint8Array, string, string>(lines.start())
+    broken.push(bytes("a\nb"))
+    broken.fail("gone")
+    const read = Stream.runForEach(broken.stream, (line) => Effect.sync(() => told.push(line)))
+    expect(Exit.isFailure(await Effect.runPromiseExit(read))).toBe(true)
     expect(told).toEqual(["a"])
   })
 })

@@ -107,7 +107,9 @@ const choicesIn = ({ choices }: Json): ReadonlyArray<Json> =>
   Array.isArray(choices) ? choices.filter(Predicate.isObject) : []
 
 class AnswerReading {
-  private readonly calls: CallPieces
+  private readonly names: ReadonlyArray<string>
+  // Most answers have none.
+  private calls: CallPieces | undefined
   private readonly sources: ToldSources
   private events: Array<ChatEvent> = []
   private stopped = false
@@ -122,7 +124,7 @@ class AnswerReading {
   constructor(sources = new ToldSources(), late = false, names: ReadonlyArray<string> = []) {
     this.sources = sources
     this.late = late
-    this.calls = new CallPieces((event) => this.called(event), names)
+    this.names = names
   }
 
   /** Everything that has been read since it was last taken. */
@@ -163,7 +165,7 @@ class AnswerReading {
 
   /** Takes what is known without a look at its chunk. */
   knows(event: ChatEvent): void {
-    this.calls.settles()
+    this.calls?.settles()
     this.release()
     this.events.push(event)
   }
@@ -172,7 +174,7 @@ class AnswerReading {
   says(delta: Json, likely: unknown): void {
     const thought = thoughtIn(delta)
     const { reasoning_details: details } = delta
-    if (thought !== "") this.calls.settles()
+    if (thought !== "") this.calls?.settles()
     if (details !== undefined) {
       for (const [id, signature] of callSignatures(details)) (this.signatures ??= new Map()).set(id, signature)
       this.events.push(...toldThoughts(details, thought))
@@ -187,8 +189,8 @@ class AnswerReading {
     const refusal = said(delta["refusal"])
     if (refusal !== "") this.events.push({ type: "refusal", text: refusal })
     const { function_call: old, tool_calls: calls } = delta
-    if (Array.isArray(calls)) this.calls.readsAll(calls)
-    if (Predicate.isObject(old)) this.calls.reads({ index: 0, function: old })
+    if (Array.isArray(calls)) this.pieces.readsAll(calls)
+    if (Predicate.isObject(old)) this.pieces.reads({ index: 0, function: old })
   }
 
   /** Takes why the answer ended. */
@@ -199,9 +201,9 @@ class AnswerReading {
     if (finish === "bad")
       return this.fails(wordsOf(choice) ?? `The backend gave up its answer (finish_reason '${word}')`)
     this.stopped = true
-    this.calls.settles()
+    this.calls?.settles()
     this.release()
-    for (const each of this.calls.quoted()) this.events.push(each)
+    for (const each of this.calls?.quoted() ?? []) this.events.push(each)
     this.events.push({ type: "stop", stop: stoppedBy(word, choice) })
   }
 
@@ -215,10 +217,14 @@ class AnswerReading {
   }
 
   ends(): void {
-    if (this.calls.isNameless) return this.fails("The backend made a call without a name")
+    if (this.calls?.isNameless === true) return this.fails("The backend made a call without a name")
     for (const each of this.sources.without(this.cited)) this.events.push(each)
     if (this.stopped) this.events.push({ type: "done" })
     else this.fails("The backend ended the stream before it finished")
+  }
+
+  private get pieces(): CallPieces {
+    return (this.calls ??= new CallPieces((event) => this.called(event), this.names))
   }
 
   private called(event: ChatEvent): void {
