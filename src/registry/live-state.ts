@@ -384,7 +384,7 @@ export class Ticket {
     this.standing.ends(this.running, now, this.seen, live.siblings.inFlight)
     const circuit = live.circuits.get(model)
     if (evidence === "good") {
-      live.durationMs = smooth(live.durationMs, now - this.started)
+      this.lasted(now - this.started)
       live.aliveAt = now
       if (live.marked) this.clear(now)
       if (live.computes !== nobody && this.seen?.whole === true) this.hasComputed()
@@ -402,6 +402,13 @@ export class Ticket {
     } else if (circuit !== undefined) {
       live.circuits.set(model, abandonTrial(circuit))
     }
+  }
+
+  // As with first bytes, what made the first ones slow is over once one is faster.
+  private lasted(ms: number): void {
+    const { durationMs } = this.live
+    const isTaken = durationMs !== undefined && ms < durationMs && isLatencyYoung(this.live)
+    this.live.durationMs = isTaken ? ms : smooth(durationMs, ms)
   }
 
   // Its prompt is in the cache there from now on.

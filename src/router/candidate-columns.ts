@@ -38,13 +38,19 @@ export interface Pool {
 const youngEvery = 4
 const staleEvery = 20
 
+// Whoever is slow is measured anew after so many times what its answers take: that costs somebody an answer there.
+const worthTimes = 20
+
+const isWorthAnother = (live: LiveState, now: number): boolean =>
+  isLatencyStale(live, now) && now - live.measuredAt >= worthTimes * (live.durationMs ?? 0)
+
 /**
  * Whether the decision of this turn looks past how slow a backend was, so that it is measured anew: it then counts as if
  * it never had been. Young figures are looked past in every fourth decision of a model, stale ones in every twentieth.
  */
 export const isLatencyIgnored = (live: LiveState, turn: number, now: number): boolean =>
   turn % youngEvery === youngEvery - 1 &&
-  (isLatencyYoung(live) || (turn % staleEvery === staleEvery - 1 && isLatencyStale(live, now)))
+  (isLatencyYoung(live) || (turn % staleEvery === staleEvery - 1 && isWorthAnother(live, now)))
 
 // Below it a server has a slot, whoever asks.
 const boundOf = ({ slots }: Standing): number => slots.seen ?? slots.calm

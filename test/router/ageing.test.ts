@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test"
 import { Effect, Layer, Random, Result } from "effect"
 import fc from "fast-check"
 import type { RoutingSettings } from "../../src/domain/routing.ts"
-import { settledSamples, staleMs, Ticket } from "../../src/registry/live-state.ts"
+import { newLiveState, settledSamples, staleMs, Ticket } from "../../src/registry/live-state.ts"
+import { isLatencyIgnored } from "../../src/router/candidate-columns.ts"
 import { explainPlan, planAll } from "../../src/router/decision.ts"
 import { Router } from "../../src/router/Router.ts"
 import {
@@ -108,6 +109,17 @@ describe("a backend that is slow for good, beside a fast one,", () => {
       expect(shareOf(second)).toBeLessThanOrEqual(0.05)
     })
   }
+})
+
+test("a machine whose answers take half a minute is tried again no sooner than after ten minutes, a quick one after ten seconds", () => {
+  const triedAfter = (durationMs: number, ms: number): boolean => {
+    const live = { ...newLiveState(), samples: settledSamples, measuredAt: 1000, durationMs }
+    return Array.from({ length: 20 }, (_, turn) => isLatencyIgnored(live, turn, 1000 + ms)).includes(true)
+  }
+  expect(triedAfter(300, 9_000)).toBe(false)
+  expect(triedAfter(300, 11_000)).toBe(true)
+  expect(triedAfter(30_000, 590_000)).toBe(false)
+  expect(triedAfter(30_000, 610_000)).toBe(true)
 })
 
 test("whatever the turn, what explain tells of a decision is what was decided, also later", () =>
