@@ -5,6 +5,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { isAmbiguous, segmentPatterns } from "./raw-target.ts"
+import { RepeatedHeaders } from "./repeated-headers.ts"
 import { isUpgraded, upgradeHandlers, type SocketOwner, upgradedAnswer } from "./upgrades.ts"
 
 /** The address cannot be listened on. */
@@ -146,6 +147,7 @@ export const listenOnBun = (options: ListenOptions): Effect.Effect<Listening, Li
           return isUpgraded(answer) ? undefined : answer
         }
         const { plainPaths = [], socket, socketPaths = [] } = options
+        const repeated = new RepeatedHeaders()
         const shared = {
           development: false,
           maxRequestBodySize,
@@ -175,7 +177,11 @@ export const listenOnBun = (options: ListenOptions): Effect.Effect<Listening, Li
           upgrade: (request, data, headers) =>
             server.upgrade(request, { data, headers: { ...headers } }) ? upgradedAnswer() : undefined,
           onGone: ({ signal }, left) => (signal.aborted ? left() : signal.addEventListener("abort", left)),
-          reply: (body, head) => new Response(body instanceof Uint8Array ? body : new ReadableStream(body), head),
+          reply: (body, { headers, status }) =>
+            new Response(body instanceof Uint8Array ? body : new ReadableStream(body), {
+              status,
+              headers: repeated.of(headers)
+            }),
           pending: () => server.pendingRequests,
           closeIdle: () => void server.closeIdleConnections(),
           stop: (now) => server.stop(now)
