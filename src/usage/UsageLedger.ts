@@ -8,6 +8,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { RequestLog } from "../telemetry/logging.ts"
+import { PackedRecords } from "./packed-records.ts"
 import type { UsageRecord } from "./usage-record.ts"
 import type { BudgetNews, ReportQuery, Spending, UsageStore } from "./usage-store.ts"
 import type { UsageSums } from "./usage-sums.ts"
@@ -108,7 +109,7 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
   const { UsageStore, usageMigrations } = yield* Effect.promise(() => import("./usage-store.ts"))
   const clock = yield* Clock.Clock
   const log = yield* RequestLog
-  let queue: Array<UsageRecord> = []
+  const queue = new PackedRecords()
   let dropped = 0
   let written = 0
   let failure: string | undefined
@@ -126,10 +127,10 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
 
   const record = (taken: UsageRecord): number => {
     let lost = 0
-    if (queue.length >= mostWaiting) {
+    if (queue.size >= mostWaiting) {
       // Many at once, so that it is not done again for the next one.
       lost = Math.ceil(mostWaiting / 100)
-      queue.splice(0, lost)
+      queue.drop(lost)
       dropped += lost
     }
     taken.at = clock.currentTimeMillisUnsafe()
@@ -154,7 +155,7 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
 
   /** Writes some of what waits; whether it could. */
   const flush = (): boolean => {
-    const batch = queue.slice(0, mostTogether)
+    const batch = queue.first(mostTogether)
     try {
       opened().add(batch)
     } catch (error) {
@@ -162,13 +163,13 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
       return false
     }
     succeeded()
-    queue = queue.slice(batch.length)
+    queue.drop(batch.length)
     written += batch.length
     return true
   }
 
   const someWaits = Effect.callback<void>((resume) => {
-    if (queue.length > 0) return resume(Effect.void)
+    if (queue.size > 0) return resume(Effect.void)
     wake = () => resume(Effect.void)
     return Effect.sync(() => {
       wake = undefined
@@ -178,7 +179,7 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
   const writing = Effect.gen(function* () {
     yield* someWaits
     yield* Effect.sleep(failure === undefined ? flushMs : retryMs)
-    while (queue.length > 0 && flush()) yield* Effect.yieldNow
+    while (queue.size > 0 && flush()) yield* Effect.yieldNow
   })
 
   // What is wrong with the file is said at the start, not when the first request has ended.
@@ -209,8 +210,8 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
-      while (queue.length > 0 && flush());
-      if (queue.length > 0) log.write("error", "usage is lost", { path, records: queue.length })
+      while (queue.size > 0 && flush());
+      if (queue.size > 0) log.write("error", "usage is lost", { path, records: queue.size })
       close()
     })
   )
@@ -222,20 +223,22 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
     report: (query) =>
       Effect.suspend(() => {
         // What has just ended is a part of it.
-        while (queue.length > 0 && flush());
+        while (queue.size > 0 && flush());
         return Effect.try({
           try: () => opened().report(query),
           catch: (error) => new UsageUnreadable({ reason: words(error) })
         })
       }),
     spending: (from) => {
-      while (queue.length > 0 && flush());
-      const unwritten = queue.flatMap(({ at, cost, key, model, owner, shadow }) =>
-        shadow || at < from ? [] : [{ key, owner, model, at, nanos: cost.nanos }]
-      )
+      while (queue.size > 0 && flush());
+      const unwritten = queue
+        .first(mostWaiting)
+        .flatMap(({ at, cost, key, model, owner, shadow }) =>
+          shadow || at < from ? [] : [{ key, owner, model, at, nanos: cost.nanos }]
+        )
       return [...opened().spending(from), ...unwritten]
     },
-    standing: () => ({ waiting: queue.length, dropped, written, failure }),
+    standing: () => ({ waiting: queue.size, dropped, written, failure }),
     identity: () => tried(() => opened().identity),
     isNews: (news) => tried(() => opened().isNews(news))
   })

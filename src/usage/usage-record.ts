@@ -50,6 +50,17 @@ export interface UsageSeries {
   readonly shadow: boolean
 }
 
+/** Whether requests are summed up together. */
+export const isSameSeries = (one: UsageSeries, other: UsageSeries): boolean =>
+  one.key === other.key &&
+  one.model === other.model &&
+  one.backend === other.backend &&
+  one.served === other.served &&
+  one.endpoint === other.endpoint &&
+  one.dialect === other.dialect &&
+  one.owner === other.owner &&
+  one.shadow === other.shadow
+
 /** One request that has ended. */
 export interface UsageRecord extends UsageSeries {
   /** When it ended, in milliseconds since 1970; the ledger puts it there when it takes the record. */

@@ -5,7 +5,7 @@
 import { outcomes } from "../domain/request.ts"
 import { type FigureSums, type ReportGroup, summedFigures } from "../domain/usage-words.ts"
 import type { Database, Migrations, Statement } from "../store/Database.ts"
-import { countSources, priceSources, type UsageRecord, type UsageSeries } from "./usage-record.ts"
+import { countSources, isSameSeries, priceSources, type UsageRecord, type UsageSeries } from "./usage-record.ts"
 import { hourMs, sumBatch, type UsageSums } from "./usage-sums.ts"
 
 /** What a report is of: whole hours from `from` to before `to`, in milliseconds since 1970. */
@@ -89,16 +89,6 @@ type Value = string | number | null
 
 const nameOf = ({ backend, dialect, endpoint, key, model, owner, served, shadow }: UsageSeries): string =>
   `${key}\n${owner}\n${model}\n${served}\n${backend}\n${dialect}\n${endpoint}\n${shadow ? 1 : 0}`
-
-const isSameSeries = (one: UsageSeries, other: UsageSeries): boolean =>
-  one.key === other.key &&
-  one.model === other.model &&
-  one.backend === other.backend &&
-  one.served === other.served &&
-  one.endpoint === other.endpoint &&
-  one.dialect === other.dialect &&
-  one.owner === other.owner &&
-  one.shadow === other.shadow
 
 const noRows = (rows: number): Array<Value> => Array.from({ length: rows * width }, () => 0)
 

@@ -6,6 +6,7 @@ import fc from "fast-check"
 import { outcomes } from "../../src/domain/request.ts"
 import { type FigureSums, summedFigures } from "../../src/domain/usage-words.ts"
 import { openDatabase } from "../../src/store/Database.ts"
+import { PackedRecords } from "../../src/usage/packed-records.ts"
 import {
   countTokens,
   disjointCounts,
@@ -59,6 +60,33 @@ const sumOf = (records: ReadonlyArray<UsageRecord>): FigureSums =>
   ) as unknown as FigureSums // reason: it has every figure
 
 const whole = { from: start, to: end }
+
+describe("records that wait", () => {
+  test("come out as they went in, in their order, however many come and go between (law)", () => {
+    const step = fc.record({
+      come: fc.array(record, { maxLength: 20 }),
+      times: fc.constantFrom(1, 1, 200),
+      go: fc.nat(3000)
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 6 }), (steps) => {
+        const packed = new PackedRecords()
+        let expected: ReadonlyArray<UsageRecord> = []
+        for (const { come, go, times } of steps) {
+          for (let time = 0; time < times; time += 1) for (const each of come) packed.push(each)
+          expected = [...expected, ...Array.from({ length: times }, () => come).flat()]
+          expect(packed.size).toBe(expected.length)
+          expect(packed.first(30)).toEqual([...expected.slice(0, 30)])
+          expect(packed.first(Infinity).at(-1)).toEqual(expected.at(-1))
+          packed.drop(go)
+          expected = expected.slice(go)
+        }
+        expect(packed.first(Infinity)).toEqual([...expected])
+      }),
+      { numRuns: 40 }
+    )
+  })
+})
 
 describe("the file", () => {
   test("has sums that are those of its records, by whatever they are grouped, and however they came in", () => {

@@ -1,0 +1,142 @@
+/**
+ * Records that wait to be written, packed as numbers in columns: objects that outlive their request by a little are what a collector
+ * has most work with, and leave holes behind that make every object after them dearer.
+ */
+import { outcomes } from "../domain/request.ts"
+import { countSources, isSameSeries, priceSources, type UsageRecord, type UsageSeries } from "./usage-record.ts"
+
+const width = 15
+
+// As many as come between two times that some are written; more have the room that they need for as long as they wait.
+const usualRoom = 1024
+
+// Series of which it is remembered that some came of late: those of records that wait are few.
+const mostLately = 8
+
+const none: UsageSeries = {
+  key: "",
+  owner: "",
+  model: "",
+  served: "",
+  backend: "",
+  dialect: "",
+  endpoint: "",
+  shadow: false
+}
+
+/** Records in the order in which they came. */
+export class PackedRecords {
+  private numbers = new Float64Array(usualRoom * width)
+  private ids = Array.from({ length: usualRoom }, () => "")
+  private series = Array.from({ length: usualRoom }, () => none)
+  private readonly lately: Array<UsageSeries> = []
+  private next = 0
+  private from = 0
+  private to = 0
+
+  /** How many there are. */
+  get size(): number {
+    return this.to - this.from
+  }
+
+  push(record: UsageRecord): void {
+    if (this.to === this.ids.length) this.makeRoom()
+    const { cost, tokens } = record
+    const { numbers, to } = this
+    this.ids[to] = record.requestId
+    this.series[to] = this.seriesOf(record)
+    let column = to * width
+    numbers[column++] = record.at
+    numbers[column++] = outcomes.indexOf(record.outcome)
+    numbers[column++] = record.status
+    numbers[column++] = record.stream ? 1 : 0
+    numbers[column++] = record.attempts
+    numbers[column++] = tokens.fresh
+    numbers[column++] = tokens.cacheRead
+    numbers[column++] = tokens.cacheWrite
+    numbers[column++] = tokens.output
+    numbers[column++] = tokens.reasoning
+    numbers[column++] = countSources.indexOf(record.counted)
+    numbers[column++] = cost.nanos
+    numbers[column++] = priceSources.indexOf(cost.by)
+    numbers[column++] = record.durationMs
+    numbers[column] = record.firstByteMs ?? -1
+    this.to = to + 1
+  }
+
+  /** So many of the first ones, which stay. */
+  first(most: number): ReadonlyArray<UsageRecord> {
+    return Array.from({ length: Math.min(most, this.size) }, (_, at) => this.at(this.from + at))
+  }
+
+  /** Lets so many of the first ones go. */
+  drop(count: number): void {
+    this.from = Math.min(this.to, this.from + count)
+    if (this.size > 0) return
+    this.from = 0
+    this.to = 0
+    if (this.ids.length > usualRoom) this.moveTo(usualRoom)
+  }
+
+  private at(place: number): UsageRecord {
+    const { numbers } = this
+    const { backend, dialect, endpoint, key, model, owner, served, shadow } = this.series[place] ?? none
+    const number = (column: number): number => numbers[place * width + column] ?? 0
+    const firstByteMs = number(14)
+    return {
+      at: number(0),
+      key,
+      owner,
+      model,
+      served,
+      backend,
+      dialect,
+      endpoint,
+      shadow,
+      requestId: this.ids[place] ?? "",
+      outcome: outcomes[number(1)] ?? "failed",
+      status: number(2),
+      stream: number(3) === 1,
+      attempts: number(4),
+      tokens: {
+        fresh: number(5),
+        cacheRead: number(6),
+        cacheWrite: number(7),
+        output: number(8),
+        reasoning: number(9)
+      },
+      counted: countSources[number(10)] ?? "none",
+      cost: { nanos: number(11), by: priceSources[number(12)] ?? "unknown" },
+      durationMs: number(13),
+      firstByteMs: firstByteMs < 0 ? undefined : firstByteMs
+    }
+  }
+
+  private seriesOf(record: UsageSeries): UsageSeries {
+    const { lately } = this
+    for (let at = 0; at < lately.length; at += 1) {
+      const known = lately[at]
+      if (known !== undefined && isSameSeries(known, record)) return known
+    }
+    const { backend, dialect, endpoint, key, model, owner, served, shadow } = record
+    const made = { key, owner, model, served, backend, dialect, endpoint, shadow }
+    lately[this.next] = made
+    this.next = (this.next + 1) % mostLately
+    return made
+  }
+
+  private makeRoom(): void {
+    this.moveTo(this.size * 2 > this.ids.length ? this.ids.length * 2 : this.ids.length)
+  }
+
+  private moveTo(room: number): void {
+    const { from, size, to } = this
+    const numbers = new Float64Array(room * width)
+    numbers.set(this.numbers.subarray(from * width, to * width))
+    this.numbers = numbers
+    this.ids = Array.from({ length: room }, (_, at) => (at < size ? (this.ids[from + at] ?? "") : ""))
+    this.series = Array.from({ length: room }, (_, at) => (at < size ? (this.series[from + at] ?? none) : none))
+    this.from = 0
+    this.to = size
+  }
+}
