@@ -18,9 +18,9 @@ interface Taken {
   rule: LimitRule
   requests: number
   tokens: number
-  /** Places among those at a time: those that are free, and those that requests have. */
+  /** Places among those at a time, and those of them that no request has. */
+  readonly places: Set<string>
   readonly free: Array<string>
-  readonly busy: Set<string>
   usedAt: number
   isAsked: boolean
   /** Below these it is little. */
@@ -80,7 +80,6 @@ export class Ahead {
       const { maxConcurrent, requestsPerMinute, tokensPerMinute } = limits
       const place = maxConcurrent === undefined ? undefined : taken.free.pop()
       if (place !== undefined) {
-        taken.busy.add(place)
         places ??= []
         places.push({ taken, id: place })
       }
@@ -114,19 +113,20 @@ export class Ahead {
   leave(places: ReadonlyArray<Place>): ReadonlyArray<Unused> {
     const gone: Array<Unused> = []
     for (const { id, taken } of places) {
-      const { busy, free, rule } = taken
-      busy.delete(id)
-      if (this.taken.get(rule.id) === taken && free.length + busy.size < this.mostPlaces(rule)) free.push(id)
-      else gone.push({ rule, requests: 0, tokens: 0, places: [id] })
+      const { free, places: all, rule } = taken
+      if (this.taken.get(rule.id) === taken && all.size <= this.mostPlaces(rule)) {
+        free.push(id)
+        continue
+      }
+      all.delete(id)
+      gone.push({ rule, requests: 0, tokens: 0, places: [id] })
     }
     return gone
   }
 
   /** All places that this process has, by the rule that they are of. */
   places(): ReadonlyArray<readonly [rule: string, ids: ReadonlyArray<string>]> {
-    return [...this.taken].flatMap(([rule, { busy, free }]) =>
-      busy.size + free.length === 0 ? [] : [[rule, [...busy, ...free]] as const]
-    )
+    return [...this.taken].flatMap(([rule, { places }]) => (places.size === 0 ? [] : [[rule, [...places]] as const]))
   }
 
   private mostPlaces({ limits: { maxConcurrent = 0 } }: LimitRule): number {
@@ -153,9 +153,8 @@ export class Ahead {
       const taken = this.takenOf(rule)
       if (!isOfUse || taken.isAsked) return undefined
       taken.isAsked = true
-      const { busy, free, requests, tokens: has } = taken
-      const places = busy.size + free.length
-      return { ofLimit: ofLimit / processes, ofLeft: ofLeft / processes, requests, tokens: has, places }
+      const { places, requests, tokens: has } = taken
+      return { ofLimit: ofLimit / processes, ofLeft: ofLeft / processes, requests, tokens: has, places: places.size }
     })
     return { id, rules, isOne, tokens, ahead }
   }
@@ -171,7 +170,10 @@ export class Ahead {
       taken.usedAt = now
       taken.requests += said.ahead.requests
       taken.tokens += said.ahead.tokens
-      taken.free.push(...sparePlaces(id, said.ahead.places))
+      for (const place of sparePlaces(id, said.ahead.places)) {
+        taken.places.add(place)
+        taken.free.push(place)
+      }
       taken.lowRequests = taken.requests / 4
       taken.lowTokens = taken.tokens / 4
       taken.leftRequests.set(said.requests + taken.requests, now)
@@ -183,13 +185,14 @@ export class Ahead {
   unused(now: number): ReadonlyArray<Unused> {
     const gone: Array<Unused> = []
     for (const [id, taken] of this.taken) {
-      const { busy, free, isAsked, requests, rule, tokens, usedAt } = taken
+      const { free, isAsked, places, requests, rule, tokens, usedAt } = taken
       if (isAsked || now - usedAt < unusedMs) continue
       if (requests !== 0 || tokens !== 0 || free.length > 0) gone.push({ rule, requests, tokens, places: [...free] })
       taken.requests = 0
       taken.tokens = 0
+      for (const each of free) places.delete(each)
       free.length = 0
-      if (busy.size === 0) this.taken.delete(id)
+      if (places.size === 0) this.taken.delete(id)
     }
     return gone
   }
@@ -204,8 +207,8 @@ export class Ahead {
       rule,
       requests: 0,
       tokens: 0,
+      places: new Set<string>(),
       free: [],
-      busy: new Set<string>(),
       usedAt: performance.now(),
       isAsked: false,
       lowRequests: 0,
