@@ -2,7 +2,7 @@
  * Addresses that the settings name beside those of the cluster: what is wrong with them, and with what is called there.
  */
 import type { Mistake } from "./check.ts"
-import { type KeyPath, type Table, tablesAt } from "./path.ts"
+import { type KeyPath, type Table, tablesAt, valueAt } from "./path.ts"
 
 // What services call a key in a query.
 const keyInQuery = /([?&](?:[a-z-]*(?:api|access|subscription|auth)[_-]?)?(?:key|token|sig|secret|code)=)[^&#]*/i
@@ -37,6 +37,24 @@ const urlMistakes = (path: KeyPath, url: unknown): ReadonlyArray<Mistake> => {
   return reason === undefined ? [] : [{ path, value: withoutSecrets(url), reason }]
 }
 
+// What was spent is the sums of the hours of a period, after a start.
+const periodDays: Readonly<Record<string, number>> = { day: 1, week: 7, month: 31 }
+
+/** That sums are not kept for as long as a budget counts them. */
+const forgotten = (tree: Table, { name, per = "month" }: Table): ReadonlyArray<Mistake> => {
+  const path = ["usage", "sums_days"]
+  const kept = valueAt(tree, path)
+  const needed = typeof per === "string" ? (periodDays[per] ?? 0) : 0
+  if (typeof kept !== "number" || kept >= needed) return []
+  return [
+    {
+      path,
+      value: kept,
+      reason: `must not be less than ${needed}: the budget '${String(name)}' is by the ${String(per)}`
+    }
+  ]
+}
+
 /** What is wrong with budgets. */
 export const budgetMistakes = (tree: Table): ReadonlyArray<Mistake> =>
   tablesAt(tree, ["budgets"]).flatMap(({ at, table }) => {
@@ -47,7 +65,7 @@ export const budgetMistakes = (tree: Table): ReadonlyArray<Mistake> =>
         : typeof hard === "number" && typeof soft === "number" && soft > hard
           ? [{ path: [...at, "soft_usd"], value: soft, reason: "must not be more than hard_usd" }]
           : []
-    return limits.concat(urlMistakes([...at, "webhook_url"], hook))
+    return [...limits, ...forgotten(tree, table), ...urlMistakes([...at, "webhook_url"], hook)]
   })
 
 /** What is wrong with the addresses of hooks. */
