@@ -131,14 +131,18 @@ class Asked implements Visitor {
   }
 }
 
-/** A server by which requests come from where proxies say that are trusted. */
-const through = ({ clientAddress }: AdmissionRules, server: Listening): Listening =>
-  clientAddress === undefined
-    ? server
-    : {
-        ...server,
-        peer: (request) => clientAddress(server.peer(request), request.headers.get("x-forwarded-for"))
-      }
+/** Gives the server by which requests come from where proxies say that are trusted; one is made for all requests of a listener. */
+const believing = (): (({ clientAddress }: AdmissionRules, server: Listening) => Listening) => {
+  let last: { of: AdmissionRules["clientAddress"]; server: Listening; made: Listening } | undefined
+  return ({ clientAddress }, server) => {
+    if (clientAddress === undefined) return server
+    if (last?.server !== server || last.of !== clientAddress) {
+      const peer = (request: Request) => clientAddress(server.peer(request), request.headers.get("x-forwarded-for"))
+      last = { of: clientAddress, server, made: { ...server, peer } }
+    }
+    return last.made
+  }
+}
 
 /** Answers every request. */
 export class Gateway extends Context.Service<
@@ -265,13 +269,13 @@ export class Gateway extends Context.Service<
           return sleep(waitMs).then(() => admitted(asked, path, admission))
         }
 
-        const handler =
-          (
-            rulesNow: () => AdmissionRules,
-            serves: (path: string, route: DialectRoute | undefined) => boolean,
-            isAdministration = false
-          ): Handle =>
-          (request, listening, isOdd) => {
+        const handler = (
+          rulesNow: () => AdmissionRules,
+          serves: (path: string, route: DialectRoute | undefined) => boolean,
+          isAdministration = false
+        ): Handle => {
+          const through = believing()
+          return (request, listening, isOdd) => {
             const rules = rulesNow()
             const server = through(rules, listening)
             const given = request.headers.get("x-request-id")
@@ -293,6 +297,7 @@ export class Gateway extends Context.Service<
             const admittedBy = (known: KnownToken) => admit(rules, request, path, asked, keyParameter, known)
             return rules.tokens.check(seen.unchecked).then((known) => settled(asked, path, admittedBy(known)))
           }
+        }
         const isAdmin = (path: string) => path.startsWith(adminPrefix)
         return Gateway.of({
           handle: handler(rulesNow, adminRulesNow === undefined ? () => true : (path) => !isAdmin(path)),
