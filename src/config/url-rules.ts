@@ -65,7 +65,7 @@ export const budgetMistakes = (tree: Table): ReadonlyArray<Mistake> =>
         : typeof hard === "number" && typeof soft === "number" && soft > hard
           ? [{ path: [...at, "soft_usd"], value: soft, reason: "must not be more than hard_usd" }]
           : []
-    return [...limits, ...forgotten(tree, table), ...urlMistakes([...at, "webhook_url"], hook)]
+    return limits.concat(forgotten(tree, table), urlMistakes([...at, "webhook_url"], hook))
   })
 
 /** What is wrong with the addresses of hooks. */
