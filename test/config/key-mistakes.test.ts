@@ -70,3 +70,18 @@ test("a proxy that is trusted is a network, and not everybody", () => {
     'nexus.toml:2: server.trusted_proxies[1] = "0.0.0.0/0": everybody would be a proxy'
   ])
 })
+
+test("a budget whose sums are not kept for as long as it counts them is refused, and one that has them is not", () => {
+  const budget = (days: number, per: string) =>
+    mistakesOf(`[usage]\nsums_days = ${days}\n[[budgets]]\nname = "all"\nhard_usd = 1\n${per}`)
+  expect(budget(30, "")).toEqual([
+    "nexus.toml:2: usage.sums_days = 30: must not be less than 31: the budget 'all' is by the month"
+  ])
+  expect(budget(6, 'per = "week"')).toHaveLength(1)
+  for (const [days, per] of [
+    [31, ""],
+    [7, 'per = "week"'],
+    [1, 'per = "day"']
+  ] as const)
+    expect(budget(days, per)).toEqual([])
+})

@@ -448,18 +448,3 @@ describe("all mistakes are told at once,", () => {
     expect(mistakesOf(`[server]\nport = -1`, { flags: { server: { port: 1 } } })).toHaveLength(1)
   })
 })
-
-test("a budget whose sums are not kept for as long as it counts them is refused, and one that has them is not", () => {
-  const budget = (days: number, per: string) =>
-    mistakesOf(`[usage]\nsums_days = ${days}\n[[budgets]]\nname = "all"\nhard_usd = 1\n${per}`)
-  expect(budget(30, "")).toEqual([
-    "nexus.toml:2: usage.sums_days = 30: must not be less than 31: the budget 'all' is by the month"
-  ])
-  expect(budget(6, 'per = "week"')).toHaveLength(1)
-  for (const [days, per] of [
-    [31, ""],
-    [7, 'per = "week"'],
-    [1, 'per = "day"']
-  ] as const)
-    expect(budget(days, per)).toEqual([])
-})
