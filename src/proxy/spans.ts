@@ -135,6 +135,11 @@ export class RequestSpans {
       answered: key("gen_ai.response.model"),
       first: key("gen_ai.response.time_to_first_chunk"),
       responseId: key("gen_ai.response.id"),
+      temperature: key("gen_ai.request.temperature"),
+      topP: key("gen_ai.request.top_p"),
+      topK: key("gen_ai.request.top_k"),
+      frequencyPenalty: key("gen_ai.request.frequency_penalty"),
+      presencePenalty: key("gen_ai.request.presence_penalty"),
       seed: key("gen_ai.request.seed"),
       id: key("nexus.request.id"),
       bytes: key("http.response.body.size")
@@ -211,25 +216,10 @@ export class RequestSpans {
       })
     )
     this.settings = new Recurring(
-      (
-        maxTokens: number,
-        isJson: boolean,
-        temperature: number | undefined,
-        topP: number | undefined,
-        topK: number | undefined,
-        frequencyPenalty: number | undefined,
-        presencePenalty: number | undefined,
-        choices: number | undefined,
-        effort: string | undefined
-      ) =>
+      (maxTokens: number, isJson: boolean, choices: number | undefined, effort: string | undefined) =>
         attributes({
           "gen_ai.request.max_tokens": maxTokens === 0 ? undefined : maxTokens,
           "gen_ai.output.type": isJson ? "json" : undefined,
-          "gen_ai.request.temperature": temperature,
-          "gen_ai.request.top_p": topP,
-          "gen_ai.request.top_k": topK,
-          "gen_ai.request.frequency_penalty": frequencyPenalty,
-          "gen_ai.request.presence_penalty": presencePenalty,
           "gen_ai.request.choice.count": choices,
           "gen_ai.request.reasoning.level": effort
         })
@@ -310,13 +300,18 @@ export class RequestSpans {
   }
 
   private asked({ isJson, maxTokens, trace }: TracedRequest): void {
+    const { keys, out } = this
     const { settings } = trace
     if (settings === undefined && maxTokens === 0 && !isJson) return
     const { choices, effort, frequencyPenalty, presencePenalty, seed, temperature, topK, topP } = settings ?? unsaid
-    this.out.attributes(
-      this.settings.of(maxTokens, isJson, temperature, topP, topK, frequencyPenalty, presencePenalty, choices, effort)
-    )
-    if (seed !== undefined) this.out.int(this.keys.seed, seed)
+    out.attributes(this.settings.of(maxTokens, isJson, choices, effort))
+    // The conventions have them as fractions, the whole ones too: who stores spans has one type for a name.
+    if (temperature !== undefined) out.double(keys.temperature, temperature)
+    if (topP !== undefined) out.double(keys.topP, topP)
+    if (topK !== undefined) out.double(keys.topK, topK)
+    if (frequencyPenalty !== undefined) out.double(keys.frequencyPenalty, frequencyPenalty)
+    if (presencePenalty !== undefined) out.double(keys.presencePenalty, presencePenalty)
+    if (seed !== undefined) out.int(keys.seed, seed)
   }
 
   private told({ finishes, responseId }: TracedAttempt): void {

@@ -39,18 +39,28 @@ const usageOf = ({ usage }: TracedRequest) =>
         "gen_ai.usage.reasoning.output_tokens": usage.reasoning === 0 ? undefined : usage.reasoning
       }
 
-const askedOf = ({ isJson, maxTokens, trace }: TracedRequest) => ({
-  "gen_ai.request.max_tokens": maxTokens === 0 ? undefined : maxTokens,
-  "gen_ai.output.type": isJson ? "json" : undefined,
-  "gen_ai.request.temperature": trace.settings?.temperature,
-  "gen_ai.request.top_p": trace.settings?.topP,
-  "gen_ai.request.top_k": trace.settings?.topK,
-  "gen_ai.request.frequency_penalty": trace.settings?.frequencyPenalty,
-  "gen_ai.request.presence_penalty": trace.settings?.presencePenalty,
-  "gen_ai.request.choice.count": trace.settings?.choices,
-  "gen_ai.request.reasoning.level": trace.settings?.effort,
-  "gen_ai.request.seed": trace.settings?.seed
-})
+// Fractions by the conventions, whatever their value.
+const doubles = (values: Readonly<Record<string, number | undefined>>): Array<OtlpResource.KeyValue> =>
+  Object.entries(values).flatMap(([key, value]) =>
+    value === undefined ? [] : [{ key, value: { doubleValue: value } }]
+  )
+
+const askedOf = ({ isJson, maxTokens, trace: { settings } }: TracedRequest): Array<OtlpResource.KeyValue> => [
+  ...listed({
+    "gen_ai.request.max_tokens": maxTokens === 0 ? undefined : maxTokens,
+    "gen_ai.output.type": isJson ? "json" : undefined,
+    "gen_ai.request.choice.count": settings?.choices,
+    "gen_ai.request.reasoning.level": settings?.effort
+  }),
+  ...doubles({
+    "gen_ai.request.temperature": settings?.temperature,
+    "gen_ai.request.top_p": settings?.topP,
+    "gen_ai.request.top_k": settings?.topK,
+    "gen_ai.request.frequency_penalty": settings?.frequencyPenalty,
+    "gen_ai.request.presence_penalty": settings?.presencePenalty
+  }),
+  ...listed({ "gen_ai.request.seed": settings?.seed })
+]
 
 const toldOf = ({ finishes, responseId }: TracedAttempt) => ({
   "gen_ai.response.id": responseId,
@@ -103,12 +113,14 @@ export const spanTree = (ended: TracedRequest, aheadMs: number): ReadonlyArray<S
           "nexus.backend": backend.name,
           "nexus.attempt.number": at + 1,
           "nexus.attempt.hedge": isHedge ? true : undefined,
-          "nexus.attempt.abandoned": error === "abandoned" ? true : undefined,
-          ...askedOf(ended),
-          ...(answered
-            ? { ...usageOf(ended), ...toldOf(attempt), "gen_ai.response.model": ended.answeredModel?.slice(0, 256) }
-            : {})
+          "nexus.attempt.abandoned": error === "abandoned" ? true : undefined
         }),
+        ...askedOf(ended),
+        ...listed(
+          answered
+            ? { ...usageOf(ended), ...toldOf(attempt), "gen_ai.response.model": ended.answeredModel?.slice(0, 256) }
+            : {}
+        ),
         ...(answered && ended.stream ? firsts : [])
       ],
       events: answered

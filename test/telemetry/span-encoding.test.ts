@@ -174,3 +174,26 @@ test("spans as JSON say what effect's own encoder says of the same spans", () =>
       expect(bare(JSON.parse(text))).toEqual(bare(JSON.parse(theirs)))
     })
   ))
+
+test("a temperature of 1 is a fraction as one of 0.2 is, and so are all others that the conventions have as fractions", () => {
+  const trace = new RequestTrace(tracing, new Headers())
+  const fractions = { temperature: 1, topP: 1, topK: 40, frequencyPenalty: 0, presencePenalty: 2 }
+  trace.settings = { ...fractions, seed: 7, choices: 2, effort: undefined }
+  trace.asks({ name: "one", type: "vllm", url: "http://127.0.0.1:1" }, "m", 1, false)
+  const [one] = fc.sample(requests, { numRuns: 1, seed: 1 })
+  if (one === undefined) throw new Error("one is made")
+  const text = new TextDecoder().decode(
+    written(jsonSpans, [{ ...one, trace, maxTokens: 50, isJson: false, waits: [] }])
+  )
+  for (const [name, value] of [
+    ["temperature", { doubleValue: 1 }],
+    ["top_p", { doubleValue: 1 }],
+    ["top_k", { doubleValue: 40 }],
+    ["frequency_penalty", { doubleValue: 0 }],
+    ["presence_penalty", { doubleValue: 2 }],
+    ["max_tokens", { intValue: 50 }],
+    ["choice.count", { intValue: 2 }],
+    ["seed", { intValue: 7 }]
+  ] as const)
+    expect(text).toContain(JSON.stringify({ key: `gen_ai.request.${name}`, value }))
+})
