@@ -1,6 +1,7 @@
 /**
  * Settings files of agents that work in a terminal or an editor, and shell lines that start them.
  */
+import { valueAt } from "../config/path.ts"
 import { printable } from "../domain/printable.ts"
 import { joinLines, keyPlaceholder, keyVariable, noKey, rootUrl, shellWord, type ClientSetup } from "./client-setup.ts"
 import type { Entry, SettingsFile } from "./settings-file.ts"
@@ -15,15 +16,33 @@ const keyInShell = (setup: ClientSetup): string => (setup.keyNeeded ? `"$${keyVa
 /** The longest answer that Claude Code asks for by itself. */
 const longestOfClaudeCode = 32_000
 
+const smallModel = "ANTHROPIC_DEFAULT_HAIKU_MODEL"
+const contextOfClaudeCode = "CLAUDE_CODE_MAX_CONTEXT_TOKENS"
+const answerOfClaudeCode = "CLAUDE_CODE_MAX_OUTPUT_TOKENS"
+
 /** What Claude Code is to be told of a model that it does not know: it takes a context of a million tokens for granted. */
 const claudeCodeSizes = ({ contextLength, id }: ClientModel): Readonly<Record<string, string>> => {
   // It knows Anthropic's own by their names, and heeds nothing else for these.
   if (contextLength === undefined || /claude/i.test(id)) return {}
   const answer = Math.ceil(contextLength / 4)
   return {
-    CLAUDE_CODE_MAX_CONTEXT_TOKENS: String(contextLength),
-    ...(answer < longestOfClaudeCode ? { CLAUDE_CODE_MAX_OUTPUT_TOKENS: String(answer) } : {})
+    [contextOfClaudeCode]: String(contextLength),
+    ...(answer < longestOfClaudeCode ? { [answerOfClaudeCode]: String(answer) } : {})
   }
+}
+
+// Those of the model before are taken out, and none that somebody wrote.
+const sizesInFile = (model: ClientModel): ReadonlyArray<Entry> => {
+  const sizes = claudeCodeSizes(model)
+  const isOwn = (was: unknown): boolean => {
+    const before = valueAt(was, ["env", smallModel])
+    return before === undefined || before === model.id
+  }
+  return [contextOfClaudeCode, answerOfClaudeCode].map((name) => ({
+    path: ["env", name],
+    value: sizes[name],
+    stays: (was) => sizes[name] === undefined && isOwn(was)
+  }))
 }
 
 /** settings.json of Claude Code: its small requests, titles among them, go to the same model. */
@@ -33,14 +52,21 @@ export const claudeCodeFile: SettingsFile = {
   syntax: "json",
   entries: (setup) => [
     set("env.ANTHROPIC_BASE_URL", rootUrl(setup)),
-    set("env.ANTHROPIC_DEFAULT_HAIKU_MODEL", setup.model.id),
-    ...Object.entries(claudeCodeSizes(setup.model)).map(([name, value]) => set(`env.${name}`, value)),
+    set(`env.${smallModel}`, setup.model.id),
+    ...sizesInFile(setup.model),
     // A token goes before a helper, so that an old one has to be taken away; an empty one counts as none.
     set("env.ANTHROPIC_AUTH_TOKEN", setup.keyNeeded ? "" : noKey),
     ...(setup.keyNeeded ? [set("apiKeyHelper", `printf %s "$${keyVariable}"`)] : []),
     set("model", setup.model.id)
   ]
 }
+
+// Where nobody tells it, that of the model before is taken out, and not what somebody wrote of this one.
+const codexContext = ({ contextLength, id }: ClientModel): Entry => ({
+  ...set("model_context_window", contextLength),
+  stays: (was) =>
+    contextLength === undefined && valueAt(was, ["model"]) === id && valueAt(was, ["model_provider"]) === "nexus"
+})
 
 /** config.toml of Codex. */
 export const codexFile: SettingsFile = {
@@ -50,7 +76,7 @@ export const codexFile: SettingsFile = {
   entries: (setup) => [
     set("model", setup.model.id),
     set("model_provider", "nexus"),
-    set("model_context_window", setup.model.contextLength),
+    codexContext(setup.model),
     set("model_providers.nexus.name", "Nexus"),
     set("model_providers.nexus.base_url", setup.baseUrl),
     set("model_providers.nexus.wire_api", "responses"),
@@ -148,7 +174,7 @@ export const claudeCode = (setup: ClientSetup): string => {
   return joinLines(
     `export ANTHROPIC_BASE_URL=${shellWord(rootUrl(setup))}`,
     `export ANTHROPIC_AUTH_TOKEN=${keyInShell(setup)}`,
-    `export ANTHROPIC_DEFAULT_HAIKU_MODEL=${model}`,
+    `export ${smallModel}=${model}`,
     ...Object.entries(claudeCodeSizes(setup.model)).map(([name, value]) => `export ${name}=${value}`),
     `claude --model ${model}`
   )

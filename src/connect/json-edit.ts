@@ -210,6 +210,33 @@ export const setJson = (text: string, path: ReadonlyArray<string>, value: unknow
     return Result.succeed(same(plain(node), value) ? text : mark + replaced(body, node, value))
   })
 
+// The comma that stands behind a place, with nothing but blank space and comments between.
+const commaBehind = (body: string, at: number): number | undefined => {
+  trivia.lastIndex = at
+  const found = at + (trivia.exec(body)?.[0].length ?? 0)
+  return body[found] === "," ? found : undefined
+}
+
+/** Takes a key out; comments beside it stay. */
+export const dropJson = (text: string, path: ReadonlyArray<string>): Result.Result<string, string> =>
+  Result.map(opened(text), ({ mark, body, root }) => {
+    let node: Node | undefined = root
+    for (const each of path.slice(0, -1)) node = node === undefined ? undefined : member(node, each)?.value
+    const gone = node === undefined ? undefined : member(node, path.at(-1) ?? "")
+    if (node?.kind !== "object" || gone === undefined) return text
+    const previous = node.members[node.members.indexOf(gone) - 1]
+    const comma = commaBehind(body, gone.end) ?? (previous && commaBehind(body, previous.end))
+    const without = (part: string, from: number): string =>
+      comma === undefined || comma < from || comma >= from + part.length
+        ? part
+        : part.slice(0, comma - from) + part.slice(comma - from + 1)
+    const before = without(body.slice(0, gone.at), 0)
+    const after = without(body.slice(gone.end), gone.end)
+    // A line that had nothing else goes with it.
+    const line = /^[ \t]*(?=\r?\n)/.test(after) ? /\r?\n[ \t]*$/.exec(before)?.[0] : undefined
+    return mark + (line === undefined ? before + after : before.slice(0, -line.length) + after.replace(/^[ \t]*/, ""))
+  })
+
 /** Puts an item into the list at a path, in the place of the one that has the same value under a key of it. */
 export const putJson = (
   text: string,

@@ -5,14 +5,16 @@ import * as Result from "effect/Result"
 import { isTable, valueAt } from "../config/path.ts"
 import { printable } from "../domain/printable.ts"
 import type { ClientSetup } from "./client-setup.ts"
-import { putJson, readJson, setJson } from "./json-edit.ts"
+import { dropJson, putJson, readJson, setJson } from "./json-edit.ts"
 import { dropToml, readToml, setToml } from "./toml-edit.ts"
 
-/** A value of a settings file, or an item of a list that is known by one of its keys; undefined in TOML takes it out. */
+/** A value of a settings file, or an item of a list that is known by one of its keys; undefined takes it out. */
 export interface Entry {
   readonly path: ReadonlyArray<string>
   readonly value: unknown
   readonly itemBy?: string
+  /** Whether what stands there may be somebody's own and stays, by all that the file says. */
+  readonly stays?: (was: unknown) => boolean
 }
 
 /** A settings file of a client. */
@@ -51,10 +53,10 @@ const found = (tree: unknown, { itemBy, path, value }: Entry): unknown => {
 
 const put = (text: string, syntax: SettingsFile["syntax"], entry: Entry): Result.Result<string, string> => {
   const { itemBy, path, value } = entry
+  if (value === undefined) return syntax === "json" ? dropJson(text, path) : dropToml(text, path)
   if (syntax === "json") {
     return itemBy === undefined || !isTable(value) ? setJson(text, path, value) : putJson(text, path, itemBy, value)
   }
-  if (value === undefined) return dropToml(text, path)
   const simple = typeof value === "number" || typeof value === "boolean" ? value : String(value)
   return setToml(text, path.slice(0, -1), path.at(-1) ?? "", simple)
 }
@@ -67,10 +69,10 @@ export const editSettings = (
   before: string,
   setup: ClientSetup
 ): Result.Result<EditedSettings, string> => {
-  const wanted = entries(setup)
   let text = syntax === "json" && before.replace("\ufeff", "").trim() === "" ? "{}\n" : before
   const was = readers[syntax](text)
   if (Result.isFailure(was)) return Result.fail(was.failure)
+  const wanted = entries(setup).filter(({ stays }) => stays?.(was.success) !== true)
   for (const entry of wanted) {
     const next = put(text, syntax, entry)
     if (Result.isFailure(next)) return Result.fail(next.failure)

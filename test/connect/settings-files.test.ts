@@ -6,7 +6,7 @@ import { clientNamed, clientNames } from "../../src/connect/clients.ts"
 import type { ClientSetup } from "../../src/connect/client-setup.ts"
 import { claudeCodeFile, codexFile, opencodeFile, qwenFile } from "../../src/connect/agents.ts"
 import { valueAt } from "../../src/config/path.ts"
-import { putJson, readJson, setJson } from "../../src/connect/json-edit.ts"
+import { dropJson, putJson, readJson, setJson } from "../../src/connect/json-edit.ts"
 import { changeLines, editSettings, type SettingsFile } from "../../src/connect/settings-file.ts"
 import { zedFile } from "../../src/connect/settings.ts"
 import { setToml } from "../../src/connect/toml-edit.ts"
@@ -89,6 +89,27 @@ describe("settings of a client that has some of its own", () => {
     expect(next).toBe(edited(codexFile, before, plain).text.replace(nexus, `${nexus}# tokens\n`))
     expect(changeLines(changes)).toContain('- model_providers.nexus.env_key: "(hidden)"')
     expect(changeLines(changes)).toContain("- model_context_window: 40960")
+  })
+
+  test("of Codex keep a context that somebody wrote for a model whose context nobody tells", () => {
+    const own = `model_context_window = 65536 # mine\n${edited(codexFile, "").text}`
+    expect(edited(codexFile, own)).toEqual({ text: own, changes: [] })
+  })
+
+  test("of Claude Code name no sizes any more that were those of another model, and keep those that somebody wrote", () => {
+    const sized = (contextLength: number) => ({ ...plain, model: { id: `of-${contextLength}`, contextLength } })
+    const own = '{\n  "env": {\n    "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "9000" // mine\n  }\n}\n'
+    const env = (text: string) => valueAt(Result.getOrThrow(readJson(text)), ["env"])
+    const large = edited(claudeCodeFile, own, sized(262_144)).text
+    expect(env(large)).toMatchObject({ CLAUDE_CODE_MAX_OUTPUT_TOKENS: "9000" })
+    const small = edited(claudeCodeFile, own, sized(32_768)).text
+    expect(env(small)).toMatchObject({ CLAUDE_CODE_MAX_OUTPUT_TOKENS: "8192" })
+    const next = edited(claudeCodeFile, small, sized(262_144))
+    expect(env(next.text)).toMatchObject({ CLAUDE_CODE_MAX_CONTEXT_TOKENS: "262144" })
+    expect(next.text).not.toContain("CLAUDE_CODE_MAX_OUTPUT_TOKENS")
+    expect(next.text).toContain("// mine")
+    expect(changeLines(next.changes)).toContain('- env.CLAUDE_CODE_MAX_OUTPUT_TOKENS: "(hidden)"')
+    expect(edited(claudeCodeFile, next.text).text).not.toContain("_TOKENS")
   })
 
   test("of lists keep the items of others, and have those of the gateway once", () => {
@@ -251,6 +272,28 @@ describe("the text of a JSON file", () => {
           const comments = (of: string) => of.split("// note: {").length
           const isNew = valueAt(Result.getOrThrow(readJson(text)), path) === undefined
           if (isNew) expect(comments(set.success)).toBe(comments(text))
+          return undefined
+        }
+      ),
+      { numRuns: 500 }
+    )
+  })
+
+  test("has a key no more and all else as it was (law)", () => {
+    fc.assert(
+      fc.property(
+        fc.tuple(blank, written.object, blank),
+        fc.array(key, { minLength: 1, maxLength: 2 }),
+        (parts, path) => {
+          const text = parts.join("")
+          const before = Result.getOrThrow(readJson(text))
+          const dropped = Result.getOrThrow(dropJson(text, path))
+          const parent = valueAt(before, path.slice(0, -1))
+          const isIn = (of: unknown) => valueAt(of, path) !== undefined && !Array.isArray(parent)
+          if (!isIn(before)) return expect(dropped).toBe(text)
+          const after = Result.getOrThrow(readJson(dropped))
+          expect(isIn(after)).toBe(false)
+          expect(laid(after, path, 0)).toEqual(laid(before, path, 0))
           return undefined
         }
       ),
