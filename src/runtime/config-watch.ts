@@ -37,8 +37,8 @@ const files = Effect.gen(function* () {
         known = taken.stamp ?? ""
       }
       const refused = reloader.refused()
-      // One that was no TOML was refused before its key files were read.
-      if (stamp === refused || stamp === [refused, ...known.split(" ").slice(1)].join(" ")) known = stamp
+      // One that was no TOML was refused before its key files were read, and one may name others than are looked at.
+      if (stamp === refused || stamp === [refused?.split(" ")[0], ...known.split(" ").slice(1)].join(" ")) known = stamp
       if (!rests || stamp === known || !config.current().settings.server.watch_config) return Effect.void
       known = stamp
       return Effect.ignore(reloader.reload("file"))

@@ -116,3 +116,17 @@ effect("a key file that was at fault when a SIGHUP had it read is not read and r
     expect(reloads()).toBe(1)
   })
 )
+
+effect("what names another key file and was refused when a SIGHUP had it read is not read and refused once more", () =>
+  Effect.gen(function* () {
+    const { look, refuse, reloads, write } = yield* watched("")
+    yield* look
+    write(`[server]\nport = "none"\n[[backends]]\nname = "gpu"\nurl = "http://gpu:8000"\napi_key_file = "gpu.key"\n`)
+    yield* refuse
+    for (let at = 0; at < 4; at += 1) yield* look
+    expect(reloads()).toBe(0)
+    write("[server]\nmax_body_mb = 7\n")
+    for (let at = 0; at < 4; at += 1) yield* look
+    expect(reloads()).toBe(1)
+  })
+)
