@@ -39,10 +39,11 @@ const youngEvery = 4
 const staleEvery = 20
 
 // Whoever is slow is measured anew after so many times what its answers take: that costs somebody an answer there.
-const worthTimes = 20
+// No longer than an hour, in milliseconds: what lasts for hours is a conversation that is spoken, and no answer.
+const worth = { times: 20, mostMs: 3_600_000 } as const
 
 const isWorthAnother = (live: LiveState, now: number): boolean =>
-  isLatencyStale(live, now) && now - live.measuredAt >= worthTimes * (live.durationMs ?? 0)
+  isLatencyStale(live, now) && now - live.measuredAt >= Math.min(worth.mostMs, worth.times * (live.durationMs ?? 0))
 
 /**
  * Whether the decision of this turn looks past how slow a backend was, so that it is measured anew: it then counts as if

@@ -122,6 +122,16 @@ test("a machine whose answers take half a minute is tried again no sooner than a
   expect(triedAfter(30_000, 610_000)).toBe(true)
 })
 
+test("a slow machine where somebody has spoken for two hours is tried again after one", () => {
+  const live = { ...newLiveState(), samples: settledSamples }
+  new Ticket(live, "voice", 0, () => undefined).settle("good", 7_200_000)
+  const isTriedAt = (now: number): boolean =>
+    Array.from({ length: 20 }, (_, turn) => isLatencyIgnored(live, turn, now)).includes(true)
+  live.measuredAt = 7_200_000
+  expect(isTriedAt(7_200_000 + 3_590_000)).toBe(false)
+  expect(isTriedAt(7_200_000 + 3_610_000)).toBe(true)
+})
+
 test("whatever the turn, what explain tells of a decision is what was decided, also later", () =>
   fc.assert(
     fc.property(
