@@ -69,6 +69,14 @@ describe("a call without arguments, or with null for them", () => {
     test.each(clients)(`has an empty object for them to a client of %s: '${args}'`, (_, answers) => {
       expect(Result.isSuccess(answers.whole(eventsOf(args), context))).toBe(true)
     })
+    test(`has nothing to be parsed in a stream of Messages: '${args}'`, () => {
+      const pieces = [...args].map((text): ChatEvent => ({ type: "arguments", call: 0, text }))
+      const told = eventsOf("").flatMap((event) => (event.type === "arguments" ? pieces : [event]))
+      const stream = new TextDecoder().decode(Buffer.concat(transduce(messagesAnswers.stream(context), told)))
+      expect(stream).toContain('"input":{}')
+      expect(stream).not.toContain("partial_json")
+      expect(stream).toContain("message_stop")
+    })
     test.each(servers)(`has an empty object for them to a server of %s: '${args}'`, (_, server) => {
       const { body } = Result.getOrThrow(server!.encode(chatWith(args), "m", anyServer))
       expect(new TextDecoder().decode(body)).toMatch(/"(?:input|args|arguments)":\{\}/)

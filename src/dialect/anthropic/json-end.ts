@@ -11,6 +11,11 @@ export class JsonEnd {
   private escaped = false
   private state: "before" | "inside" | "ended" | "odd" = "before"
 
+  /** Whether it has begun as one. */
+  get begun(): boolean {
+    return this.state === "inside" || this.state === "ended"
+  }
+
   /** Whether the value has ended, by its brackets; whether it is one is for JSON.parse to say. */
   get ended(): boolean {
     return this.state === "ended"

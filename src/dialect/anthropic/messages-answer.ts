@@ -248,12 +248,14 @@ class StreamWriting {
     }
   }
 
-  private send(block: Block): void {
+  private send(block: StreamedBlock): void {
     const { index } = this
     if (!this.opened) {
       this.opened = true
       this.write({ type: "content_block_start", index, content_block: blockStart(block) })
     }
+    // Libraries parse all that comes: blanks alone are an error to some, and a null no input to any.
+    if (block.kind === "call" && !block.end.begun) return
     for (const piece of block.pieces) this.text += deltaEvent(index, block.kind, piece)
     block.pieces.length = 0
     for (const citation of block.citations) {
