@@ -106,7 +106,12 @@ describe("an image that a model has made", () => {
 
   test("is read from Google's models, but not what they draw while they think", () => {
     const inlineData = { mimeType: "image/png", data: png }
-    const parts = [{ inlineData, thought: true }, { text: "Here:" }, { inlineData }]
+    const fileData = { mimeType: "image/png", fileUri: "https://x.invalid/sketch.png" }
+    const thoughts = [
+      { inlineData, thought: true },
+      { fileData, thought: true }
+    ]
+    const parts = [...thoughts, { text: "Here:" }, { inlineData }]
     const answer = JSON.stringify({ candidates: [{ content: { parts }, finishReason: "STOP" }] })
     const reads = answersFrom(serverOf(gemini))
     expect(Result.getOrThrow(reads.whole(bytes(answer)))).toEqual([...drawn])

@@ -159,6 +159,7 @@ describe("the items of a conversation", () => {
     ["input[0]", call("a", "x")],
     ["input[0].role", { role: "critic", content: "x" }],
     ["input[0].content[0].type", { role: "user", content: [{ type: "hologram" }] }],
+    ["input[0].content[0].file_url", { role: "user", content: [{ type: "input_file", file_url: "gs://x/a.pdf" }] }],
     ["input[0].content[0].file_id", { role: "user", content: [{ type: "input_file", file_id: "file_1" }] }],
     [
       "input[0].content[0].image_url",

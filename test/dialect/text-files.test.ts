@@ -77,6 +77,11 @@ describe("a file that is told by its address", () => {
       { input: [{ role: "user", content: [{ type: "input_file", filename: name, file_url: url }] }] }
     ],
     [
+      "Responses that names what it leaves out",
+      responses.operations[0]!.client!,
+      { input: [{ role: "user", content: [{ type: "input_file", filename: name, file_data: null, file_url: url }] }] }
+    ],
+    [
       "Messages",
       anthropic.operations[0].client!,
       {
@@ -115,6 +120,13 @@ describe("a file that is told by its address", () => {
         expect(Result.isFailure(refused)).toBe(true)
     }
   )
+})
+
+test("a file of Messages whose address is none on the web is refused by its place", () => {
+  const source = { type: "url", url: "file:///a.pdf" }
+  const request = { model: "m", max_tokens: 9, messages: [{ role: "user", content: [{ type: "document", source }] }] }
+  const read = anthropic.operations[0].client!.decode(new TextEncoder().encode(JSON.stringify(request)), "m")
+  expect(Result.isFailure(read) && read.failure.param).toBe("messages[0].content[0].source.url")
 })
 
 test("a picture that is told by its address goes on so to those of Google's models that fetch it", () => {

@@ -53,7 +53,7 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 const texts = fc.array(fc.oneof(fc.constantFrom("\n", "a", "é🙂", "\n\n"), fc.string()), { maxLength: 8 })
 
 describe("a codec", () => {
-  test("gives the same under any cutting of its input, run plainly, as a stream and as a sink", () =>
+  test("gives the same under any cutting of its input, run plainly and as a stream", () =>
     holdsUnderAnyCutting(
       lines,
       texts.map((all) => bytes(all.join("")))

@@ -1,5 +1,5 @@
 /**
- * The law of codecs, for any of them: the same output under any cutting of the input, run plainly or as a stage of a stream.
+ * The law of codecs, for any of them: the same output under any cutting of the input, run plainly or as a stream.
  */
 import { expect } from "bun:test"
 import { Effect, Stream } from "effect"

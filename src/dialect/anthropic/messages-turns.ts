@@ -28,6 +28,9 @@ const documentParts = (block: JsonObject, place: string, notes: Notes): Readonly
   const { content, data, media_type: mediaType } = source
   const { context, title } = block
   const head = [title, context].filter((each) => typeof each === "string" && each !== "").join("\n\n")
+  const about = typeof context === "string" && context !== "" ? [{ type: "text", text: context } as const] : []
+  const name = typeof title === "string" && title !== "" ? title : "document.pdf"
+  const pdf = { type: "file", name, mediaType: "application/pdf" } as const
   switch (source["type"]) {
     case "text":
       return [{ type: "text", text: titled(head, textOf(data, `${place}.source.data`)) }]
@@ -38,15 +41,12 @@ const documentParts = (block: JsonObject, place: string, notes: Notes): Readonly
     }
     case "base64": {
       if (mediaType !== "application/pdf") return refuseAt(`${place}.source.media_type`, "must be 'application/pdf'")
-      const name = typeof title === "string" && title !== "" ? title : "document.pdf"
-      const about = typeof context === "string" && context !== "" ? [{ type: "text", text: context } as const] : []
-      return [...about, { type: "file", name, mediaType, data: textOf(data, `${place}.source.data`) }]
+      return [...about, { ...pdf, data: textOf(data, `${place}.source.data`) }]
     }
     case "url": {
       const url = textOf(source["url"], `${place}.source.url`)
-      const name = typeof title === "string" && title !== "" ? title : "document.pdf"
-      const about = typeof context === "string" && context !== "" ? [{ type: "text", text: context } as const] : []
-      return [...about, { type: "file", name, mediaType: "application/pdf", url }]
+      if (!/^https?:/i.test(url)) return refuseAt(`${place}.source.url`, "must be an address on the web")
+      return [...about, { ...pdf, url }]
     }
     default:
       return refuseAt(`${place}.source`, "must hold the document itself or its url; files are at Anthropic alone")

@@ -142,7 +142,7 @@ class CandidateReading {
       else this.text(words)
     }
     const { fileUri: url, mimeType: kind } = Predicate.isObject(fileData) ? fileData : {}
-    if (text(kind).startsWith("image/") && text(url) !== "") {
+    if (text(kind).startsWith("image/") && text(url) !== "" && thought !== true) {
       this.said = true
       this.events.push({ type: "image", url: text(url) })
     }

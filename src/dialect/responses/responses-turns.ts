@@ -41,12 +41,15 @@ const imageOf = (part: JsonObject, place: string): ChatPart => {
 }
 
 const fileOf = (part: JsonObject, place: string): ChatPart => {
-  const { file_url: url, filename, file_data: data = url } = part
+  const { file_data: held, file_url: url, filename } = part
+  const data = held ?? url
   if (typeof data !== "string") return refuseAt(`${place}.${part["file_id"] ? "file_id" : "file_data"}`, elsewhere)
   const name = typeof filename === "string" && filename !== "" ? filename : "file.pdf"
   const mediaType = "application/pdf"
   if (/^https?:/i.test(data)) return { type: "file", name, mediaType, url: data }
-  return { type: "file", name, ...(dataOf(data) ?? { mediaType, data }) }
+  const read = dataOf(data)
+  if (read === undefined && data !== held) return refuseAt(`${place}.file_url`, "must be an address on the web")
+  return { type: "file", name, ...(read ?? { mediaType, data }) }
 }
 
 const audioOf = ({ input_audio: audio }: JsonObject, place: string): ChatPart => {
