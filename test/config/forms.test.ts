@@ -48,3 +48,12 @@ test.each([
   expect(told).toStartWith("nexus.toml:2:")
   expect(told).not.toContain(hint)
 })
+
+test.each(["watch_config = True", "watch_config = no # never", "watch_config = ON"])(
+  "what is true or false in another language is told to be one of them in small letters, and to need no quotes: %s",
+  (line) => {
+    const [told] = mistakesOf(`[server]\n${line}`)
+    expect(told).toStartWith("nexus.toml:2:")
+    expect(told).toEndWith("; it is true or false, in small letters")
+  }
+)
