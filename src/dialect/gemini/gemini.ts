@@ -182,7 +182,8 @@ export const gemini: Dialect = {
   faultOf,
   // Anything but answers breaks the streams of its clients.
   keepAlive: undefined,
-  brokenBody: "ended",
+  // Frameworks that do not know the event (Genkit, LangChain for JavaScript) hear of it by the cut alone; the official packages raise it before.
+  brokenBody: "cut",
   redacted: redactedEvents,
   errorBody: geminiErrorBody,
   passedError: passedGeminiError,
