@@ -261,14 +261,15 @@ describe.skipIf(storePath === undefined)("limits of replicas", () => {
       false,
       false
     ])
+    const areHeld = async (count: number): Promise<void> =>
+      until(async () => (await store.client.zcard("{nexus}:held key a")) === count, `${count} are held`)
     end(one)
+    await areHeld(1)
     const three = await b.enter(limits)
     expect(isIn(three)).toBe(true)
     end(two)
     end(three)
-    let held = 1
-    for (let tries = 0; tries < 200 && held > 0; tries += 1) held = await store.client.zcard("{nexus}:held key a")
-    expect(held).toBe(0)
+    await areHeld(0)
   }, 60_000)
 
   test("give the places of a replica that is gone back when its leases run out", async () => {
