@@ -19,8 +19,10 @@ export class Inlet<In, Out, E> {
   private last: Drawn<never, E> | undefined
   private ended = false
   private resume: ((drawn: Drawn<Out, E>) => void) | undefined
-  // One for all waits: there is one of every token.
+  // One for all waits: there is one of every token. A reader may have paused since it looked.
   private readonly waits: Drawn<Out, E> = Effect.callback((resume) => {
+    const { last, values } = this
+    if (values.length > 0 || last !== undefined) return resume(Effect.suspend(() => this.drawn()))
     this.resume = resume
   })
 
