@@ -152,8 +152,8 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     const { record, interruption = "client" } = this.delivery
     if (interruption === "client") this.relay.drop()
     else this.relay.cut(cuts[interruption])
-    if (this.closed) return Effect.void
     return Effect.callback<void>((resume) => {
+      if (this.closed) return resume(Effect.void)
       this.resume = resume
       record.request.signal.addEventListener("abort", () => this.relay.drop(), { once: true })
     })

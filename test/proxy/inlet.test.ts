@@ -66,30 +66,35 @@ describe("values that come by calls", () => {
 
   test("are all given where the reader pauses anywhere between looking and waiting (law)", () =>
     fc.assert(
-      fc.property(fc.array(fc.nat(), { minLength: 1 }), fc.integer({ min: 3, max: 16 }), fc.nat({ max: 3 }), (values, ops, between) => {
-        const pauses: Array<() => void> = []
-        const scheduler = new Scheduler.MixedScheduler("async", (next) => {
-          pauses.push(next)
-          return () => undefined
-        })
-        const goOn = (): boolean => {
-          pauses.shift()?.()
-          return pauses.length > 0
-        }
-        const inlet = new Inlet<number, number, string>(plain)
-        const got: Array<number> = []
-        const reads = Stream.runForEachArray(inlet.stream, (some) => Effect.sync(() => void got.push(...some)))
-        const fiber = Effect.runFork(Effect.provideService(reads, Scheduler.MaxOpsBeforeYield, ops), { scheduler })
-        for (const value of values) {
+      fc.property(
+        fc.array(fc.nat(), { minLength: 1 }),
+        fc.integer({ min: 3, max: 16 }),
+        fc.nat({ max: 3 }),
+        (values, ops, between) => {
+          const pauses: Array<() => void> = []
+          const scheduler = new Scheduler.MixedScheduler("async", (next) => {
+            pauses.push(next)
+            return () => undefined
+          })
+          const goOn = (): boolean => {
+            pauses.shift()?.()
+            return pauses.length > 0
+          }
+          const inlet = new Inlet<number, number, string>(plain)
+          const got: Array<number> = []
+          const reads = Stream.runForEachArray(inlet.stream, (some) => Effect.sync(() => void got.push(...some)))
+          const fiber = Effect.runFork(Effect.provideService(reads, Scheduler.MaxOpsBeforeYield, ops), { scheduler })
+          for (const value of values) {
+            for (let nth = 0; nth < between; nth += 1) goOn()
+            inlet.push(value)
+          }
           for (let nth = 0; nth < between; nth += 1) goOn()
-          inlet.push(value)
+          inlet.end()
+          for (let nth = 0; nth < 10_000 && goOn(); nth += 1);
+          expect(got).toEqual(values)
+          expect(fiber.pollUnsafe()).toEqual(Exit.void)
         }
-        for (let nth = 0; nth < between; nth += 1) goOn()
-        inlet.end()
-        for (let nth = 0; nth < 10_000 && goOn(); nth += 1);
-        expect(got).toEqual(values)
-        expect(fiber.pollUnsafe()).toEqual(Exit.void)
-      })
+      )
     ))
 
   test("end the stream by the fault of a codec, whoever is first", () => {
