@@ -84,7 +84,8 @@ class Unboxing {
     if (this.bare) {
       const json = parsedJson(held)
       const value: unknown = Predicate.isObject(json) ? json["value"] : undefined
-      return value === undefined ? held : typeof value === "string" ? value : JSON.stringify(value)
+      if (value === undefined) return isCut ? held.replace(head, "").replace(/^"/, "") : held
+      return typeof value === "string" ? value : JSON.stringify(value)
     }
     return this.isOpen && !isCut ? held.replace(/\}\s*$/, "") : held
   }

@@ -129,19 +129,23 @@ const toolsApart = ({ messages, tools }: Chat, rule: WordRule, meant: Map<string
   const taken = new Set([...names, ...messages.flatMap((message) => callsOf(message).map(({ name }) => name))])
   const told = new Set<string>()
   const seen = new Set<string>()
-  return tools.flatMap((tool) => {
-    const { name } = tool
+  const kept: Array<ChatTool> = []
+  for (const tool of tools) {
+    const { cache, name } = tool
     const said = saidOf(tool)
-    if (told.has(said)) return []
-    told.add(said)
-    if (!seen.has(name)) {
-      seen.add(name)
-      return [tool]
+    const last = kept.at(-1)
+    if (!told.has(said)) {
+      const own = seen.has(name) ? take(name, rule, taken) : name
+      if (own !== name) meant.set(own, name)
+      kept.push(own === name ? tool : { ...tool, name: own })
+    } else if (cache !== undefined && last !== undefined) {
+      // What is to be kept of the prompt up to here ends with the one before.
+      kept[kept.length - 1] = { ...last, cache }
     }
-    const own = take(name, rule, taken)
-    meant.set(own, name)
-    return [{ ...tool, name: own }]
-  })
+    told.add(said)
+    seen.add(name)
+  }
+  return kept
 }
 
 const asItIs = (decoder: AnswerDecoder): AnswerDecoder => decoder

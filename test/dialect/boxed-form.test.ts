@@ -99,5 +99,6 @@ describe("one of several words that is to be answered", () => {
     expect(textOf(Result.getOrThrow(answers.whole(wholeAnswer('{"value":"tide"}'))))).toBe("tide")
     expect(textOf(transduce(answers.stream, [pieces('{ "value": "tide" }', [5, 12])]))).toBe("tide")
     expect(textOf(transduce(answers.stream, [pieces("tide", [2])]))).toBe("tide")
+    expect(textOf(transduce(answers.stream, [pieces('{"value":"tid', [4], "length")]))).toBe("tid")
   })
 })

@@ -153,6 +153,13 @@ describe("the names of tools and ids of calls, as a server's dialect takes them"
     expect(back).toMatchObject(["look_up", "a", "look_up", "look_up"].map((name) => ({ name })))
   })
 
+  test("keep the mark of a tool that is told twice, where what comes before it ends", () => {
+    const cache = { type: "ephemeral" }
+    const tools = [tool("a"), tool("b"), { ...tool("a"), cache }]
+    const { chat: fit } = fittedChat({ ...chatOf([], []), tools }, { ...limits, apart: true })
+    expect(fit.tools).toEqual([tool("a"), { ...tool("b"), cache }])
+  })
+
   test("are the very request where all of them fit", () => {
     const chat = chatOf(["look_up"], [[{ id: "c1", name: "look_up" }], [{ id: "c2", name: "look_up" }]])
     expect(fittedChat(chat, limits).chat).toBe(chat)
