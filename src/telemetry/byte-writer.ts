@@ -22,8 +22,8 @@ const slack = 128
 
 /** How many bytes a number takes as a varint. */
 export const varintSize = (value: number): number => {
-  // Most are small.
-  if (value < 128) return 1
+  // Most are small; below 0 it has all of its 64 bits.
+  if (value < 128) return value < 0 ? 10 : 1
   if (value < 16_384) return 2
   let size = 1
   for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size += 1
@@ -110,14 +110,26 @@ export class ByteWriter {
     this.at = at
   }
 
-  /** A whole number from 0 to 2^53. */
+  /** A whole number between -2^53 and 2^53. */
   varint(value: number): void {
+    if (value < 0) return this.negative(value)
     let rest = value
     while (rest >= 128) {
       this.bytes[this.at++] = (rest % 128) | 128
       rest = rest < wrap ? rest >>> 7 : Math.floor(rest / 128)
     }
     this.bytes[this.at++] = rest
+  }
+
+  // In two's complement: nine times seven bits, and the one that is left.
+  private negative(value: number): void {
+    let rest = value
+    for (let bits = 0; bits < 63; bits += 7) {
+      const next = Math.floor(rest / 128)
+      this.bytes[this.at++] = (rest - next * 128) | 128
+      rest = next
+    }
+    this.bytes[this.at++] = 1
   }
 
   /** A whole number below 2^53 times a thousand, in eight bytes. */

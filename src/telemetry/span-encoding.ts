@@ -69,7 +69,7 @@ export const givenOf = (values: Attributes): Given =>
   )
 
 /** Whether a number is written as a whole one. */
-export const isWhole = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
+export const isWhole = (value: number): boolean => Number.isSafeInteger(value)
 
 /** How spans ended. */
 export const spanStatuses = { unset: 0, error: 2 } as const

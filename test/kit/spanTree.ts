@@ -17,7 +17,7 @@ const valueOf = (value: NonNullable<Value>): OtlpResource.AnyValue => {
   if (typeof value === "object") return { arrayValue: { values: value.map(valueOf) } }
   if (typeof value === "string") return { stringValue: value }
   if (typeof value === "boolean") return { boolValue: value }
-  return Number.isSafeInteger(value) && value >= 0 ? { intValue: value } : { doubleValue: value }
+  return Number.isSafeInteger(value) ? { intValue: value } : { doubleValue: value }
 }
 
 /** Attributes, without those that have no value. */

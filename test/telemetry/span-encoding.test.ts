@@ -3,6 +3,7 @@ import { Context, Effect, Layer } from "effect"
 import { OtlpSerialization, type OtlpTracer } from "effect/observability"
 import fc from "fast-check"
 import { backendTypes } from "../../src/backend/all.ts"
+import type { AskedSettings } from "../../src/dialect/told-facts.ts"
 import { outcomes } from "../../src/domain/request.ts"
 import { RequestTrace, type TracedRequest } from "../../src/proxy/request-trace.ts"
 import { RequestSpans } from "../../src/proxy/spans.ts"
@@ -53,7 +54,7 @@ const settings = given(
     temperature: given(fc.double({ noNaN: true, noDefaultInfinity: true })),
     topP: given(fc.constantFrom(0.9, 1)),
     topK: given(fc.integer()),
-    seed: given(fc.integer()),
+    seed: given(fc.oneof(fc.maxSafeInteger(), fc.constantFrom(-1, -128, -129, -(2 ** 53) + 1))),
     frequencyPenalty: given(fc.constantFrom(-1, 0.5)),
     presencePenalty: given(fc.constantFrom(-1, 0.5)),
     choices: given(fc.constantFrom(2, 3)),
@@ -175,16 +176,21 @@ test("spans as JSON say what effect's own encoder says of the same spans", () =>
     })
   ))
 
-test("a temperature of 1 is a fraction as one of 0.2 is, and so are all others that the conventions have as fractions", () => {
+/** The spans of a request of these settings, which was sent to one backend. */
+const spansOf = (encoding: SpanEncoding, settings: AskedSettings): Uint8Array => {
   const trace = new RequestTrace(tracing, new Headers())
-  const fractions = { temperature: 1, topP: 1, topK: 40, frequencyPenalty: 0, presencePenalty: 2 }
-  trace.settings = { ...fractions, seed: 7, choices: 2, effort: undefined }
-  trace.asks({ name: "one", type: "vllm", url: "http://127.0.0.1:1" }, "m", 1, false)
+  trace.settings = settings
+  trace.asks({ name: "one", type: "llamacpp", url: "http://127.0.0.1:1" }, "m", 1, false)
   const [one] = fc.sample(requests, { numRuns: 1, seed: 1 })
   if (one === undefined) throw new Error("one is made")
-  const text = new TextDecoder().decode(
-    written(jsonSpans, [{ ...one, trace, maxTokens: 50, isJson: false, waits: [] }])
-  )
+  return written(encoding, [{ ...one, trace, maxTokens: 50, isJson: false, waits: [] }])
+}
+
+const others = { frequencyPenalty: 0, presencePenalty: 2, choices: 2, effort: undefined }
+
+test("a temperature of 1 is a fraction as one of 0.2 is, and so are all others that the conventions have as fractions", () => {
+  const all = spansOf(jsonSpans, { ...others, temperature: 1, topP: 1, topK: 40, seed: 7 })
+  const text = new TextDecoder().decode(all)
   for (const [name, value] of [
     ["temperature", { doubleValue: 1 }],
     ["top_p", { doubleValue: 1 }],
@@ -196,4 +202,14 @@ test("a temperature of 1 is a fraction as one of 0.2 is, and so are all others t
     ["seed", { intValue: 7 }]
   ] as const)
     expect(text).toContain(JSON.stringify({ key: `gen_ai.request.${name}`, value }))
+})
+
+test("a seed is a whole number below 0 too, as that by which clients of llama.cpp ask for any", () => {
+  const settings = { ...others, temperature: 1, topP: 1, topK: 40, seed: -1 }
+  expect(new TextDecoder().decode(spansOf(jsonSpans, settings))).toContain(
+    JSON.stringify({ key: "gen_ai.request.seed", value: { intValue: -1 } })
+  )
+  // All bits of 64 are set.
+  const bytes = `${Buffer.from("gen_ai.request.seed").toString("hex")}120b18${"ff".repeat(9)}01`
+  expect(Buffer.from(spansOf(protobufSpans, settings)).toString("hex")).toContain(bytes)
 })
