@@ -1,7 +1,7 @@
 /**
  * Settings files of agents that work in a terminal or an editor, and shell lines that start them.
  */
-import { valueAt } from "../config/path.ts"
+import { type Table, valueAt } from "../config/path.ts"
 import { printable } from "../domain/printable.ts"
 import { joinLines, keyPlaceholder, keyVariable, noKey, rootUrl, shellWord, type ClientSetup } from "./client-setup.ts"
 import type { Entry, SettingsFile } from "./settings-file.ts"
@@ -106,6 +106,7 @@ export const opencodeFile: SettingsFile = {
     set("provider.nexus.options.apiKey", setup.keyNeeded ? `{env:${keyVariable}}` : noKey),
     ...all(setup).map((model) => ({
       path: ["provider", "nexus", "models", model.id],
+      isOurs: () => true,
       value: {
         name: model.id,
         ...(model.tools === undefined ? {} : { tool_call: model.tools }),
@@ -127,6 +128,7 @@ export const qwenFile: SettingsFile = {
     ...all(setup).map(({ id, contextLength }) => ({
       path: ["modelProviders", "openai"],
       itemBy: "id",
+      isOurs: ({ baseUrl }: Table) => baseUrl === setup.baseUrl,
       value: {
         id,
         name: `${id} (Nexus)`,
@@ -152,9 +154,11 @@ export const crushFile: SettingsFile = {
     set("providers.nexus.type", "openai-compat"),
     set("providers.nexus.base_url", setup.baseUrl),
     set("providers.nexus.api_key", setup.keyNeeded ? `$${keyVariable}` : noKey),
-    ...all(setup).map(({ contextLength = longestAnswer, id, vision }) => ({
+    ...all(setup).map(({ contextLength: told, id, vision, contextLength = longestAnswer }) => ({
       path: ["providers", "nexus", "models"],
       itemBy: "id",
+      isOurs: () => true,
+      guessed: told === undefined ? ["context_window", "default_max_tokens"] : [],
       value: {
         id,
         name: id,

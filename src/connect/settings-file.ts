@@ -2,7 +2,7 @@
  * What stands in a client's own settings file for a gateway, and how it gets there.
  */
 import * as Result from "effect/Result"
-import { isTable, valueAt } from "../config/path.ts"
+import { isTable, type Table, valueAt } from "../config/path.ts"
 import { printable } from "../domain/printable.ts"
 import type { ClientSetup } from "./client-setup.ts"
 import { dropJson, putJson, readJson, setJson } from "./json-edit.ts"
@@ -13,6 +13,10 @@ export interface Entry {
   readonly path: ReadonlyArray<string>
   readonly value: unknown
   readonly itemBy?: string
+  /** Whether a table that stands there is of the same model here: what somebody has added to it stays. */
+  readonly isOurs?: (old: Table) => boolean
+  /** Keys of the value that give way to what stands there. */
+  readonly guessed?: ReadonlyArray<string>
   /** Whether what stands there may be somebody's own and stays, by all that the file says. */
   readonly stays?: (was: unknown) => boolean
 }
@@ -61,6 +65,23 @@ const put = (text: string, syntax: SettingsFile["syntax"], entry: Entry): Result
   return setToml(text, path.slice(0, -1), path.at(-1) ?? "", simple)
 }
 
+const merged = (old: Table, value: Table, guessed: ReadonlyArray<string> = []): Table => {
+  const all = new Map(Object.entries(old))
+  for (const [key, each] of Object.entries(value)) {
+    const own = all.get(key)
+    if (own !== undefined && guessed.includes(key)) continue
+    all.set(key, isTable(own) && isTable(each) ? merged(own, each) : each)
+  }
+  return Object.fromEntries(all)
+}
+
+const withOwn = (entry: Entry, old: unknown): Entry => {
+  const { guessed, isOurs, value } = entry
+  return isTable(old) && isTable(value) && isOurs?.(old) === true
+    ? { ...entry, value: merged(old, value, guessed) }
+    : entry
+}
+
 const isEqual = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 
 /** The text with the gateway in it, and what is another value there now; everything else is as it was. */
@@ -72,7 +93,9 @@ export const editSettings = (
   let text = syntax === "json" && before.replace("\ufeff", "").trim() === "" ? "{}\n" : before
   const was = readers[syntax](text)
   if (Result.isFailure(was)) return Result.fail(was.failure)
-  const wanted = entries(setup).filter(({ stays }) => stays?.(was.success) !== true)
+  const wanted = entries(setup)
+    .filter(({ stays }) => stays?.(was.success) !== true)
+    .map((entry) => withOwn(entry, found(was.success, entry)))
   for (const entry of wanted) {
     const next = put(text, syntax, entry)
     if (Result.isFailure(next)) return Result.fail(next.failure)
@@ -113,6 +136,8 @@ const shown = (path: string, value: unknown): string => {
 export const changeLines = (changes: ReadonlyArray<SettingsChange>): ReadonlyArray<string> =>
   changes.flatMap(({ after, before, path }) => [
     ...(before === undefined ? [] : [`- ${printable(path)}: ${shown(path, before)}`]),
-    // What is written is made here, and holds no secret.
-    ...(after === undefined ? [] : [`+ ${printable(path)}: ${printable(JSON.stringify(after))}`])
+    // What is written is made here, and holds no secret, but for what somebody has added.
+    ...(after === undefined
+      ? []
+      : [`+ ${printable(path)}: ${isTable(before) ? shown(path, after) : printable(JSON.stringify(after))}`])
   ])

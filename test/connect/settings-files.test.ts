@@ -4,7 +4,7 @@ import fc from "fast-check"
 import { parse } from "smol-toml"
 import { clientNamed, clientNames } from "../../src/connect/clients.ts"
 import type { ClientSetup } from "../../src/connect/client-setup.ts"
-import { claudeCodeFile, codexFile, opencodeFile, qwenFile } from "../../src/connect/agents.ts"
+import { claudeCodeFile, codexFile, crushFile, opencodeFile, qwenFile } from "../../src/connect/agents.ts"
 import { valueAt } from "../../src/config/path.ts"
 import { dropJson, putJson, readJson, setJson } from "../../src/connect/json-edit.ts"
 import { changeLines, editSettings, type SettingsFile } from "../../src/connect/settings-file.ts"
@@ -110,6 +110,24 @@ describe("settings of a client that has some of its own", () => {
     expect(next.text).toContain("// mine")
     expect(changeLines(next.changes)).toContain('- env.CLAUDE_CODE_MAX_OUTPUT_TOKENS: "(hidden)"')
     expect(edited(claudeCodeFile, next.text).text).not.toContain("_TOKENS")
+  })
+
+  test("keep what somebody has added to a model, and the context that was corrected by hand", () => {
+    const items = (text: string, ...path: ReadonlyArray<string>) => valueAt(Result.getOrThrow(readJson(text)), path)
+    const own = { context_window: 65_536, can_reason: true, secret: "sk-mine" }
+    const crush = edited(crushFile, "").text.replace('"context_window": 8192', JSON.stringify(own).slice(1, -1))
+    expect(edited(crushFile, crush)).toEqual({ text: crush, changes: [] })
+    const told = edited(crushFile, crush, { ...plain, model: { id: "mistral:7b", contextLength: 32_768 } })
+    expect(items(told.text, "providers", "nexus", "models")).toMatchObject([{ ...own, context_window: 32_768 }])
+    expect(changeLines(told.changes).join()).not.toContain("sk-mine")
+    const opencode = edited(opencodeFile, "").text.replace(
+      '"name": "mistral:7b"',
+      '"name": "old", "limit": {"context": 9}'
+    )
+    const model = items(edited(opencodeFile, opencode).text, "provider", "nexus", "models", "mistral:7b")
+    expect(model).toEqual({ name: "mistral:7b", limit: { context: 9 } })
+    const qwen = edited(qwenFile, "").text.replace('"id": "mistral:7b",', '"id": "mistral:7b", "mine": 1,')
+    expect(edited(qwenFile, qwen)).toEqual({ text: qwen, changes: [] })
   })
 
   test("of lists keep the items of others, and have those of the gateway once", () => {
