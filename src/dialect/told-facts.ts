@@ -81,12 +81,20 @@ const idIn = (json: unknown): string | undefined => {
   return idOf(id ?? responseId)
 }
 
+// Where an object is longer than that, as a response that repeats long instructions: its id stands before all that is nested.
+const leadingId = /^\s*\{(?:[^{}[\]]*"(?:message|response)"\s*:\s*\{)?[^{}[\]]*?"id"\s*:\s*"([^"\\]+)"/
+
+const idOfData = (data: string): string | undefined => {
+  const json = parsedJson(data)
+  return json === undefined ? idOf(leadingId.exec(data)?.[1]) : idIn(json)
+}
+
 /** The id that the first events of a stream say, or its first lines. */
 export const idAtHead = (bytes: Uint8Array): string | undefined => {
   const lines = decoder.decode(bytes.subarray(0, headBytes)).split(/[\r\n]+/, headLines)
   for (const line of lines) {
     const data = line.startsWith("data:") ? line.slice("data:".length) : line
-    const id = /^\s*\{/.test(data) ? idIn(parsedJson(data)) : undefined
+    const id = /^\s*\{/.test(data) ? idOfData(data) : undefined
     if (id !== undefined) return id
   }
   return undefined

@@ -102,6 +102,18 @@ describe("an answer tells its id and why it ended", () => {
     expect(idAtHead(bytes(text))).toBe(id)
   })
 
+  test("a response that repeats long instructions says its id all the same, and no other that stands in it", () => {
+    const long = "x".repeat(5000)
+    const created = (response: object) => bytes(event({ type: "response.created", sequence_number: 0, response }))
+    expect(idAtHead(created({ id: "resp_1", object: "response", instructions: long }))).toBe("resp_1")
+    expect(
+      idAtHead(created({ instructions: '"id": "no"', tools: [{ id: "tool" }], more: long, id: "r" }))
+    ).toBeUndefined()
+    expect(idAtHead(created({ id: long }))).toBeUndefined()
+    expect(idAtHead(bytes(event({ id: "chatcmpl-1", choices: [{ delta: { content: long } }] })))).toBe("chatcmpl-1")
+    expect(idAtHead(bytes(event({ choices: [{ id: "no", delta: { content: long } }] })))).toBeUndefined()
+  })
+
   test("and of a stream that has said neither, nothing", () => {
     const watch = new EventWatch()
     watch.push(bytes(event({ choices: [{ index: 0, delta: { content: "a", id: "call-1" } }] })))
