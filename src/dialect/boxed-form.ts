@@ -26,8 +26,19 @@ const isNoObject = (schema: unknown): schema is Schema => {
   return Array.isArray(type) ? !type.includes("object") : typeof type === "string" && type !== "object"
 }
 
+const isMoved = (ref: string): boolean => /^#(?:$|\/(?!(?:\$defs|definitions)(?:\/|$)))/.test(ref)
+
+// A reference to a place that is in the box now means it there.
+const inBox = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(inBox)
+  if (!Predicate.isObject(value) || JSON.isRawJSON(value)) return value
+  const placed = (name: string, each: unknown): unknown =>
+    name === "$ref" && typeof each === "string" && isMoved(each) ? `#/properties/value${each.slice(1)}` : inBox(each)
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, placed(name, each)]))
+}
+
 const boxOf = (schema: Schema): Schema => {
-  const all = Object.entries(schema)
+  const all = Object.entries(schema).map(([name, each]) => [name, inBox(each)] as const)
   return {
     type: "object",
     properties: { value: Object.fromEntries(all.filter(([name]) => !named.has(name))) },

@@ -61,6 +61,22 @@ describe("a list that is to be answered, which OpenAI takes no form for,", () =>
     expect(formIn(told(chat, list).body).schema).toEqual(list.responseJsonSchema)
   })
 
+  test("is asked for with references to places in itself that still mean them", () => {
+    const tree = {
+      type: "array",
+      items: { anyOf: [{ $ref: "#" }, { $ref: "#/items/anyOf/2" }, { $ref: "#/$defs/leaf" }, { $ref: "#named" }] },
+      $defs: { leaf: { type: "array", items: { $ref: "#" } } }
+    }
+    const { schema } = formIn(told(chat, { ...list, responseJsonSchema: tree }, original).body)
+    expect(schema.properties.value.items.anyOf).toEqual([
+      { $ref: "#/properties/value" },
+      { $ref: "#/properties/value/items/anyOf/2" },
+      { $ref: "#/$defs/leaf" },
+      { $ref: "#named" }
+    ])
+    expect(schema.$defs).toEqual({ leaf: { type: "array", items: { $ref: "#/properties/value" } } })
+  })
+
   test("is all that its client is told, whole and streamed, however it is cut (law)", () =>
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 3 }), fc.array(fc.nat()), fc.nat({ max: 2 }), (value, cuts, space) => {
