@@ -123,6 +123,11 @@ export const zedFile: SettingsFile = {
     ...[model, ...others].map((each) => ({
       path: [...zedPath, "available_models"],
       itemBy: "name",
+      isOurs: () => true,
+      guessed: [
+        ...(each.contextLength === undefined ? ["max_tokens"] : []),
+        ...(each.tools === undefined && each.vision === undefined ? ["capabilities"] : [])
+      ],
       value: zedModel(each)
     }))
   ]
