@@ -167,8 +167,11 @@ export const crushFile: SettingsFile = {
         ...(vision === undefined ? {} : { supports_attachments: vision })
       }
     })),
-    set("models.large", { model: setup.model.id, provider: "nexus" }),
-    set("models.small", { model: setup.model.id, provider: "nexus" })
+    ...["large", "small"].map((size) => ({
+      path: ["models", size],
+      isOurs: ({ model, provider }: Table) => model === setup.model.id && provider === "nexus",
+      value: { model: setup.model.id, provider: "nexus" }
+    }))
   ]
 }
 

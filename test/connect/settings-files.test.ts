@@ -120,6 +120,10 @@ describe("settings of a client that has some of its own", () => {
     const told = edited(crushFile, crush, { ...plain, model: { id: "mistral:7b", contextLength: 32_768 } })
     expect(items(told.text, "providers", "nexus", "models")).toMatchObject([{ ...own, context_window: 32_768 }])
     expect(changeLines(told.changes).join()).not.toContain("sk-mine")
+    const effort = crush.replaceAll('"provider": "nexus"', '"provider": "nexus", "reasoning_effort": "low"')
+    expect(edited(crushFile, effort)).toEqual({ text: effort, changes: [] })
+    const other = edited(crushFile, effort, { ...plain, model: { id: "other", contextLength: 32_768 } }).text
+    expect(items(other, "models", "large")).toEqual({ model: "other", provider: "nexus" })
     const opencode = edited(opencodeFile, "").text.replace(
       '"name": "mistral:7b"',
       '"name": "old", "limit": {"context": 9}'
