@@ -44,8 +44,10 @@ export interface Pinned extends SlotPlace {
   readonly chain: PromptChain | undefined
   /** Tokens of its prompt that it would have found in the slot of another conversation as well. */
   readonly common: number
-  /** Whether much more was to be found in its slot, so that what it found shows whether slots keep what they hold. */
+  /** Whether much was to be found in its slot: where nothing was, slots do not keep what they hold. */
   readonly shows: boolean
+  /** Whether much more was than in the slots of others: where that was found, slots keep it. */
+  readonly proves: boolean
   readonly trial: boolean
   readonly epoch: number
   /** Which one it is of those that the server was given. */
@@ -80,6 +82,9 @@ const leftBehind = { share: 0.25, blocks: 2 } as const
 
 // Tokens that have to be expected before anything is shown, and shares of them that are found where slots keep, and where not.
 const shown = { tokens: 256, found: 0.5, missed: 0.1 } as const
+
+// So much more than others have in common with it, in tokens and as a share of all, is more than what tokens are misjudged by.
+const ofItsOwn = { tokens: 128, share: 0.05 } as const
 
 // How long a slot may go on with what nobody waits for, in milliseconds: what comes in one piece may not be called off.
 const doubtMs = { stream: 1000, whole: 60_000 } as const
@@ -214,10 +219,12 @@ export class SlotPins {
     const slot = place.slot === undefined ? undefined : this.slots[place.slot]
     if (slot === undefined) return this.leftToServer(chain)
     const common = chain === undefined ? 0 : this.commonWith(chain, slot) * perByte
-    const expects = place.own && slot.sure && slot.solid && place.cached - common >= shown.tokens
+    const isKnown = place.own && slot.sure && slot.solid
+    const expects = isKnown && place.cached - common >= Math.max(ofItsOwn.tokens, ofItsOwn.share * place.cached)
     // Not every model can go back to an earlier turn.
-    const shows =
-      expects && slot.chain !== undefined && chain !== undefined && isMost(slot.chain, commonBlocks(slot.chain, chain))
+    const goesOn =
+      slot.chain !== undefined && chain !== undefined && isMost(slot.chain, commonBlocks(slot.chain, chain))
+    const shows = isKnown && place.cached >= shown.tokens && goesOn
     // A slot that was idle while another one was given work, and did it, shows it: one request tries it for all, and the others get to
     // their slots by what they share with them, as does this one where nothing would be shown.
     const untried = this.keeping === "untried" && expects
@@ -237,6 +244,7 @@ export class SlotPins {
       chain,
       common,
       shows: shows && named !== undefined,
+      proves: expects,
       trial,
       epoch: this.epoch,
       nth: this.given
@@ -262,7 +270,7 @@ export class SlotPins {
       slot.solid = told !== undefined
     }
     if (told === undefined || !pinned.shows || pinned.epoch !== this.epoch) return false
-    if (told.cached - pinned.common >= shown.found * (pinned.cached - pinned.common)) {
+    if (pinned.proves && told.cached - pinned.common >= shown.found * (pinned.cached - pinned.common)) {
       this.keeping = "keeps"
       this.refusals = 0
       this.inVain = 0
@@ -354,7 +362,16 @@ export class SlotPins {
       this.elsewhere.delete(chain.root)
     }
     this.doubts()
-    return { ...nowhere, chain, common: 0, shows: false, trial: false, epoch: this.epoch, nth: this.given }
+    return {
+      ...nowhere,
+      chain,
+      common: 0,
+      shows: false,
+      proves: false,
+      trial: false,
+      epoch: this.epoch,
+      nth: this.given
+    }
   }
 
   private doubts(): void {
