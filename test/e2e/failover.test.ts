@@ -21,10 +21,12 @@ const failures: ReadonlyArray<readonly [name: string, script: Script]> = [
   ["sends a head and then nothing", () => [streamHead(), "hang"]]
 ]
 
-const pair = async (first: FakeUpstream, second: FakeUpstream, retries = 2) =>
+// An answer that comes is waited for, however slow the machine is.
+const impatient = { first_byte_timeout_seconds: 0.15, idle_timeout_seconds: 0.15 }
+
+const pair = async (first: FakeUpstream, second: FakeUpstream, retries = 2, limits = {}) =>
   startGateway({
-    server: { first_byte_timeout_seconds: 0.15, idle_timeout_seconds: 0.15 },
-    backends: [backendFor("first", first, { priority: 1 }), backendFor("second", second, { priority: 2 })],
+    backends: [backendFor("first", first, { priority: 1, ...limits }), backendFor("second", second, { priority: 2 })],
     routing: { strategy: "priority_only", max_retries: retries }
   })
 
@@ -34,7 +36,7 @@ describe("before the first byte, another backend answers when the first one", ()
       test(`${name}, ${stream ? "stream" : "whole"}`, async () => {
         await using first = await startUpstream({ models: ["m"], script, closeProbes: true })
         await using second = await startUpstream({ models: ["m"] })
-        await using gateway = await pair(first, second)
+        await using gateway = await pair(first, second, 2, impatient)
         const answer = await ask(gateway.port, "POST", chatPath, body(stream))
         expect(answer.status).toBe(200)
         expect(answer.end).toBe("complete")
