@@ -222,9 +222,9 @@ export class SlotPins {
     const isKnown = place.own && slot.sure && slot.solid
     const expects = isKnown && place.cached - common >= Math.max(ofItsOwn.tokens, ofItsOwn.share * place.cached)
     // Not every model can go back to an earlier turn.
-    const goesOn =
+    const isNext =
       slot.chain !== undefined && chain !== undefined && isMost(slot.chain, commonBlocks(slot.chain, chain))
-    const shows = isKnown && place.cached >= shown.tokens && goesOn
+    const shows = isKnown && place.cached >= shown.tokens && isNext
     // A slot that was idle while another one was given work, and did it, shows it: one request tries it for all, and the others get to
     // their slots by what they share with them, as does this one where nothing would be shown.
     const untried = this.keeping === "untried" && expects
