@@ -13,13 +13,7 @@ export const isLongString = (from: number, to: number): boolean => to - from > p
 /** The text between two places inside of a string; `plain` where it has no escape. */
 export const stringText = (body: Uint8Array, from: number, to: number, plain: boolean): string => {
   const raw = decoder.decode(body.subarray(from, to))
-  if (plain) return raw
-  try {
-    return String(JSON.parse(`"${raw}"`))
-  } catch {
-    // A control character, which in a long string is for the backend to find.
-    return raw
-  }
+  return plain ? raw : String(JSON.parse(`"${raw}"`))
 }
 
 const backslash = 0x5c
