@@ -81,7 +81,8 @@ export class PackedRecords {
   private at(place: number): UsageRecord {
     const { numbers } = this
     const { backend, dialect, endpoint, key, model, owner, served, shadow } = this.series[place] ?? none
-    const number = (column: number): number => numbers[place * width + column] ?? 0
+    // What is no number would be refused by the file, with all that is to be written together.
+    const number = (column: number): number => numbers[place * width + column] || 0
     const firstByteMs = number(14)
     return {
       at: number(0),

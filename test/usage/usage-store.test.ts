@@ -91,6 +91,21 @@ describe("records that wait", () => {
 })
 
 describe("the file", () => {
+  test("takes a record with a number that is none, which would hold up all after it forever", () => {
+    const queue = new PackedRecords()
+    const [one, other] = fc.sample(record, 2)
+    if (one === undefined || other === undefined) throw new Error("no records")
+    queue.push({ ...one, tokens: { ...one.tokens, fresh: NaN }, cost: { nanos: NaN, by: "list" }, durationMs: NaN })
+    queue.push(other)
+    const { database, store } = opened()
+    store.add(queue.first(2))
+    expect(database.query("select fresh, cost_usd, duration_ms from usage").all()).toEqual([
+      { fresh: 0, cost_usd: 0, duration_ms: 0 },
+      { fresh: other.tokens.fresh, cost_usd: other.cost.nanos / 1e9, duration_ms: other.durationMs }
+    ])
+    database.close()
+  })
+
   test("has sums that are those of its records, by whatever they are grouped, and however they came in", () => {
     fc.assert(
       fc.property(fc.array(fc.array(record, { maxLength: 45 }), { maxLength: 5 }), (batches) => {
