@@ -49,12 +49,6 @@ import { ToWorker, pingWorker, type ToSupervisor } from "./messages.ts"
 import { replayUnder } from "../operations/replay-config.ts"
 import { contractOf, siblingsOver } from "./sibling-questions.ts"
 
-/** Time between two tellings of figures, in milliseconds. */
-const figuresEveryMs = 250
-
-// The same while anybody waits for a place, here or at another worker.
-const contendedMs = 50
-
 // Places that are scarce are told of so soon, all together that were taken and freed meanwhile.
 const urgentMs = 10
 
@@ -354,7 +348,7 @@ export const runWorker = (
         ...(tries.length === 0 ? {} : { tries })
       })
     }
-    const pause = Effect.suspend(() => Effect.sleep(proxy.queues.isContended ? contendedMs : figuresEveryMs))
+    const pause = Effect.suspend(() => Effect.sleep(proxy.queues.tellMs))
     const next = Effect.raceFirst(
       Effect.as(pause, false),
       Effect.as(Effect.andThen(scarce.await, Effect.sleep(urgentMs)), true)

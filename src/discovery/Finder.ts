@@ -12,7 +12,7 @@ import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { type BackendType, plainType } from "../backend/all.ts"
 import { decideAction, type DiscoveredServer, type Sighting } from "./decide.ts"
-import { identify } from "../health/identify.ts"
+import { firstLookMs, identify } from "../health/identify.ts"
 import { shortHash } from "../backend/followed.ts"
 import type { Place } from "./places.ts"
 import type { Machine } from "./Machine.ts"
@@ -28,9 +28,6 @@ export interface FinderSettings {
   /** The port Nexus itself listens on; undefined while it does not. */
   readonly ownPort: number | undefined
 }
-
-/** Time for one answer of a server that may be none, in milliseconds. */
-const lookMs = 2000
 
 const backendAt = (name: string, url: string, type: BackendType, limits: Limits): Backend => ({
   name,
@@ -48,7 +45,7 @@ const backendAt = (name: string, url: string, type: BackendType, limits: Limits)
 /** The first of a place's URLs where an LLM server answers; undefined when none does. It is never given a key. */
 const lookAt = Effect.fnUntraced(function* (transport: Transport["Service"], { urls }: Place, limits: Limits) {
   for (const url of urls) {
-    const type = yield* identify(transport, backendAt("", url, plainType, limits), lookMs)
+    const type = yield* identify(transport, backendAt("", url, plainType, limits), firstLookMs)
     if (type !== undefined) return { type, url }
   }
   return undefined

@@ -29,6 +29,9 @@ export const askModelList = Effect.fnUntraced(function* (
     : { answer: there, apiPath: other }
 })
 
+/** How long an answer of a server may take that may be none, or is asked before it counts, in milliseconds. */
+export const firstLookMs = 2000
+
 /**
  * What a server at a backend's address is: its type, that it wants a key which the backend has not, that it is a Nexus, or
  * undefined for what is none. Each question may take `timeoutMs`.

@@ -102,7 +102,7 @@ export class Proxy extends Context.Service<
     /** Looks at those that wait for a slot: one may have become free that another process had. */
     readonly stir: () => void
     /** What the queues of several processes tell each other. */
-    readonly queues: Pick<SlotQueue, "tells" | "hears" | "isContended">
+    readonly queues: Pick<SlotQueue, "tells" | "hears" | "isContended" | "tellMs">
     /** Requests under way. */
     readonly active: () => number
     /** Waits until there is none. */

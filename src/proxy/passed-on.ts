@@ -30,6 +30,7 @@ import type { BackendState, Snapshot } from "../registry/snapshot.ts"
 import { availabilityExclusion, modeWords } from "../router/filter.ts"
 import { backendsWithin, boundsOf, type KeyBounds, limitOn } from "../router/zoned-targets.ts"
 import type { Attempt } from "../router/choice.ts"
+import { mostOfAnError } from "../upstream/answer.ts"
 import { passedAnswerHeaders, passedHeaders } from "../upstream/passage-headers.ts"
 import { redactorFor } from "../upstream/endpoint.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
@@ -134,9 +135,7 @@ export const passedTo = (
   return "live" in state ? (unavailable(state) ?? state) : state
 }
 
-// An error's body may say a key; of a longer one the rest is not sent.
-const mostOfAnError = 256 * 1024
-
+// It may say a key; of a longer one the rest is not sent.
 const errorBody = ({ body }: ReceivedAnswer): Effect.Effect<Uint8Array> =>
   Effect.callback((resume) => {
     const pieces: Array<Uint8Array> = []

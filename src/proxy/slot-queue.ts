@@ -73,6 +73,10 @@ const mostLooked = 128
 // What changes without a word is looked at so often, in milliseconds: pauses that end, requests of other processes.
 const everyMs = 250
 
+// Time between two tellings of how a process stands, in milliseconds, and while anybody waits for a place, here or elsewhere.
+const quietMs = 250
+const contendedMs = 50
+
 // Of so many looks one has been patient.
 const patience = 4
 
@@ -244,6 +248,11 @@ export class SlotQueue implements Deadline {
   /** Whether anybody waits, here or at another process: then all are to hear of each other soon. */
   get isContended(): boolean {
     return this.schedule.size > 0 || this.elsewhere.waitingKeys.size > 0
+  }
+
+  /** Time between two tellings of how this process stands, in milliseconds. */
+  get tellMs(): number {
+    return this.isContended ? contendedMs : quietMs
   }
 
   /** Something has changed that may have freed a slot; looked at once for all that happens in a turn. */

@@ -17,7 +17,7 @@ import type { Backend } from "../backend/backend.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
 import { plainType } from "../backend/all.ts"
 import { serverOf } from "../domain/url-host.ts"
-import { inspectServer } from "../health/identify.ts"
+import { firstLookMs, inspectServer } from "../health/identify.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { makeProbe } from "../health/probe.ts"
 import { Control, type NotChanged } from "../operations/Control.ts"
@@ -26,9 +26,6 @@ import { backendEntry } from "../operations/handlers/health-pages.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { type ReloadOutcome, Reloader } from "./Reloader.ts"
-
-/** Time for one question to a server that is to be added, in milliseconds. */
-const lookMs = 2000
 
 /** How long it may take until a backend is known to be waking, in milliseconds. */
 const wakingMs = 500
@@ -214,13 +211,13 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     const isHere = yield* leadsHere(backend.url, ownPort())
     const given = asked.type
     if (given !== undefined && !isHere) return given
-    const kind = yield* inspectServer(transport, backend, lookMs)
+    const kind = yield* inspectServer(transport, backend, firstLookMs)
     // Another server may have the port at another address of this machine.
     if (kind === "nexus" && (isHere || given === undefined)) return yield* nexusThere(backend.url, isHere)
     if (given !== undefined) return given
     if (kind === "locked") return yield* locked(backend.url, asked.api_key_env)
     if (kind !== undefined && kind !== "nexus") return kind
-    const outcome = yield* Effect.flatten(makeProbe(transport, backend, () => lookMs))
+    const outcome = yield* Effect.flatten(makeProbe(transport, backend, () => firstLookMs))
     const why = outcome._tag === "Down" ? ` (${outcome.reason})` : ""
     return yield* new BadRequest({
       message: `No LLM server that can be told apart answers at ${backend.url}${why}; give its type to add it all the same, or ask \`nexus doctor\``,
@@ -270,7 +267,7 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     const type = yield* typeOf(asked)
     const whole = { ...asked, type }
     const probe = Effect.suspend(() => compiled(whole, asked.name ?? "new")).pipe(
-      Effect.flatMap((backend) => Effect.flatten(makeProbe(transport, backend, () => lookMs)))
+      Effect.flatMap((backend) => Effect.flatten(makeProbe(transport, backend, () => firstLookMs)))
     )
     // A config that is taken over looks at what is new in it by itself.
     const outcome = asked.save === true ? undefined : yield* probe

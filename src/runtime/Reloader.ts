@@ -20,6 +20,7 @@ import type { ReadConfig } from "../config/read.ts"
 import { SharedStore } from "../replicas/SharedStore.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
+import { firstLookMs } from "../health/identify.ts"
 import { makeProbe } from "../health/probe.ts"
 import type { ConfigStatus } from "../api/control-api.ts"
 import { Registry } from "../registry/Registry.ts"
@@ -40,9 +41,6 @@ export interface ReloadOutcome {
 
 // Where replicas tell each other that somebody wants the config read anew.
 const reloads = "reloads"
-
-/** New backends are looked at before the switch for so long at most, in milliseconds. */
-const lookMs = 2000
 
 const looksAtATime = 16
 
@@ -144,7 +142,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
       backends,
       (backend) =>
         makeProbe(transport, backend, () =>
-          Math.min(lookMs, config.current().settings.health_check.timeout_seconds * 1000)
+          Math.min(firstLookMs, config.current().settings.health_check.timeout_seconds * 1000)
         ).pipe(
           Effect.flatten,
           Effect.map((outcome): readonly [string, ProbeOutcome] => [backend.name, outcome])

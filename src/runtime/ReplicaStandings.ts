@@ -41,11 +41,6 @@ type Said = typeof Said.Type
 
 const read = Schema.decodeUnknownOption(Schema.fromJsonString(Said))
 
-const tellMs = 250
-
-// Places that are free have others wait for them until it is known.
-const contendedMs = 50
-
 /** What was said longer ago counts no more, in milliseconds: whoever said it has been killed, or cannot be heard. */
 const forgottenMs = 2000
 
@@ -141,7 +136,7 @@ const make = Effect.gen(function* () {
   })
 
   yield* Effect.forkScoped(Stream.runForEach(store.messages(channel), (message) => Effect.sync(() => take(message))))
-  const pause = Effect.suspend(() => Effect.sleep(queues.isContended ? contendedMs : tellMs))
+  const pause = Effect.suspend(() => Effect.sleep(queues.tellMs))
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(pause, tell)))
 })
 

@@ -75,8 +75,8 @@ const heldBytes = 64 * 1024
 // What a body is shows within so many bytes, or never.
 const tellingBytes = 4096
 
-// Of an error's body this much is read, compressed or not.
-const mostOfAnError = 256 * 1024
+/** Of an error's body this much is read, compressed or not. */
+export const mostOfAnError = 256 * 1024
 
 // A date in `retry-after` is wall-clock time.
 const wallClock = (): number => performance.timeOrigin + performance.now()
