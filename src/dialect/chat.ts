@@ -194,6 +194,8 @@ export type ChatEvent =
       readonly signature?: string
     }
   | { readonly type: "arguments"; readonly call: number; readonly text: string }
+  /** Something that has no place here, by the name that its server has for it. */
+  | { readonly type: "lost"; readonly what: string }
   | { readonly type: "stop"; readonly stop: ChatStop }
   | { readonly type: "usage"; readonly usage: ChatUsage }
   /** `code` is what the server calls it. */

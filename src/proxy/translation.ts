@@ -185,7 +185,7 @@ class Translator {
     }
     const events = server.whole(answer.body)
     if (Result.isFailure(events)) return Result.fail(new BadAnswer({ reason: events.failure, body: answer.body }))
-    const untold = codec.untold === undefined ? [] : events.success.map(codec.untold)
+    const untold = events.success.map((event) => (event.type === "lost" ? event.what : codec.untold?.(event)))
     for (const name of new Set(untold)) if (name !== undefined) dropped.push(name)
     if (this.decoded.chat.stream) {
       const pieces = transduce(codec.stream(context), events.success)

@@ -83,6 +83,8 @@ const answers: ReadonlyArray<readonly [what: string, answer: ClaudeAnswer, told:
     },
     [
       { type: "start" },
+      { type: "lost", what: "server_tool_use" },
+      { type: "lost", what: "web_search_tool_result" },
       { type: "signature", signature: "nexus4.ZUE9PQ" },
       { type: "text", text: "Rain." },
       { type: "stop", stop: { reason: "end" } },

@@ -297,7 +297,7 @@ describe("a request of the hub in Google's words", () => {
   test("names what it has no word for, and refuses what would make another answer of it", () => {
     const { dropped } = written({
       user: "u",
-      tier: "auto",
+      tier: "scale",
       verbosity: "low",
       parallelCalls: false,
       tools: [{ name: "t", description: undefined, schema: {}, strict: undefined }]

@@ -271,7 +271,8 @@ describe("why an answer ended, in the words of its maker:", () => {
     ["refusal", "refusal"],
     ["end_turn", "end_turn"],
     ["eos", "end_turn"],
-    ["tool_use", "tool_use"]
+    // There are no calls.
+    ["tool_use", "end_turn"]
   ]
   const client = anthropic.operations[0].client!
   const asked = { model: "m", max_tokens: 9, messages: [{ role: "user", content: "go" }] }
@@ -283,6 +284,14 @@ describe("why an answer ended, in the words of its maker:", () => {
       expect(JSON.parse(decoder.decode(Result.getOrThrow(answer))).stop_reason).toBe(reason)
       const pieces = transduce(answersTo(client, asked).stream(context), streamed([{ content: "High" }], word))
       expect(decoder.decode(Buffer.concat([...pieces]))).toContain(`"stop_reason":"${reason}"`)
+    })
+  }
+
+  for (const word of ["tool_use", "tool_calls", "function_call", "stop"]) {
+    test(`${word} is tool_use to a client of Messages where a call was made`, () => {
+      const tool_calls = [called("tide", "{}")]
+      const answer = answersTo(client, asked).whole(whole({ content: null, tool_calls }, word), context)
+      expect(JSON.parse(decoder.decode(Result.getOrThrow(answer))).stop_reason).toBe("tool_use")
     })
   }
 

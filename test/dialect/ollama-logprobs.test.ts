@@ -57,3 +57,31 @@ test("a client of Ollama's that asks for none is told none, and none are asked f
   const { body } = Result.getOrThrow(server.encode(chat, "m", anyServer))
   expect(decoder.decode(body)).not.toContain("logprobs")
 })
+
+test("an Ollama that is asked in its own chat is asked how likely tokens are, and tells it, whole and streamed", () => {
+  const own = ollama.operations[0]!.server!
+  const chat = { stream: false, messages: [], tools: [], logprobs: 1, extra: {} }
+  const { answers, body, dropped } = Result.getOrThrow(own.encode(chat, "m", anyServer))
+  expect(JSON.parse(decoder.decode(body))).toMatchObject({ logprobs: true, top_logprobs: 1 })
+  expect(dropped).toEqual([])
+  const line = (content: string, more: object = {}) => ({
+    model: "m",
+    message: { role: "assistant", content },
+    done: false,
+    ...more
+  })
+  const end = { done: true, done_reason: "stop" }
+  const told = [
+    { type: "text", text: "h", logprobs: [token("h")] },
+    { type: "text", text: "", logprobs: [token("i")] }
+  ]
+  const lines = [line("h", { logprobs: [token("h")] }), line("", { logprobs: [token("i")] }), line("", end)]
+  const stream = encoder.encode(lines.map((each) => `${JSON.stringify(each)}\n`).join(""))
+  expect<unknown>(transduce(answers.stream, [stream]).filter(({ type }) => type === "text")).toEqual(told)
+  const whole = Result.getOrThrow(answers.whole(bytes(line("hi", { logprobs: [token("h"), token("i")], ...end }))))
+  expect(whole.find(({ type }) => type === "text")).toEqual({
+    type: "text",
+    text: "hi",
+    logprobs: [token("h"), token("i")]
+  })
+})

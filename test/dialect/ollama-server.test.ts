@@ -96,7 +96,6 @@ describe("a request as Ollama's own chat takes it", () => {
     ])
     const tools = { function: { name: "" } }
     expect(encoded({ user: "u", tier: "auto", parallelCalls: false, logprobs: 2 }).dropped.toSorted()).toEqual([
-      "logprobs",
       "parallelCalls",
       "tier",
       "user"

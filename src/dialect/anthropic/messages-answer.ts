@@ -8,6 +8,7 @@ import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { GrowingText } from "../growing-text.ts"
 import { wordIn } from "../word-table.ts"
 import type { Transducer } from "../Transducer.ts"
+import { Untold } from "../untold.ts"
 import { JsonEnd } from "./json-end.ts"
 import { sealedCall, unsigned } from "../signatures.ts"
 import { callArguments } from "../exact-json.ts"
@@ -48,14 +49,14 @@ const usageOf = (usage: ChatUsage | undefined) =>
 // What Anthropic calls OpenAI's.
 const tiers: Readonly<Record<string, string>> = { default: "standard", priority: "priority", batch: "batch" }
 
-const reasons = { end: "end_turn", length: "max_tokens", calls: "tool_use", filter: "refusal" } as const
+const reasons = { end: "end_turn", length: "max_tokens", filter: "refusal" } as const
 
 const stopOf = (stop: ChatStop | undefined, facts: { readonly called: boolean; readonly refused: boolean }) => {
   if (stop?.reason === "string") return { stop_reason: "stop_sequence", stop_sequence: stop.text }
   const reason = stop?.reason ?? "end"
-  if (reason !== "end") return { stop_reason: reasons[reason], stop_sequence: null }
-  // Some servers end with a plain stop though calls were made.
-  const stop_reason = facts.called ? reasons.calls : facts.refused ? reasons.filter : reasons.end
+  if (reason !== "end" && reason !== "calls") return { stop_reason: reasons[reason], stop_sequence: null }
+  // Some servers end with a plain stop though calls were made, and some the other way round.
+  const stop_reason = facts.called ? "tool_use" : facts.refused ? reasons.filter : reasons.end
   return { stop_reason, stop_sequence: null }
 }
 
@@ -135,6 +136,7 @@ class StreamWriting {
   private opened = false
   private calls = 0
   private images = 0
+  private readonly untold = new Untold()
   // What goes back somewhere before there is any text.
   private cited: Array<Citation> = []
   private refused = false
@@ -165,7 +167,9 @@ class StreamWriting {
         return this.say("text", event.text)
       case "image":
         this.images += 1
-        return undefined
+        return this.untold.add(event.type)
+      case "lost":
+        return this.untold.add(event.what)
       case "citation": {
         const last = this.blocks.at(-1)
         if (last?.kind !== "text") return void this.cited.push(citationOf(event))
@@ -305,9 +309,9 @@ class StreamWriting {
       this.close(block)
     }
     this.over = true
-    if (this.images > 0) this.text += ": x-nexus-dropped: image\n\n"
     // There is no going back to a text that is over.
-    if (this.cited.length > 0) this.text += ": x-nexus-dropped: citation\n\n"
+    if (this.cited.length > 0) this.untold.add("citation")
+    this.text += this.untold.comment
     const stop = stopOf(this.stop, { called: this.calls > 0, refused: this.refused })
     this.write({
       type: "message_delta",

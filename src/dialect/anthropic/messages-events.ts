@@ -92,13 +92,15 @@ interface Source {
   readonly cited: string
 }
 
-const sourcesIn = (citations: ReadonlyArray<unknown>): ReadonlyArray<Source> =>
-  citations.flatMap((each) => {
-    if (!Predicate.isObject(each)) return []
-    const { cited_text: cited, source, title } = each
-    const url = said(each["url"]) || said(source)
-    return /^https?:/i.test(url) ? [{ url, title: said(title), cited: said(cited) }] : []
-  })
+// What of an answer is no part of it elsewhere: what tools of Anthropic's own were told and found, and what was made short.
+const ofServer = /^(?:server_tool_use|mcp_tool_(?:use|result)|[a-z_]+_tool_result|container_upload|compaction)$/
+
+const sourceIn = (citation: unknown): Source | undefined => {
+  if (!Predicate.isObject(citation)) return undefined
+  const { cited_text: cited, source, title } = citation
+  const url = said(citation["url"]) || said(source)
+  return /^https?:/i.test(url) ? { url, title: said(title), cited: said(cited) } : undefined
+}
 
 /** A call under way: what its start held of it counts where nothing more comes. */
 interface OpenCall {
@@ -150,15 +152,16 @@ class MessageReading {
     if (type === "text") {
       this.before = this.length
       this.says("text", text)
-      if (Array.isArray(citations)) this.sources = sourcesIn(citations)
+      if (Array.isArray(citations)) this.sources = citations.flatMap((each: unknown) => this.sourceIn(each))
     } else if (type === "thinking") this.says("reasoning", thinking)
     else if (type === "redacted_thinking" && said(data) !== "") this.signs(sealedHidden(said(data)))
+    else if (type === "tool_use" && said(name) === "") this.fails("The backend made a call without a name")
     else if (type === "tool_use") {
       const call = this.calls
       this.calls += 1
       this.open.set(index, { call, input: givenInput(input), argued: false })
       this.events.push({ type: "call", call, id: said(id) || undefined, name: said(name) })
-    }
+    } else if (ofServer.test(said(type))) this.events.push({ type: "lost", what: said(type) })
   }
 
   adds(index: unknown, delta: Json): void {
@@ -166,7 +169,7 @@ class MessageReading {
     if (type === "text_delta") this.says("text", text)
     else if (type === "thinking_delta") this.says("reasoning", thinking)
     else if (type === "signature_delta") this.signs(signature)
-    else if (type === "citations_delta") this.sources = [...this.sources, ...sourcesIn([citation])]
+    else if (type === "citations_delta") this.sources = [...this.sources, ...this.sourceIn(citation)]
     else if (type === "input_json_delta" && said(piece) !== "") {
       const call = this.open.get(index)
       // What a tool of the server's own is told is nobody's to run.
@@ -211,6 +214,13 @@ class MessageReading {
     this.events.push({ type: "stop", stop })
     if (usage !== undefined) this.events.push({ type: "usage", usage })
     this.events.push({ type: "done" })
+  }
+
+  // What is cited of a file has no address.
+  private sourceIn(citation: unknown): ReadonlyArray<Source> {
+    const source = sourceIn(citation)
+    if (source === undefined) this.events.push({ type: "lost", what: "citations" })
+    return source === undefined ? [] : [source]
   }
 
   // It may be told before its text, and where that ends is known by then.

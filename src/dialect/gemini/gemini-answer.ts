@@ -12,6 +12,8 @@ import { sealedForGoogle } from "./gemini-seals.ts"
 import { geminiError } from "./gemini-error.ts"
 import { likelyTokens, type LogprobsResult, meanOf } from "./gemini-logprobs.ts"
 import { callArguments } from "../exact-json.ts"
+import { Untold } from "../untold.ts"
+import { tierForGoogle } from "./gemini-tiers.ts"
 
 const encoder = new TextEncoder()
 
@@ -39,6 +41,7 @@ interface AnswerUsage {
   readonly totalTokenCount: number
   readonly cachedContentTokenCount?: number
   readonly thoughtsTokenCount?: number
+  readonly serviceTier?: string
 }
 
 /** What an answer goes back to. */
@@ -62,12 +65,18 @@ export interface GeminiAnswer {
   readonly usageMetadata?: AnswerUsage
 }
 
-const usageOf = ({ cachedRead, completion, prompt, reasoning }: ChatUsage): AnswerUsage => ({
+const tierOf = (tier: string | undefined): Pick<AnswerUsage, "serviceTier"> => {
+  const serviceTier = tierForGoogle(tier)
+  return serviceTier === undefined ? {} : { serviceTier }
+}
+
+const usageOf = ({ cachedRead, completion, prompt, reasoning, tier }: ChatUsage): AnswerUsage => ({
   promptTokenCount: prompt,
   candidatesTokenCount: Math.max(0, completion - reasoning),
   totalTokenCount: prompt + completion,
   ...(cachedRead === 0 ? {} : { cachedContentTokenCount: cachedRead }),
-  ...(reasoning === 0 ? {} : { thoughtsTokenCount: reasoning })
+  ...(reasoning === 0 ? {} : { thoughtsTokenCount: reasoning }),
+  ...tierOf(tier)
 })
 
 const reasonOf = (stop: ChatStop | undefined, refused: boolean): FinishReason => {
@@ -117,6 +126,7 @@ class Writing {
   /** How likely the tokens were, and from where on that has not been told. */
   private readonly likely: Array<unknown> = []
   private likelyTold = 0
+  private readonly untold = new Untold()
   private called = false
   private refused = false
   private stop: ChatStop | undefined
@@ -174,6 +184,9 @@ class Writing {
         if (call !== undefined) call.said.add(event.text)
         return undefined
       }
+      case "lost":
+        this.untold.add(event.what)
+        return undefined
       case "stop":
         this.stop = event.stop
         return undefined
@@ -274,7 +287,8 @@ class Writing {
       candidates: [{ content: { role: "model", parts }, index: this.index, ...ends, ...this.newlyLikely }],
       modelVersion: model,
       responseId: id,
-      ...used
+      ...used,
+      ...(finishReason === undefined || !this.streaming ? {} : this.untold.field)
     }
   }
 }

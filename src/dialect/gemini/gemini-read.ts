@@ -7,6 +7,7 @@ import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
 import { delayIn } from "../../domain/retry-after.ts"
 import type { Usage } from "../../telemetry/meter.ts"
 import { countIn } from "../read-json.ts"
+import { tierOfGoogle } from "./gemini-tiers.ts"
 
 /** The error that a value tells of, which may be the first of a list. */
 export const errorIn = (json: unknown): Readonly<Record<PropertyKey, unknown>> | undefined => {
@@ -49,6 +50,12 @@ export const geminiUsage = (json: unknown): (Usage & { readonly reasoning: numbe
   const rest = Math.max(0, countIn(usage["totalTokenCount"]) - prompt - reasoning)
   const completion = (said === undefined ? rest : countIn(said)) + reasoning
   return { prompt, cached: Math.min(prompt, countIn(usage["cachedContentTokenCount"])), completion, reasoning }
+}
+
+/** By which of its services an answer was given, in OpenAI's word. */
+export const geminiTier = (json: unknown): string | undefined => {
+  const usage = Predicate.isObject(json) ? json["usageMetadata"] : undefined
+  return Predicate.isObject(usage) ? tierOfGoogle(usage["serviceTier"]) : undefined
 }
 
 /** What stands under a good status in place of an answer. */

@@ -13,6 +13,7 @@ import { geminiAnswers } from "./gemini-answer.ts"
 import { fieldsOf, isGiven, manyOf, objectAt, withForms, wordOf } from "./gemini-fields.ts"
 import { jsonSchemaOf } from "./gemini-schema.ts"
 import { readContents, systemText } from "./gemini-turns.ts"
+import { tierOfGoogle } from "./gemini-tiers.ts"
 
 const toolOf = (declared: unknown, place: string, notes: Notes): ChatTool => {
   const tool = objectAt(declared, place)
@@ -175,7 +176,16 @@ const configOf = (given: unknown, exactly: unknown, notes: Notes): Partial<Chat>
   }
 }
 
-const carried = ["model", "contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "cachedContent"]
+const carried = "model contents systemInstruction tools toolConfig generationConfig cachedContent serviceTier".split(
+  " "
+)
+
+const tierOf = ({ serviceTier }: JsonObject, notes: Notes): Pick<Chat, "tier"> => {
+  const tier = tierOfGoogle(serviceTier)
+  const isAny = ["", "UNSPECIFIED"].includes(wordOf(serviceTier))
+  if (tier === undefined && !isAny) notes.drops("serviceTier")
+  return tier === undefined ? {} : { tier }
+}
 
 // `exact` holds what goes on as JSON, with the digits of its numbers.
 const read = (json: JsonObject, exact: JsonObject, stream: boolean, notes: Notes): Chat => {
@@ -190,6 +200,7 @@ const read = (json: JsonObject, exact: JsonObject, stream: boolean, notes: Notes
     stream,
     messages: [...(system === "" ? [] : [{ role: "system", text: system } as const]), ...messages],
     ...choiceOf(json["toolConfig"], toolsOf(exact["tools"], notes), notes),
+    ...tierOf(json, notes),
     ...configOf(json["generationConfig"], exact["generationConfig"], notes),
     extra: {}
   }

@@ -67,6 +67,7 @@ const words: ClientWords = {
   topP: "generationConfig.topP",
   topK: "generationConfig.topK",
   seed: "generationConfig.seed",
+  tier: "serviceTier",
   presencePenalty: "generationConfig.presencePenalty",
   frequencyPenalty: "generationConfig.frequencyPenalty",
   choices: "generationConfig.candidateCount",

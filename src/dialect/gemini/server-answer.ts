@@ -9,7 +9,7 @@ import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { exactMembers } from "../exact-json.ts"
 import { SeveralReading } from "../several-answers.ts"
 import type { Transducer } from "../Transducer.ts"
-import { blockOf, candidatesOf, errorIn, finishOf, geminiUsage, wordsOfBlock } from "./gemini-read.ts"
+import { blockOf, candidatesOf, errorIn, finishOf, geminiTier, geminiUsage, wordsOfBlock } from "./gemini-read.ts"
 import { likelyTokensIn } from "./gemini-logprobs.ts"
 import { brokenEvent, countIn, isBrokenObject, objectsIn, parsedJson } from "../read-json.ts"
 
@@ -21,6 +21,9 @@ const filtered =
   /^(?:(?:IMAGE_)?(?:SAFETY|RECITATION|PROHIBITED_CONTENT)|BLOCKLIST|SPII|MODEL_ARMOR|ESCALATION|PUP_LIMITED_DISABLED)$/
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "")
+
+// Parts that have no place in an answer of the hub.
+const odd = ["inlineData", "fileData", "executableCode", "codeExecutionResult", "toolCall", "toolResponse"] as const
 
 /** Reads one candidate. */
 class CandidateReading {
@@ -34,6 +37,7 @@ class CandidateReading {
   // Whether its text has as many bytes as letters.
   private plain = true
   private readonly cited = new Set<string>()
+  private readonly called = new Set<string>()
   // How likely the tokens of this piece were, until its text has come.
   private likely: ReadonlyArray<unknown> | undefined
 
@@ -77,6 +81,7 @@ class CandidateReading {
     if (this.likely !== undefined) this.text("")
     this.cites(candidate["citationMetadata"])
     this.grounds(candidate["groundingMetadata"])
+    if (Predicate.isObject(candidate["urlContextMetadata"])) this.loses("urlContextMetadata")
     const finish = finishOf(candidate)
     if (finish === "" || this.over) return
     if (finish === "STOP") this.stop ??= { reason: "end" }
@@ -145,7 +150,10 @@ class CandidateReading {
     if (text(kind).startsWith("image/") && text(url) !== "" && thought !== true) {
       this.said = true
       this.events.push({ type: "image", url: text(url) })
+      return
     }
+    // What signs thoughts that are not told signs nothing elsewhere; a text is taken without it.
+    if (thought !== true && text(part["thoughtSignature"]) !== "") this.loses("thoughtSignature")
     const { data, mimeType: mediaType } = Predicate.isObject(inlineData) ? inlineData : {}
     if (text(mediaType).startsWith("image/") && text(data) !== "") {
       // What it draws while it thinks is no answer.
@@ -154,7 +162,15 @@ class CandidateReading {
       this.events.push({ type: "image", mediaType: text(mediaType), data: text(data) })
       return
     }
-    for (const name of ["inlineData", "executableCode", "codeExecutionResult"]) if (name in part) this.odd = name
+    for (const name of odd) {
+      if (thought === true || !(name in part)) continue
+      this.odd = name
+      this.loses(name)
+    }
+  }
+
+  private loses(what: string): void {
+    this.events.push({ type: "lost", what })
   }
 
   private text(words: string): void {
@@ -165,6 +181,12 @@ class CandidateReading {
   }
 
   private call({ args, id, name }: Json, signature: string): void {
+    if (text(name) === "") return this.fail("The backend made a call without a name")
+    const told = JSON.stringify(args ?? {})
+    // A stream may tell a call again, without what it is signed with.
+    const key = text(id) === "" ? "" : `${text(id)} ${text(name)} ${told}`
+    if (key !== "" && this.called.has(key)) return
+    this.called.add(key)
     const call = this.calls
     this.calls += 1
     this.said = true
@@ -176,7 +198,7 @@ class CandidateReading {
         name: text(name),
         ...(signature === "" ? {} : { signature })
       },
-      { type: "arguments", call, text: JSON.stringify(args ?? {}) }
+      { type: "arguments", call, text: told }
     )
   }
 }
@@ -200,7 +222,9 @@ class Reading extends SeveralReading<CandidateReading> {
     const usage = geminiUsage(json)
     if (usage === undefined) return
     const { cached, completion, prompt, reasoning } = usage
-    this.usage = { prompt, cachedRead: cached, cachedWrite: 0, completion, reasoning }
+    const tier = geminiTier(json)
+    const told = { prompt, cachedRead: cached, cachedWrite: 0, completion, reasoning }
+    this.usage = tier === undefined ? told : { ...told, tier }
   }
 
   override ends(): void {
@@ -224,7 +248,7 @@ const streamDecoder = (candidates: number): Transducer<Uint8Array, ChatEvent> =>
       for (const { data, name } of events) {
         reading.answer(exactly(data), data, name)
         const made = reading.take()
-        if (made.length === 0 && !begun) all.push({ type: "start" })
+        if (!begun && made.every(({ type }) => type === "lost")) all.push({ type: "start" })
         begun = true
         for (const event of made) all.push(event)
       }

@@ -12,6 +12,7 @@ import { unsaid } from "../refused-fields.ts"
 import { propertiesOf, typedObject } from "../tool-schema.ts"
 import { refusalOf, Unsayable } from "../unsayable.ts"
 import { noSignature } from "./gemini-turns.ts"
+import { tierForGoogle } from "./gemini-tiers.ts"
 import { geminiAnswerReader } from "./server-answer.ts"
 import { wordIn } from "../word-table.ts"
 import { callArguments } from "../exact-json.ts"
@@ -86,6 +87,7 @@ interface RequestTools {
 
 /** A request. */
 export interface GeminiRequest extends Conversation, RequestTools {
+  readonly serviceTier?: string
   readonly generationConfig?: RequestConfig
 }
 
@@ -345,12 +347,16 @@ const told = [
   "effort",
   "showThoughts",
   "format",
-  "images"
+  "images",
+  "tier"
 ] as const
 
 const droppedOf = (chat: Chat): ReadonlyArray<ChatField> => [
   // Google's seeds have 32 bits.
   ...(chat.seed !== undefined && typeof chat.seed !== "number" ? (["seed"] as const) : []),
+  ...(chat.tier !== undefined && chat.tier !== "auto" && tierForGoogle(chat.tier) === undefined
+    ? (["tier"] as const)
+    : []),
   ...(chat.parallelCalls === false && chat.tools.length > 0 ? (["parallelCalls"] as const) : []),
   ...unsaid(chat, told),
   ...unheld(chat, ["signature"])
@@ -370,10 +376,12 @@ export const encodeGeminiRequest = (
     }
     const { chat: fit, restoring } = fittedChat(chat, limits)
     const generationConfig = configOf(fit, model)
+    const serviceTier = tierForGoogle(chat.tier)
     const request: GeminiRequest = {
       ...conversation(fit, model),
       ...toolsOf(fit),
-      ...(isEmpty(generationConfig) ? {} : { generationConfig })
+      ...(isEmpty(generationConfig) ? {} : { generationConfig }),
+      ...(serviceTier === undefined ? {} : { serviceTier })
     }
     const body = encoder.encode(JSON.stringify(request))
     const answers = opening(restoring(geminiAnswerReader(choices)))

@@ -7,7 +7,7 @@ import { readErrorText } from "../../domain/error-text.ts"
 import type { AnswerDecoder, ChatEvent } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { imageTypeOf } from "../image-type.ts"
-import { brokenEvent, isBrokenObject } from "../read-json.ts"
+import { brokenEvent, isBrokenObject, listIn } from "../read-json.ts"
 import { lineObject, usageOfOllama } from "./ollama-watch.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
@@ -32,11 +32,11 @@ class Reading {
       if (isBrokenObject(text)) this.fails(brokenEvent)
       return
     }
-    const { done, error, message } = json
+    const { done, error, logprobs, message } = json
     if (error !== undefined && error !== null && error !== "") {
       return this.fails(readErrorText(text).sentence ?? failed)
     }
-    if (Predicate.isObject(message)) this.says(message, text)
+    if (Predicate.isObject(message)) this.says(message, text, listIn(logprobs))
     if (done === true) this.ends(json)
   }
 
@@ -45,9 +45,16 @@ class Reading {
     this.events.push({ type: "error", message })
   }
 
-  private says({ content, images, thinking, tool_calls: calls }: Json, text: string): void {
+  private says(
+    { content, images, thinking, tool_calls: calls }: Json,
+    text: string,
+    logprobs: ReadonlyArray<unknown>
+  ): void {
     if (typeof thinking === "string" && thinking !== "") this.events.push({ type: "reasoning", text: thinking })
-    if (typeof content === "string" && content !== "") this.events.push({ type: "text", text: content })
+    const words = typeof content === "string" ? content : ""
+    // It writes them as OpenAI does, and may write them beside no text.
+    if (logprobs.length > 0) this.events.push({ type: "text", text: words, logprobs })
+    else if (words !== "") this.events.push({ type: "text", text: words })
     for (const data of Array.isArray(images) ? images : []) {
       const mediaType = typeof data === "string" ? imageTypeOf(data) : undefined
       if (mediaType !== undefined) this.events.push({ type: "image", mediaType, data })

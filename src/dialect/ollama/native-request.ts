@@ -117,6 +117,9 @@ const showsThoughts = ({ effort, showThoughts }: Chat): boolean =>
 const formatOf = ({ format }: Chat): Fields =>
   format === undefined ? {} : { format: format.type === "json" ? "json" : format.schema }
 
+const likelyOf = ({ logprobs }: Chat): Fields =>
+  logprobs === undefined ? {} : { logprobs: true, ...(logprobs === 0 ? {} : { top_logprobs: logprobs }) }
+
 const optionsOf = (chat: Chat, { context, own }: ServerTraits): Fields => {
   const { frequencyPenalty, maxTokens, presencePenalty, seed, stop, temperature, topK, topP } = chat
   return optionsWith(own?.["options"], context, {
@@ -147,6 +150,7 @@ const told = [
   "presencePenalty",
   "frequencyPenalty",
   "choices",
+  "logprobs",
   "effort",
   "format",
   "images",
@@ -167,6 +171,7 @@ const encode: ServerCodec["encode"] = (asked, model, traits) => {
       stream,
       ...(tools.length === 0 ? {} : { tools: tools.map(toolOf) }),
       ...formatOf(chat),
+      ...likelyOf(chat),
       ...thinkOf(chat),
       ...(think === undefined ? {} : { think }),
       ...(keepAlive === undefined ? {} : { keep_alive: keepAlive }),

@@ -8,6 +8,7 @@ import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { lineJson } from "../line-json.ts"
 import type { Transducer } from "../Transducer.ts"
 import { callArguments } from "../exact-json.ts"
+import { Untold } from "../untold.ts"
 
 const encoder = new TextEncoder()
 
@@ -117,7 +118,7 @@ class Telling {
   }
 
   /** The last line, or all of a whole answer. */
-  end(said: Said): unknown {
+  end(said: Said): object {
     const now = this.passed()
     const { began = now, stop, usage } = this
     return {
@@ -140,6 +141,7 @@ const streamEncoder =
   (context: AnswerContext): Transducer<ChatEvent, Uint8Array> => ({
     start: () => {
       const telling = new Telling(form, context, passed)
+      const untold = new Untold()
       let over = false
       const lines = (...values: ReadonlyArray<unknown>) => [encoder.encode(values.map(lineOf).join(""))]
       const fail = (error: string) => {
@@ -151,7 +153,7 @@ const streamEncoder =
         if (Result.isFailure(made)) return fail(made.failure)
         over = true
         const calls = made.success
-        const last = telling.end({})
+        const last = { ...telling.end({}), ...untold.field }
         return calls.length === 0 ? lines(last) : lines(telling.line({ tool_calls: calls }), last)
       }
       const push = (event: ChatEvent): ReadonlyArray<Uint8Array> => {
@@ -165,7 +167,15 @@ const streamEncoder =
           case "reasoning":
             return lines(telling.line({ thinking: event.text }))
           case "image":
-            return "url" in event ? [] : lines(telling.line({ images: [event.data] }))
+            if (!("url" in event)) return lines(telling.line({ images: [event.data] }))
+            untold.add(event.type)
+            return []
+          case "citation":
+            untold.add(event.type)
+            return []
+          case "lost":
+            untold.add(event.what)
+            return []
           case "error":
             return fail(event.message)
           case "done":

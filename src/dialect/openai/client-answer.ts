@@ -8,6 +8,7 @@ import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { eventsByChoice, SeveralWriting } from "../several-answers.ts"
 import { lineJson } from "../line-json.ts"
 import type { Transducer } from "../Transducer.ts"
+import { Untold } from "../untold.ts"
 import { thoughtDetail } from "./thought-details.ts"
 
 const encoder = new TextEncoder()
@@ -64,9 +65,10 @@ const reasons = {
 
 const reasonOf = (stop: ChatStop | undefined, called: boolean, { older }: AnswerWishes): string => {
   const reason = stop?.reason ?? "end"
-  // Some servers end with a plain stop though calls were made.
-  const isCalls = reason === "calls" || (reason === "end" && called)
-  return isCalls && older ? "function_call" : isCalls ? reasons.calls : reasons[reason]
+  if (reason !== "calls" && reason !== "end") return reasons[reason]
+  // Some servers end with a plain stop though calls were made, and some the other way round.
+  if (!called) return reasons.end
+  return older ? "function_call" : reasons.calls
 }
 
 const usageOf = ({ cachedRead, cachedWrite, completion, prompt, reasoning }: ChatUsage): Fields => ({
@@ -126,6 +128,7 @@ class ChunkWriting {
   private readonly frame: Fields
   private readonly calls = new Map<number, MadeCall>()
   private text = ""
+  private readonly untold = new Untold()
   private thought = 0
   private images = 0
   private length = 0
@@ -174,6 +177,8 @@ class ChunkWriting {
         return this.call(event.call, event)
       case "arguments":
         return this.argue(event.call, event.text)
+      case "lost":
+        return this.untold.add(event.what)
       case "stop":
         this.stop = event.stop
         return
@@ -238,6 +243,7 @@ class ChunkWriting {
     if (!this.begun) this.write({ content: "" })
     this.over = true
     const reason = reasonOf(this.stop, this.calls.size > 0, this.wishes)
+    this.text += this.untold.comment
     this.text += `${this.head}{},"finish_reason":"${reason}"}]}\n\n`
     return true
   }

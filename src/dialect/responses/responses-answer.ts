@@ -24,6 +24,7 @@ import {
   type ResponseItem
 } from "./responses-items.ts"
 import type { ToolNames } from "./responses-tools.ts"
+import { Untold } from "../untold.ts"
 
 const encoder = new TextEncoder()
 
@@ -66,6 +67,7 @@ class ResponseWriting {
   private spoken: MessageItem | ReasoningItem | undefined
   // How much of the text has come.
   private length = 0
+  private readonly untold = new Untold()
   private echo: string | undefined
   private begun = false
   private over = false
@@ -113,6 +115,8 @@ class ResponseWriting {
         return this.call(event)
       case "arguments":
         return this.calls.get(event.call)?.append(event.text)
+      case "lost":
+        return this.untold.add(event.what)
       case "stop":
         this.stop = event.stop
         return undefined
@@ -194,7 +198,7 @@ class ResponseWriting {
 
   private show(image: ChatEvent & { readonly type: "image" }): void {
     // There is a place for an image, and none for where it is.
-    if ("url" in image) return this.writer.remark("x-nexus-dropped: image")
+    if ("url" in image) return this.untold.add(image.type)
     this.closeSpoken()
     const item = new ImageItem(this.writer, this.place("ig"), image)
     this.items.push(item)
@@ -229,6 +233,7 @@ class ResponseWriting {
       ...(reason === undefined ? { completed_at: this.now() } : {})
     }
     this.whole = this.response(end)
+    this.writer.remark(this.untold.comment)
     this.writer.tell(`response.${end.status}`, this.whole)
   }
 

@@ -33,8 +33,8 @@ export class EventWriter {
   }
 
   /** Something that is no event, for those who look. */
-  remark(words: string): void {
-    this.text += `: ${words}\n\n`
+  remark(comment: string): void {
+    this.text += comment
   }
 
   /** What has been written since it was last taken. */
