@@ -99,3 +99,24 @@ export const commonUpTo = (one: PromptChain | undefined, other: PromptChain, mos
     : one.hashes[most - 1] === other.hashes[most - 1]
       ? most
       : commonBlocks(one, other)
+
+// So many of a key are a crowd.
+const crowd = 2
+
+/** Whether a key has half of what a server works on, or more. */
+export const isCrowdedBy = (running: ReadonlyArray<Running>, key: string): boolean => {
+  let own = 0
+  for (const { work } of running) if (work.key === key) own += 1
+  return own >= crowd && 2 * own >= running.length
+}
+
+/** Whether any key has that. */
+export const isCrowdedByAny = (running: ReadonlyArray<Running>): boolean => {
+  let most: string | undefined
+  let lead = 0
+  for (const { work } of running) {
+    if (lead === 0) most = work.key
+    lead += work.key === most ? 1 : -1
+  }
+  return most !== undefined && isCrowdedBy(running, most)
+}

@@ -57,11 +57,20 @@ export class Slots {
     return this.begun >= this.patience * this.peak * (modest ? modesty : 1) ? beyond(this.peak) : this.peak
   }
 
+  /**
+   * The same while nothing is known and a key has half of it that looks for more: others have what was seen at once, and one further
+   * one until one has waited there. Somewhere an answer of that key ends soon.
+   */
+  get shown(): number {
+    const further = this.full === 0 && this.fewer === 0 ? 1 : 0
+    return Math.min(this.limit, Math.max(search.from, this.peak + further, this.sparing))
+  }
+
   /** The same while nothing is known and others come, who are left a share of what was seen at once, but for a try now and then. */
   get sparing(): number {
     if (this.begun >= sparingTry) return Math.max(this.calm, this.peak + 1)
     const share = Math.floor(this.peak * stepShare)
-    return share === 0 ? this.calm : Math.min(this.calm, this.peak - share)
+    return Math.min(this.calm, Math.max(search.calm, this.peak - share))
   }
 
   /**

@@ -38,9 +38,6 @@ const overdue = 0.25
 const lateTimes = 2.5
 const leastLateMs = 5
 
-// So many of a key are a crowd.
-const crowd = 2
-
 /** How a server stood with a model at a decision that is told again later. */
 export interface Recalled {
   readonly end: ExpectedEnd
@@ -136,13 +133,6 @@ export class Standing {
     const { readMs } = this.speeds
     const since = this.running.find(({ firstAt }) => firstAt === 0)?.at ?? now
     return readMs === undefined ? unread : Math.max(unread / 8, unread - (now - since) / readMs)
-  }
-
-  /** Whether a key has half of all here, or more. */
-  isCrowdedBy(key: string): boolean {
-    let own = 0
-    for (const { work } of this.running) if (work.key === key) own += 1
-    return own >= crowd && 2 * own >= this.running.length
   }
 
   /** Begins to work on a request; `others` are requests that it has of somebody else, `pinning` is how it can be told its slot. */

@@ -4,7 +4,7 @@
 import { locality, mayLoad, showsSlots, slotsAtFirst, slotFieldOf } from "../backend/backend.ts"
 import type { Weights } from "../domain/routing.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
-import type { Work } from "../fleet/running.ts"
+import { isCrowdedBy, isCrowdedByAny, type Work } from "../fleet/running.ts"
 import type { ExpectedEnd, Standing } from "../fleet/standing.ts"
 import { type LiveState, standingOf } from "../registry/live-state.ts"
 import { type BackendState, type Candidate, inRotation } from "../registry/snapshot.ts"
@@ -176,7 +176,7 @@ export const placesAt = ({ model, state }: Candidate, standing: Standing, claim:
   const { slots: told, slotsConfigured } = model
   const { type } = state.backend
   const { slots } = standing
-  const crowds = claim.shares === true && claim.key !== undefined && standing.isCrowdedBy(claim.key)
+  const crowds = claim.shares === true && claim.key !== undefined && isCrowdedBy(standing.running, claim.key)
   const isTold = told !== undefined && (slotsConfigured === true || !showsSlots(type))
   if (told !== undefined && crowds && leaves === 0)
     return Math.min(slots.calm, isTold ? told : Math.max(told, slots.seen ?? 0))
@@ -184,7 +184,9 @@ export const placesAt = ({ model, state }: Candidate, standing: Standing, claim:
   if (told === undefined && locality(type) === "cloud" && !(slots.refuses && slots.seen !== undefined)) return Infinity
   if (told === undefined && slots.seen === undefined) {
     if (crowds && claim.spares === true && leaves === 0) return slots.sparing
-    return crowds || leaves > 0 ? slots.calm : Math.max(slots.places(false), slots.refuses ? 0 : slotsAtFirst(type))
+    if (crowds || leaves > 0) return slots.calm
+    if (claim.shares === true && standing.leaving === 0 && isCrowdedByAny(standing.running)) return slots.shown
+    return Math.max(slots.places(false), slots.refuses ? 0 : slotsAtFirst(type))
   }
   return without(standing, Math.max(slots.places(claim.shares === true && !crowds), told ?? 0), leaves)
 }

@@ -3,7 +3,7 @@
  */
 import type { Strategy, Weights } from "../domain/routing.ts"
 import { attraction } from "../fleet/prompt-chain.ts"
-import type { Work } from "../fleet/running.ts"
+import { isCrowdedBy, type Work } from "../fleet/running.ts"
 import type { Standing } from "../fleet/standing.ts"
 import { standingOf } from "../registry/live-state.ts"
 import type { Candidate } from "../registry/snapshot.ts"
@@ -55,7 +55,7 @@ const idler = (a: Candidate, b: Candidate, root: number): boolean => {
 
 /** Whether a request is one of those of a key that shares a server and has half of all there. */
 export const isCrowded = ({ model, state }: Candidate, { key, shares = false }: Claim): boolean =>
-  shares && key !== undefined && standingOf(state.live, model.id).isCrowdedBy(key)
+  shares && key !== undefined && isCrowdedBy(standingOf(state.live, model.id).running, key)
 
 // What is too short to be kept is drawn nowhere.
 const rootOf = ({ chain }: Work): number => (chain === undefined || chain.hashes.length === 0 ? 0 : chain.root)
