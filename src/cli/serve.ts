@@ -6,6 +6,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Command, Flag } from "effect/cli"
+import { needsKeys } from "../config/compile.ts"
 import { version } from "../domain/version.ts"
 import { localBackends } from "../remote/local-backends.ts"
 import { type ReadyGateway, serve, type WorkerPart } from "../serve/start.ts"
@@ -84,7 +85,7 @@ const factsOf = ({ url, config, snapshot }: ReadyGateway): BannerFacts => ({
   version,
   url,
   configPath: config.path,
-  keysNeeded: config.authKeys.length > 0,
+  keysNeeded: needsKeys(config.settings),
   discovering: config.discovery,
   backends: localBackends(snapshot()),
   warnings: config.warnings

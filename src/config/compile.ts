@@ -201,6 +201,10 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
   }
 }
 
+/** Whether nobody may ask without a key, be there none yet. */
+export const needsKeys = ({ auth }: Settings): boolean =>
+  auth.keys.length > 0 || auth.issuers.length > 0 || auth.store !== undefined
+
 const hedgeOf = (hedge: Settings["routing"]["hedge"]): Pick<RoutingSettings, "hedge"> =>
   hedge.models.length === 0 || hedge.max_share === 0
     ? {}

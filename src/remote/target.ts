@@ -5,6 +5,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import { needsKeys } from "../config/compile.ts"
 import {
   type ConfigInvalid,
   keyToSend,
@@ -47,7 +48,7 @@ export const targetGateway = Effect.fnUntraced(function* (
       ...loaded.settings.server,
       admin: loaded.settings.admin.listen,
       authKeys: loaded.authKeys,
-      keyNeeded: loaded.settings.auth.keys.length > 0,
+      keyNeeded: needsKeys(loaded.settings),
       loaded
     })),
     Effect.catchTag("ConfigInvalid", (invalid) =>

@@ -86,7 +86,7 @@ const proxyLimits = ({
   maxConcurrent: server.max_concurrent_requests,
   maxRetries: routing.maxRetries,
   maxQueue: queue.max_queue,
-  severalKeys: settings.auth.keys.length > 1 || settings.auth.issuers.length > 0,
+  severalKeys: settings.auth.keys.length > 1 || settings.auth.issuers.length > 0 || settings.auth.store !== undefined,
   queueMs: queue.queue_timeout_seconds * 1000,
   sessionHeaders: settings.routing.session_headers,
   rates,

@@ -1,4 +1,8 @@
 import { describe, expect, test } from "bun:test"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { startProcess, until } from "../kit/gateway.ts"
 import { banner, bannerLine, curlLine, type BannerFacts } from "../../src/cli/banner.ts"
 import type { BackendEntry } from "../../src/api/backend-entry.ts"
 
@@ -101,6 +105,17 @@ describe("the curl line", () => {
   test("sends a key when one is needed", () => {
     expect(curlLine(started({ backends: [backend("a")], keysNeeded: true }))).toContain("Authorization: Bearer")
   })
+
+  test("sends a key where keys stand in a file of their own, be there none yet", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "nexus-banner-"))
+    try {
+      await using gateway = await startProcess({ auth: { store: join(folder, "keys.sqlite") } }, ["--demo"])
+      await until(() => gateway.output().includes("curl -s"), "the curl line")
+      expect(gateway.output()).toContain("Authorization: Bearer $NEXUS_KEY")
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  }, 120_000)
 
   test("survives a model name with quotes in a shell", () => {
     const name = `it's "quoted" $HOME \`id\``

@@ -117,6 +117,9 @@ describe("nexus connect", () => {
     expect(without.stdout).toContain('"model":"MODEL"')
     expect(without.stderr).toContain("it wants a key, and this config holds none")
 
+    writeFileSync(join(cwd, "kept.toml"), `[server]\nport = 1\n[auth]\nstore = "keys.sqlite"\n`)
+    expect((await nexus("connect", "curl", "-c", "kept.toml")).stdout).toContain("Authorization: Bearer")
+
     const auth = `[[auth.keys]]\nname = "laptop"\nenv = "LAPTOP_KEY"\n`
     writeFileSync(join(cwd, "auth.toml"), `[server]\nport = ${gateway.port}\n${auth}`)
     process.env["LAPTOP_KEY"] = "nx-secret"
