@@ -23,11 +23,19 @@ const expectations: ReadonlyArray<{ readonly title: string; readonly of: (candid
   { title: "Cached", of: ({ parts }) => (parts === undefined ? "–" : number(parts.cached_tokens)) }
 ]
 
-const Candidates = ({ decision }: { readonly decision: DecisionEntry }): JSX.Element => {
-  const { excluded, order, strategy } = decision
-  const placeOf = ({ backend, model }: Candidate): number =>
-    order.findIndex((each) => each.backend === backend && each.model === model)
-  // Those that were not to be asked stand last.
+interface CandidatesProps {
+  readonly decision: DecisionEntry
+  readonly line: Told["time_line"]
+}
+
+const Candidates = ({ decision, line = [] }: CandidatesProps): JSX.Element => {
+  const { excluded, strategy } = decision
+  // What was decided at first need not be what came of it: one that waits is decided anew.
+  const asked = line.filter((part) => part.part === "attempt")
+  const placeOf = ({ backend, model }: Pick<Candidate, "backend" | "model">): number =>
+    asked.findIndex((each) => each.backend === backend && each.model === model)
+  const askedAs = (place: number): string => (place < 0 ? "–" : String(place + 1))
+  // Those that were not asked stand last.
   const candidates = decision.candidates
     .map((each) => ({ ...each, place: placeOf(each) }))
     .toSorted((a, b) => (a.place < 0 ? 1 : b.place < 0 ? -1 : a.place - b.place))
@@ -60,7 +68,7 @@ const Candidates = ({ decision }: { readonly decision: DecisionEntry }): JSX.Ele
               const { backend, in_flight: busy, model, place, priority } = candidate
               return (
                 <tr key={`${backend} ${model}`} class={place === 0 ? "first" : ""}>
-                  <td>{place < 0 ? "–" : place + 1}</td>
+                  <td>{askedAs(place)}</td>
                   <td>
                     {backend}{" "}
                     <span class="dim">
@@ -72,15 +80,21 @@ const Candidates = ({ decision }: { readonly decision: DecisionEntry }): JSX.Ele
                 </tr>
               )
             })}
-            {excluded.map(({ backend, model, reason }) => (
-              <tr key={`${backend} ${model} out`} class="out">
-                <td>–</td>
-                <td>
-                  {backend} <span class="dim">{model}</span>
-                </td>
-                <td colSpan={isExpected ? expectations.length + 1 : 1}>left out: {reason}</td>
-              </tr>
-            ))}
+            {excluded.map((one) => {
+              const { backend, model, reason } = one
+              const place = placeOf(one)
+              return (
+                <tr key={`${backend} ${model} out`} class="out">
+                  <td>{askedAs(place)}</td>
+                  <td>
+                    {backend} <span class="dim">{model}</span>
+                  </td>
+                  <td colSpan={isExpected ? expectations.length + 1 : 1}>
+                    left out{place < 0 ? "" : " at first"}: {reason}
+                  </td>
+                </tr>
+              )
+            })}
           </tbody>
         </table>
       </div>
@@ -193,7 +207,9 @@ export const RequestDetail = ({
       {found === undefined ? <p class="dim">…</p> : null}
       {found?._tag === "Refused" ? <p class="why">{found.message}</p> : null}
       {found?._tag === "Done" ? <Facts told={found.value} /> : null}
-      {found?._tag === "Done" && found.value.decision !== null ? <Candidates decision={found.value.decision} /> : null}
+      {found?._tag === "Done" && found.value.decision !== null ? (
+        <Candidates decision={found.value.decision} line={found.value.time_line} />
+      ) : null}
     </section>
   )
 }

@@ -49,22 +49,18 @@ export const againWords = (ms: number): string => (ms > 0 ? `in ${span(ms)}` : "
 /** A share of one as percent. */
 export const percent = (share: number): string => `${plain.format(share * 100)} %`
 
-const dollars = new Intl.NumberFormat(undefined, {
-  style: "currency",
-  currency: "USD",
-  currencyDisplay: "narrowSymbol"
-})
-
-const cents = new Intl.NumberFormat(undefined, {
-  style: "currency",
-  currency: "USD",
-  currencyDisplay: "narrowSymbol",
-  minimumFractionDigits: 2,
-  maximumSignificantDigits: 3
-})
+const dollars = (digits: number): Intl.NumberFormat =>
+  new Intl.NumberFormat(undefined, {
+    style: "currency",
+    currency: "USD",
+    currencyDisplay: "narrowSymbol",
+    minimumFractionDigits: 2,
+    maximumFractionDigits: digits
+  })
 
 /** Money, in dollars; of little of it as much as tells something. */
-export const money = (usd: number): string => (usd === 0 || usd >= 1 ? dollars : cents).format(usd)
+export const money = (usd: number): string =>
+  dollars(usd === 0 || usd >= 1 ? 2 : Math.min(12, 2 - Math.floor(Math.log10(usd)))).format(usd)
 
 const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[?::1\]?)$/
 

@@ -99,6 +99,22 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     expect(tab.faults).toEqual([])
   })
 
+  test("tells of a request that waited for a slot who was asked then, not who was left out at first alone", async () => {
+    const gate = Promise.withResolvers<void>()
+    await using at = await started(["m"], {}, undefined, gate.promise, { slots: 1 })
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "fleet")
+    const first = chat(at.gateway, {})
+    await tab.page.getByRole("article", { name: "Backend a" }).getByText("1 of 1").waitFor()
+    const second = chat(at.gateway, {}, "waited")
+    await tab.page.getByRole("article", { name: "Backend a" }).getByText("full: 1 request waits").waitFor()
+    gate.resolve()
+    await Promise.all([first, second])
+    await open(tab.page, at.gateway, "requests/waited")
+    const row = tab.page.getByRole("region", { name: "Request waited" }).getByRole("row", { name: /left out at first/ })
+    expect(await row.locator("td").first().textContent()).toBe("1")
+  })
+
   test("shows names as they are, whatever they hold", async () => {
     const name = `<img src=x onerror="alert(1)">'"&lt;/script>`
     await using at = await started([name, "m"])
