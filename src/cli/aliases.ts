@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { Command } from "effect/cli"
 import type { AliasList } from "../api/catalogue-api.ts"
 import * as flags from "./flags.ts"
-import { jsonText, tableText } from "./output.ts"
+import { jsonText, shownTable } from "./output.ts"
 
 const servers = (backends: ReadonlyArray<string>): string => (backends.length === 0 ? "nobody" : backends.join(", "))
 
@@ -15,7 +15,7 @@ const toTables = ({ aliases, fallbacks, groups }: AliasList): ReadonlyArray<stri
   ...(aliases.length === 0
     ? []
     : [
-        tableText(
+        shownTable(
           ["Alias", "Model", "Via", "Served by"],
           aliases.map(({ alias, chain, model, backends }) => [
             alias,
@@ -28,7 +28,7 @@ const toTables = ({ aliases, fallbacks, groups }: AliasList): ReadonlyArray<stri
   ...(groups.length === 0
     ? []
     : [
-        tableText(
+        shownTable(
           ["Group", "Model", "Served by"],
           groups.flatMap(({ group, models }) =>
             models.map((each, at) => [at === 0 ? group : "", each.model, servers(each.backends)])
@@ -38,7 +38,7 @@ const toTables = ({ aliases, fallbacks, groups }: AliasList): ReadonlyArray<stri
   ...(fallbacks.length === 0
     ? []
     : [
-        tableText(
+        shownTable(
           ["Model", "Fallback", "Served by"],
           fallbacks.flatMap(({ model, fallbacks }) =>
             fallbacks.map((each, at) => [at === 0 ? model : "", each.model, servers(each.backends)])

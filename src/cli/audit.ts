@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { Command } from "effect/cli"
 import type { Audit } from "../api/audit-api.ts"
 import * as flags from "./flags.ts"
-import { duration, jsonText, tableText } from "./output.ts"
+import { duration, jsonText, shownTable } from "./output.ts"
 import { hostInUrl } from "../domain/url-host.ts"
 
 const hostText = (host: string, port: number | null): string => `${hostInUrl(host)}${port === null ? "" : `:${port}`}`
@@ -30,13 +30,13 @@ const auditText = ({ complete, contacted, mode, networks, possible }: Audit): st
   return [
     `Mode: ${mode}${within}`,
     "",
-    tableText(["May be contacted", "Zone", "Purpose", ""], may),
+    shownTable(["May be contacted", "Zone", "Purpose", ""], may),
     "",
     contacted === null
       ? "No gateway runs that could tell what was contacted."
       : has.length === 0
         ? "Nothing has been contacted since the start."
-        : tableText(["Was contacted", "Zone", "Addresses", "Connections", "Calls", "Last"], has),
+        : shownTable(["Was contacted", "Zone", "Addresses", "Connections", "Calls", "Last"], has),
     ...(complete ? [] : ["A worker did not answer in time: what it has contacted is missing."])
   ].join("\n")
 }

@@ -14,7 +14,7 @@ import type { SurveyOptions } from "../remote/target.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
-import { figure, jsonText, milliseconds, tableText, thousands } from "./output.ts"
+import { figure, jsonText, milliseconds, shownTable, thousands } from "./output.ts"
 import { endRequested } from "./screen.ts"
 
 /** The levels of a flag such as 1,4,16; undefined when it names none. */
@@ -177,7 +177,7 @@ const atBackends = Effect.fnUntraced(function* (
 })
 
 const benchTable = (rows: ReadonlyArray<BenchRow>): string =>
-  tableText(
+  shownTable(
     ["Backend", "Model", "At a time", "Answers", "Failed", "First token", "p95", "Tokens/s", "p5", "All together"],
     rows.map((row) => [
       row.backend,

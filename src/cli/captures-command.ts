@@ -7,7 +7,7 @@ import { Argument, Command } from "effect/cli"
 import type { CaptureList } from "../api/captures-api.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
-import { jsonText, printableLines, tableText } from "./output.ts"
+import { jsonText, printableLines, shownTable } from "./output.ts"
 
 const options = { json: flags.json, config: flags.config, host: flags.host, port: flags.port }
 
@@ -30,7 +30,7 @@ const list = Command.make(
     const found = yield* listCaptures(flags.places(input))
     if (input.json) return yield* Console.log(jsonText(found))
     if (found.captures.length === 0) return yield* Console.log("Nothing is stored.")
-    yield* Console.log(tableText(["Capture", "At", "Model", "Key", "Outcome", "Size"], found.captures.map(rowOf)))
+    yield* Console.log(shownTable(["Capture", "At", "Model", "Key", "Outcome", "Size"], found.captures.map(rowOf)))
   })
 ).pipe(Command.withDescription("List the prompts and answers that were stored last, without their texts"))
 

@@ -18,7 +18,7 @@ import { CliFailure } from "./exit-failure.ts"
 import { diff, reload } from "./reload.ts"
 import * as flags from "./flags.ts"
 import { importCommand } from "./import.ts"
-import { jsonText, tableText } from "./output.ts"
+import { jsonText, shownTable } from "./output.ts"
 
 const output = Flag.String("output").pipe(
   Flag.withAlias("o"),
@@ -85,7 +85,7 @@ const show = Command.make(
     const settings = shownSettings(read)
     if (input.json) return yield* Console.log(jsonText({ settings }))
     yield* Console.log(
-      tableText(
+      shownTable(
         ["Key", "Value", "From"],
         settings.map(({ key, value, origin }) => [key, showValue(value), origin])
       )

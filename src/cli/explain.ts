@@ -14,7 +14,7 @@ import * as flags from "./flags.ts"
 import { readToken, tokenFile } from "./given-token.ts"
 import { replayText } from "./replay-text.ts"
 import { placeText } from "./requests.ts"
-import { jsonText, milliseconds, tableText } from "./output.ts"
+import { jsonText, milliseconds, shownTable } from "./output.ts"
 
 const model = Flag.String("model").pipe(
   Flag.withAlias("m"),
@@ -114,7 +114,7 @@ const decisionText = (
   const isLeftOut = (backend: string, model: string) =>
     excluded.some((each) => each.backend === backend && each.model === model)
   const lines = [
-    tableText(
+    shownTable(
       ["Model:", resolved === requested ? requested : `${requested} -> ${resolved}`],
       [
         ["Fallbacks:", fallbacks.length === 0 ? "none" : fallbacks.join(", ")],
@@ -125,7 +125,7 @@ const decisionText = (
   ]
   if (rule !== undefined && rule.passed.length > 0) {
     const rows = rule.passed.map(({ name, reason }) => [name, reason])
-    lines.push("", tableText(["Rule passed over", "Why"], rows))
+    lines.push("", shownTable(["Rule passed over", "Why"], rows))
   }
   if (candidates.length > 0) {
     const rows = candidates.map((each) => [
@@ -155,13 +155,13 @@ const decisionText = (
       "Priority",
       "In flight"
     ]
-    lines.push("", tableText([...heading, "First byte"], rows))
+    lines.push("", shownTable([...heading, "First byte"], rows))
     const noted = candidates.flatMap(({ backend, note }) => (note === undefined ? [] : [`${backend}: ${note}.`]))
     if (noted.length > 0) lines.push("", ...noted)
   }
   if (excluded.length > 0) {
     const rows = excluded.map(({ backend, model, reason }) => [backend, model, reason])
-    lines.push("", tableText(["Left out", "Model", "Reason"], rows))
+    lines.push("", shownTable(["Left out", "Model", "Reason"], rows))
   }
   if (order.length > 0) {
     const rows = order.map(({ backend, model, reason, fallback, native = true }, at) => [
@@ -176,7 +176,7 @@ const decisionText = (
       ].join(""),
       at < attempts ? "" : "beyond max_retries"
     ])
-    lines.push("", tableText(["Order", "Backend", "Model", "Reason", ""], rows))
+    lines.push("", shownTable(["Order", "Backend", "Model", "Reason", ""], rows))
   }
   return lines.join("\n")
 }
@@ -267,7 +267,7 @@ const coldText = (ms: number): string =>
 /** What became of a request, or is becoming of it. */
 export const requestText = ({ request, decision }: Explained | ExplainedUnderWay): string => {
   const [outcome = [], time = []] = outcomeRows(request)
-  const about = tableText(
+  const about = shownTable(
     ["Request:", request.id],
     [
       ["At:", new Date(request.at).toISOString()],
@@ -293,7 +293,7 @@ export const requestText = ({ request, decision }: Explained | ExplainedUnderWay
   const failures = request.failures.map(({ backend, model, reason }) => [backend, model, reason])
   return [
     about,
-    ...(failures.length === 0 ? [] : ["", tableText(["Failed", "Model", "Reason"], failures)]),
+    ...(failures.length === 0 ? [] : ["", shownTable(["Failed", "Model", "Reason"], failures)]),
     "",
     decision === null
       ? "phase" in request

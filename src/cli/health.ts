@@ -12,7 +12,7 @@ import type { SurveyOptions } from "../remote/target.ts"
 import { reasonsOf } from "./backends/backends.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
-import { duration, jsonText, tableText } from "./output.ts"
+import { duration, jsonText, shownTable } from "./output.ts"
 
 const marks = { healthy: "✓", unhealthy: "✗", config_error: "✗", waking: "…", unknown: "?" } as const
 
@@ -25,7 +25,7 @@ const configWords = ({ generation, loaded_at, path, needs_restart, failure }: Ga
 
 const toText = (health: GatewayHealth, version: string, backends: ReadonlyArray<BackendEntry>): string =>
   [
-    tableText(
+    shownTable(
       ["Status:", health.status],
       [
         ["Version:", version],
@@ -39,7 +39,7 @@ const toText = (health: GatewayHealth, version: string, backends: ReadonlyArray<
       ? []
       : [
           "",
-          tableText(
+          shownTable(
             ["", "Backend", "Status", "Reason"],
             backends.map((entry) => [
               entry.mode === "enabled" ? marks[entry.status] : "-",

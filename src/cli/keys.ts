@@ -13,7 +13,7 @@ import { priorityClasses } from "../domain/request.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { readToken, tokenFile } from "./given-token.ts"
-import { jsonText, tableText } from "./output.ts"
+import { jsonText, shownTable } from "./output.ts"
 
 /** What is printed for a key that stands in nexus.toml: the key once, its digest, and what to put there. */
 export const keyText = ({ name, ...terms }: NewClientKey, { key, sha256 }: Omit<MadeClientKey, "name">): string =>
@@ -185,7 +185,7 @@ const listCommand = Command.make(
     if (input.json) return yield* Console.log(jsonText({ keys: entries }))
     if (entries.length === 0) return yield* Console.log("There are no keys.")
     return yield* Console.log(
-      tableText(["Key", "Owner", "Models", "Backends", "Zones", "Expires", "Opens", "From"], entries.map(rowOf))
+      shownTable(["Key", "Owner", "Models", "Backends", "Zones", "Expires", "Opens", "From"], entries.map(rowOf))
     )
   })
 ).pipe(Command.withDescription("List the keys and what they are for; nothing by which they could be used"))
@@ -253,7 +253,7 @@ const revokedCommand = Command.make(
     if (input.json) return yield* Console.log(jsonText({ revoked }))
     if (revoked.length === 0) return yield* Console.log("No tokens are revoked.")
     return yield* Console.log(
-      tableText(
+      shownTable(
         ["Id", "Tokens", "Revoked", "Ended by"],
         revoked.map((each) => [each.id, tokensText(each), moment(each.revoked_at), moment(each.until)])
       )

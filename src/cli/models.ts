@@ -11,7 +11,7 @@ import type { BackendEntry } from "../api/backend-entry.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { modelActionCommands } from "./models-change.ts"
-import { jsonText, tableText } from "./output.ts"
+import { jsonText, shownTable } from "./output.ts"
 
 /** A model as the command lists it; `context_length` in tokens, null when no backend says. */
 export interface ModelRow {
@@ -41,7 +41,7 @@ export const modelRows = (backends: ReadonlyArray<BackendEntry>): ReadonlyArray<
 const toTable = (rows: ReadonlyArray<ModelRow>, backends: ReadonlyArray<BackendEntry>): string => {
   const simulated = new Set(backends.filter(({ origin }) => origin === "simulated").map(({ name }) => name))
   const shown = (name: string) => (simulated.has(name) ? `${name} (simulated)` : name)
-  return tableText(
+  return shownTable(
     ["Model", "Backends", "Context Length"],
     rows.map(({ id, backends, context_length }) => [
       id,

@@ -3,19 +3,49 @@
  */
 import { printable } from "../domain/printable.ts"
 
-/** Columns padded to their widest cell, two spaces apart, without trailing spaces; the first row is the heading. */
-export const tableText = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+/** Which columns stand beside each other so that they fit: all that do, and the first one before each of the parts. */
+const partsOf = (widths: ReadonlyArray<number>, room: number): ReadonlyArray<ReadonlyArray<number>> => {
+  const [first = 0, ...others] = widths
+  const parts: Array<Array<number>> = [[0]]
+  let taken = first
+  for (const [at, width] of others.entries()) {
+    taken += 2 + width
+    if (taken > room && (parts.at(-1)?.length ?? 0) > 1) {
+      parts.push([0])
+      taken = first + 2 + width
+    }
+    parts.at(-1)?.push(at + 1)
+  }
+  return parts
+}
+
+/**
+ * Columns padded to their widest cell, two spaces apart, without trailing spaces; the first row is the heading. What is wider
+ * than `room` stands in parts below each other.
+ */
+export const tableText = (
+  heading: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  room = Infinity
+): string => {
   const cells = [heading, ...rows].map((row) => row.map(printable))
   const widths = heading.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? "").length)))
-  return cells
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd()
-    )
-    .join("\n")
+  const line = (row: ReadonlyArray<string>, columns: ReadonlyArray<number>): string =>
+    columns
+      .map((column) => (row[column] ?? "").padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd()
+  return partsOf(widths, room)
+    .map((columns) => cells.map((row) => line(row, columns)).join("\n"))
+    .join("\n\n")
 }
+
+/** The columns of the terminal; no end of them where standard output is none. */
+export const terminalRoom = (): number => process.stdout.columns || Infinity
+
+/** A table in parts that fit onto the terminal. */
+export const shownTable = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  tableText(heading, rows, terminalRoom())
 
 /** A text of several lines, safe to show on a terminal. */
 export const printableLines = (text: string): string => text.split("\n").map(printable).join("\n")

@@ -7,13 +7,13 @@ import { Command } from "effect/cli"
 import { showValue } from "../config/path.ts"
 import type { SettingChange, ReloadChanges } from "../api/control-api.ts"
 import * as flags from "./flags.ts"
-import { jsonText, tableText } from "./output.ts"
+import { jsonText, shownTable } from "./output.ts"
 
 const shown = (value: unknown): string => (value === null ? "-" : showValue(value))
 
 /** The changes as a table; what a running gateway cannot take over is marked. */
 const toTable = (changes: ReadonlyArray<SettingChange>): string =>
-  tableText(
+  shownTable(
     ["Key", "Before", "After", ""],
     changes.map(({ key, before, after, needs_restart }) => [
       key,

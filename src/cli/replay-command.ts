@@ -13,7 +13,7 @@ import type { Recording } from "../recording/recording-format.ts"
 import type { ReplayRow, SentAgain } from "../recording/recording-sender.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
-import { figure, jsonText, tableText, thousands } from "./output.ts"
+import { figure, jsonText, shownTable, thousands } from "./output.ts"
 import { textOfFile } from "./read-file.ts"
 import { endRequested, writeLine } from "./screen.ts"
 
@@ -110,7 +110,7 @@ const change = (
 ): string => (before === null && now === null ? "-" : `${figure(before)} -> ${figure(now)}${unit}`)
 
 const replayTable = (rows: ReadonlyArray<ReplayRow>): string =>
-  tableText(
+  shownTable(
     ["Operation", "Model", "Requests", "Same status", "Others", "First token", "Tokens/s"],
     rows.map((row) => [
       row.operation,

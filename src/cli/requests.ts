@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { Argument, Command } from "effect/cli"
 import type { QueuePlaceEntry, RequestUnderWay } from "../api/admin-api.ts"
 import * as flags from "./flags.ts"
-import { duration, jsonText, tableText } from "./output.ts"
+import { duration, jsonText, shownTable } from "./output.ts"
 
 const age = (ms: number): string => (ms < 10_000 ? `${(ms / 1000).toFixed(1)}s` : duration(Math.floor(ms / 1000)))
 
@@ -66,7 +66,7 @@ export const requestsCommand = Command.make(
     if (input.json) return yield* Console.log(jsonText(found))
     if (found.requests.length === 0) return yield* Console.error("No request is under way.")
     const { heading, rows } = requestRows(found.requests)
-    yield* Console.log(tableText(heading, rows))
+    yield* Console.log(shownTable(heading, rows))
   })
 ).pipe(
   Command.withDescription("Show the requests that are under way, and end one"),

@@ -60,7 +60,14 @@ const Platform = Layer.mergeAll(NodeStdio.layer, NodeTerminal.layer, NodeChildPr
 
 const Flags = CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] })
 
-const inWords = (error: CliError.CliError): string => error.message.replace(/\s+/g, " ").trim()
+const inWords = (error: CliError.CliError): string =>
+  error.message
+    .replace(
+      /\s*Did you mean [^?]*\?\s*(\S.*)$/su,
+      (_, names: string) => `; did you mean ${names.trim().split(/\s+/).join(" or ")}?`
+    )
+    .replace(/\s+/g, " ")
+    .trim()
 
 // Standard output is for results alone. `nexus` by itself asks for help; `nexus backends` has left out what to do.
 const Presenter = CliOutput.layerPresenter({

@@ -9,7 +9,7 @@ import type { UsageReport } from "../api/usage-api.ts"
 import { printable } from "../domain/printable.ts"
 import { type FigureSums, reportGroups, summedFigures } from "../domain/usage-words.ts"
 import * as flags from "./flags.ts"
-import { jsonText, tableText, thousands } from "./output.ts"
+import { jsonText, shownTable, thousands } from "./output.ts"
 
 /** Billionths of a dollar in dollars, without a float in between. */
 const dollars = (nanos: number, decimals: number): string => {
@@ -79,7 +79,7 @@ const budgetLines = ({ budgets }: UsageReport): ReadonlyArray<string> => {
     limitOf(hard_nanos),
     when(to)
   ])
-  return ["", tableText(["Budget", "Spent", "Reserved", "Soft", "Hard", "Until"], rows)]
+  return ["", shownTable(["Budget", "Spent", "Reserved", "Soft", "Hard", "Until"], rows)]
 }
 
 /** A report as a table for people. */
@@ -88,7 +88,7 @@ const usageText = (report: UsageReport): string => {
   const named = rows.map((row) => [...row.of.map((name) => (name === "" ? "-" : name)), ...cells(row)])
   const sum = [...by.map((_, at) => (at === 0 ? "Total" : "")), ...cells(total)]
   return [
-    tableText([...by.map(capital), ...heading], rows.length > 1 ? [...named, sum] : named),
+    shownTable([...by.map(capital), ...heading], rows.length > 1 ? [...named, sum] : named),
     "",
     `From ${when(from)} to ${when(to)} UTC.`,
     ...notes(report).map(printable),

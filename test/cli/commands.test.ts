@@ -59,6 +59,13 @@ describe("help", () => {
     }
   })
 
+  test("says in a sentence what a flag or command is likely to have been meant as", async () => {
+    const { code, stderr } = await nexus("status", "--wtach")
+    expect(code).toBe(2)
+    expect(stderr).toContain("error: Unrecognized flag: --wtach in command nexus status; did you mean --watch?\n")
+    expect((await nexus("modles")).stderr).toContain('"nexus"; did you mean models?\n')
+  })
+
   test("lists the flags of serve", async () => {
     const { stdout } = await nexus("serve", "--help")
     for (const flag of ["--config, -c", "--host, -H", "--port, -p", "--log-level, -l", "--no-discovery", "--demo"]) {

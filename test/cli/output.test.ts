@@ -24,6 +24,26 @@ const entry = (name: string, status: BackendEntry["status"], models: BackendEntr
 })
 
 describe("tables", () => {
+  test("that are wider than the terminal stand in parts that fit, each with what its rows are of", () => {
+    const heading = ["Name", "State", "Requests", "First token"]
+    const rows = [
+      ["gpu-box", "healthy", "12", "40 ms"],
+      ["a", "", "3", ""]
+    ]
+    expect(tableText(heading, rows, 26).split("\n")).toEqual([
+      "Name     State    Requests",
+      "gpu-box  healthy  12",
+      "a                 3",
+      "",
+      "Name     First token",
+      "gpu-box  40 ms",
+      "a"
+    ])
+    expect(tableText(heading, rows, 39)).toBe(tableText(heading, rows))
+    // No column is left out, however narrow it is.
+    expect(tableText(heading, rows, 5).split("\n\n")).toHaveLength(3)
+  })
+
   test("line up, without trailing spaces", () => {
     expect(
       tableText(

@@ -9,7 +9,7 @@ import { healthStatuses } from "../../domain/backend-health.ts"
 import type { BackendEntry } from "../../api/backend-entry.ts"
 import { backendChanges } from "./backend-changes.ts"
 import * as flags from "../flags.ts"
-import { jsonText, milliseconds, tableText } from "../output.ts"
+import { jsonText, milliseconds, shownTable } from "../output.ts"
 import { slotsText } from "../slots-text.ts"
 
 const circuits = ({ circuits, cooling_ms }: BackendEntry): ReadonlyArray<string> => [
@@ -95,7 +95,7 @@ const list = Command.make(
     }
     if (input.dialects) {
       return yield* Console.log(
-        tableText(["Name", "API", "Asked", "Why not natively", "Known by"], chosen.flatMap(dialectRows))
+        shownTable(["Name", "API", "Asked", "Why not natively", "Known by"], chosen.flatMap(dialectRows))
       )
     }
     const slots = chosen.some((entry) => slotsIn(entry).length > 0)
@@ -111,7 +111,7 @@ const list = Command.make(
       "Reason"
     ]
     const rows = chosen.map((entry) => toRow(entry, slots))
-    yield* Console.log(tableText(heading, rows))
+    yield* Console.log(shownTable(heading, rows))
   })
 ).pipe(
   Command.withDescription("List the backends with their state, models, slots and latency"),

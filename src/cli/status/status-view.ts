@@ -61,18 +61,23 @@ const cells = (figures: Figures): ReadonlyArray<string> => [
 // Columns that are left out one after the other where there is no room for all: pieces, requests, streams.
 const dispensable = [6, 2, 1]
 
-/** A table of figures; `first` are the columns before them, and where there is little room some figures are left out. */
+/**
+ * A table of figures; `first` are the columns before them. Where there are few `columns` some figures are left out, where there is
+ * little `room` it is parted.
+ */
 const figuresTable = (
   first: ReadonlyArray<string>,
   rows: ReadonlyArray<readonly [ReadonlyArray<string>, Figures, string?]>,
-  columns: number
+  columns: number,
+  room?: number
 ): ReadonlyArray<string> => {
   const last = rows.some(([, , reason]) => (reason ?? "") !== "")
   const make = (left: ReadonlyArray<number>): ReadonlyArray<string> => {
     const kept = (all: ReadonlyArray<string>) => all.filter((_, at) => !left.includes(at))
     return tableText(
       [...first, ...kept(heading), ...(last ? ["Reason"] : [])],
-      rows.map(([names, figures, reason = ""]) => [...names, ...kept(cells(figures)), ...(last ? [reason] : [])])
+      rows.map(([names, figures, reason = ""]) => [...names, ...kept(cells(figures)), ...(last ? [reason] : [])]),
+      room
     ).split("\n")
   }
   for (let count = 0; count < dispensable.length; count += 1) {
@@ -140,7 +145,7 @@ const shortened = (lines: ReadonlyArray<string>, room: number): ReadonlyArray<st
   lines.length <= room ? lines : [...lines.slice(0, Math.max(0, room - 1)), `… ${lines.length - room + 1} more`]
 
 /** A table of the backends, its heading first. */
-export const backendLines = (stats: Stats, columns: number): ReadonlyArray<string> => {
+export const backendLines = (stats: Stats, columns: number, room?: number): ReadonlyArray<string> => {
   const known = stats.backends.some(({ slots = [] }) => slots.length > 0)
   return stats.backends.length === 0
     ? ["There are no backends."]
@@ -157,7 +162,8 @@ export const backendLines = (stats: Stats, columns: number): ReadonlyArray<strin
           backend,
           backend.reason
         ]),
-        columns
+        columns,
+        room
       )
 }
 
@@ -165,18 +171,24 @@ export const backendLines = (stats: Stats, columns: number): ReadonlyArray<strin
 export const queueLines = (queue: NonNullable<Stats["queue"]>, room: number): ReadonlyArray<string> =>
   shortened(queueTable(queue), room)
 
-/** The view, in lines that fit. */
-export const statusLines = (stats: Stats, url: string, size: TerminalSize | undefined): ReadonlyArray<string> => {
+/** The view, in lines that fit; without a size all of it, with tables in parts that fit into the room. */
+export const statusLines = (
+  stats: Stats,
+  url: string,
+  size: TerminalSize | undefined,
+  room?: number
+): ReadonlyArray<string> => {
   const columns = size?.columns ?? Infinity
   const rows = size?.rows ?? Infinity
-  const backends = backendLines(stats, columns)
+  const backends = backendLines(stats, columns, room)
   const models =
     stats.models.length === 0
       ? []
       : figuresTable(
           ["Model", "Backends"],
           stats.models.map((model) => [[model.id, compactNumber(model.backends.length)], model]),
-          columns
+          columns,
+          room
         )
   const { cluster, queue = [] } = stats
   const head = [
@@ -185,13 +197,13 @@ export const statusLines = (stats: Stats, url: string, size: TerminalSize | unde
     ...(cluster === undefined ? [] : [...shortened(clusterLines(cluster), Math.max(4, Math.floor(rows / 4))), ""]),
     ...(queue.length === 0 ? [] : [...queueLines(queue, Math.max(2, Math.floor(rows / 4))), ""])
   ]
-  const room = rows - head.length
+  const left = rows - head.length
   // Models get what backends leave, and a part of the room in any case.
   const forModels =
-    models.length === 0 ? 0 : Math.min(models.length + 1, Math.max(room - backends.length, Math.floor(room / 3)))
+    models.length === 0 ? 0 : Math.min(models.length + 1, Math.max(left - backends.length, Math.floor(left / 3)))
   const shown = [
     ...head,
-    ...shortened(backends, room - forModels),
+    ...shortened(backends, left - forModels),
     ...(forModels < 3 ? [] : ["", ...shortened(models, forModels - 1)])
   ]
   const fitting = shown.slice(0, Math.min(shown.length, rows)).map(printable)

@@ -10,7 +10,7 @@ import { Command, Flag } from "effect/cli"
 import type { Stats } from "../../api/stats-api.ts"
 import type { GatewayRefused, NoGateway } from "../../remote/gateway-client.ts"
 import * as flags from "../flags.ts"
-import { jsonText } from "../output.ts"
+import { jsonText, terminalRoom } from "../output.ts"
 import { endRequested, writeLine, type Screen, takeScreen } from "../screen.ts"
 import { statusLines } from "./status-view.ts"
 
@@ -145,7 +145,9 @@ export const statusCommand = Command.make(
         const state = input.watch ? Option.getOrUndefined(yield* Effect.option(askState(undefined))) : undefined
         const first = yield* ask
         if (!input.watch) {
-          return yield* Console.log(input.json ? jsonText(first) : statusLines(first, url, undefined).join("\n"))
+          return yield* Console.log(
+            input.json ? jsonText(first) : statusLines(first, url, undefined, terminalRoom()).join("\n")
+          )
         }
         const watched = {
           ask,
