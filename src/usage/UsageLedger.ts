@@ -8,7 +8,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { RequestLog } from "../telemetry/logging.ts"
-import { PackedRecords } from "./packed-records.ts"
+import { packedColumns, PackedRecords } from "./packed-records.ts"
 import type { UsageRecord } from "./usage-record.ts"
 import type { BudgetNews, ReportQuery, Spending, UsageStore } from "./usage-store.ts"
 import type { UsageSums } from "./usage-sums.ts"
@@ -155,16 +155,16 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
 
   /** Writes some of what waits; whether it could. */
   const flush = (): boolean => {
-    const batch = queue.first(mostTogether)
+    const count = Math.min(queue.size, mostTogether)
     try {
-      opened().add(batch)
+      opened().add(queue, count)
     } catch (error) {
       failed(error)
       return false
     }
     succeeded()
-    queue.drop(batch.length)
-    written += batch.length
+    queue.drop(count)
+    written += count
     return true
   }
 
@@ -231,12 +231,12 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
       }),
     spending: (from) => {
       while (queue.size > 0 && flush());
-      const unwritten = queue
-        .first(mostWaiting)
-        .flatMap(({ at, cost, key, model, owner, shadow }) =>
-          shadow || at < from ? [] : [{ key, owner, model, at, nanos: cost.nanos }]
-        )
-      return [...opened().spending(from), ...unwritten]
+      const unwritten = Array.from({ length: queue.size }, (_, place) => {
+        const { key, model, owner, shadow } = queue.seriesAt(place)
+        const [at, nanos] = [queue.numberAt(place, packedColumns.at), queue.numberAt(place, packedColumns.nanos)]
+        return shadow || at < from ? [] : [{ key, owner, model, at, nanos }]
+      })
+      return [...opened().spending(from), ...unwritten.flat()]
     },
     standing: () => ({ waiting: queue.size, dropped, written, failure }),
     identity: () => tried(() => opened().identity),

@@ -1,9 +1,28 @@
 /**
  * Records that wait to be written, packed as numbers in columns: objects that outlive their request by a little are what a collector
- * has most work with, and leave holes behind that make every object after them dearer.
+ * has most work with, and leave holes behind that make every object after them dearer. They are written from the columns, too.
  */
 import { outcomes } from "../domain/request.ts"
 import { countSources, isSameSeries, priceSources, type UsageRecord, type UsageSeries } from "./usage-record.ts"
+
+/** The numbers of a record, by their columns; words are their places in their lists, and no first byte is below 0. */
+export const packedColumns = {
+  at: 0,
+  outcome: 1,
+  status: 2,
+  stream: 3,
+  attempts: 4,
+  fresh: 5,
+  cacheRead: 6,
+  cacheWrite: 7,
+  output: 8,
+  reasoning: 9,
+  counted: 10,
+  nanos: 11,
+  priced: 12,
+  durationMs: 13,
+  firstByteMs: 14
+} as const
 
 const width = 15
 
@@ -64,9 +83,18 @@ export class PackedRecords {
     this.to = to + 1
   }
 
-  /** So many of the first ones, which stay. */
-  first(most: number): ReadonlyArray<UsageRecord> {
-    return Array.from({ length: Math.min(most, this.size) }, (_, at) => this.at(this.from + at))
+  /** What the one at a place, counted from the first, has in common with others: the same object where they follow one another. */
+  seriesAt(place: number): UsageSeries {
+    return this.series[this.from + place] ?? none
+  }
+
+  idAt(place: number): string {
+    return this.ids[this.from + place] ?? ""
+  }
+
+  /** What is no number is 0: the file would refuse it, with all that is to be written together. */
+  numberAt(place: number, column: number): number {
+    return this.numbers[(this.from + place) * width + column] || 0
   }
 
   /** Lets so many of the first ones go. */
@@ -76,41 +104,6 @@ export class PackedRecords {
     this.from = 0
     this.to = 0
     if (this.ids.length > usualRoom) this.moveTo(usualRoom)
-  }
-
-  private at(place: number): UsageRecord {
-    const { numbers } = this
-    const { backend, dialect, endpoint, key, model, owner, served, shadow } = this.series[place] ?? none
-    // What is no number would be refused by the file, with all that is to be written together.
-    const number = (column: number): number => numbers[place * width + column] || 0
-    const firstByteMs = number(14)
-    return {
-      at: number(0),
-      key,
-      owner,
-      model,
-      served,
-      backend,
-      dialect,
-      endpoint,
-      shadow,
-      requestId: this.ids[place] ?? "",
-      outcome: outcomes[number(1)] ?? "failed",
-      status: number(2),
-      stream: number(3) === 1,
-      attempts: number(4),
-      tokens: {
-        fresh: number(5),
-        cacheRead: number(6),
-        cacheWrite: number(7),
-        output: number(8),
-        reasoning: number(9)
-      },
-      counted: countSources[number(10)] ?? "none",
-      cost: { nanos: number(11), by: priceSources[number(12)] ?? "unknown" },
-      durationMs: number(13),
-      firstByteMs: firstByteMs < 0 ? undefined : firstByteMs
-    }
   }
 
   private seriesOf(record: UsageSeries): UsageSeries {

@@ -5,8 +5,9 @@
 import { outcomes } from "../domain/request.ts"
 import { type FigureSums, type ReportGroup, summedFigures } from "../domain/usage-words.ts"
 import type { Database, Migrations, Statement } from "../store/Database.ts"
-import { countSources, isSameSeries, priceSources, type UsageRecord, type UsageSeries } from "./usage-record.ts"
-import { hourMs, sumBatch, type UsageSums } from "./usage-sums.ts"
+import { packedColumns as column, type PackedRecords } from "./packed-records.ts"
+import { countSources, priceSources, type UsageSeries } from "./usage-record.ts"
+import { BatchSums, hourMs, type UsageSums } from "./usage-sums.ts"
 
 /** What a report is of: whole hours from `from` to before `to`, in milliseconds since 1970. */
 export interface ReportQuery {
@@ -92,26 +93,32 @@ const nameOf = ({ backend, dialect, endpoint, key, model, owner, served, shadow 
 
 const noRows = (rows: number): Array<Value> => Array.from({ length: rows * width }, () => 0)
 
+// The columns of a row that stand behind its series, in their order.
+const rest = [
+  column.outcome,
+  column.status,
+  column.stream,
+  column.attempts,
+  column.fresh,
+  column.cacheRead,
+  column.cacheWrite,
+  column.output,
+  column.reasoning,
+  column.counted,
+  column.nanos,
+  column.priced,
+  column.durationMs
+]
+
 // Puts the values of a row where they belong: one by one, since adding many at a time takes twice as long.
-const putRow = (into: Array<Value>, from: number, record: UsageRecord, series: number): void => {
-  const { cost, tokens } = record
-  into[from] = record.at
-  into[from + 1] = record.requestId
-  into[from + 2] = series
-  into[from + 3] = outcomes.indexOf(record.outcome)
-  into[from + 4] = record.status
-  into[from + 5] = record.stream ? 1 : 0
-  into[from + 6] = record.attempts
-  into[from + 7] = tokens.fresh
-  into[from + 8] = tokens.cacheRead
-  into[from + 9] = tokens.cacheWrite
-  into[from + 10] = tokens.output
-  into[from + 11] = tokens.reasoning
-  into[from + 12] = countSources.indexOf(record.counted)
-  into[from + 13] = cost.nanos
-  into[from + 14] = priceSources.indexOf(cost.by)
-  into[from + 15] = record.durationMs
-  into[from + 16] = record.firstByteMs ?? null
+const putRow = (into: Array<Value>, from: number, records: PackedRecords, place: number, series: number): void => {
+  const firstByteMs = records.numberAt(place, column.firstByteMs)
+  let at = from
+  into[at++] = records.numberAt(place, column.at)
+  into[at++] = records.idAt(place)
+  into[at++] = series
+  for (let next = 0; next < rest.length; next += 1) into[at++] = records.numberAt(place, rest[next] ?? 0)
+  into[at] = firstByteMs < 0 ? null : firstByteMs
 }
 
 // Spread into arguments they would take half a kilobyte of a row.
@@ -152,7 +159,7 @@ export class UsageStore {
   private readonly addOne: Statement
   private readonly addMany: Statement
   private readonly addHour: Statement
-  private readonly put: (batch: ReadonlyArray<UsageRecord>) => void
+  private readonly put: (records: PackedRecords, count: number) => void
 
   constructor(database: Database) {
     this.database = database
@@ -168,15 +175,15 @@ export class UsageStore {
        on conflict (hour, series) do update set ${summedFigures.map((figure) => `${figure} = ${figure} + excluded.${figure}`).join(", ")}`
     )
     // A read, then a write after somebody else's commit fails at once where the transaction is not immediate.
-    const transaction = database.transaction((batch: ReadonlyArray<UsageRecord>) => this.write(batch))
-    this.put = (batch) => transaction.immediate(batch)
+    const transaction = database.transaction((records: PackedRecords, count: number) => this.write(records, count))
+    this.put = (records, count) => transaction.immediate(records, count)
   }
 
-  /** Adds records and their sums; all of them or, when it throws, none. */
-  add(batch: ReadonlyArray<UsageRecord>): void {
+  /** Adds so many of the first records and their sums; all of them or, when it throws, none. */
+  add(records: PackedRecords, count: number): void {
     const before = this.series.size
     try {
-      this.put(batch)
+      this.put(records, count)
     } catch (error) {
       // A series that was made in a transaction that came to nothing is not there.
       if (this.series.size > before) this.series.clear()
@@ -253,27 +260,28 @@ export class UsageStore {
     return changes === 1
   }
 
-  private write(batch: ReadonlyArray<UsageRecord>): void {
-    const series: Array<number> = []
-    const whole = batch.length - (batch.length % together)
+  private write(records: PackedRecords, count: number): void {
+    const whole = count - (count % together)
     const { many, one } = this
-    let last: UsageRecord | undefined
+    const sums = new BatchSums()
+    let last: UsageSeries | undefined
     let own = 0
-    for (const [at, record] of batch.entries()) {
+    for (let at = 0; at < count; at += 1) {
+      const series = records.seriesAt(at)
       // Those that end one after the other are often of the same.
-      if (last === undefined || !isSameSeries(last, record)) own = this.seriesOf(record)
-      last = record
-      series.push(own)
+      if (series !== last) own = this.seriesOf(series)
+      last = series
+      sums.add(records, at, own)
       if (at >= whole) {
-        putRow(one, 0, record, own)
+        putRow(one, 0, records, at, own)
         runWith(this.addOne, one)
         continue
       }
       const place = at % together
-      putRow(many, place * width, record, own)
+      putRow(many, place * width, records, at, own)
       if (place === together - 1) runWith(this.addMany, many)
     }
-    for (const { hour, series: of, sums } of sumBatch(batch, series)) this.addHour.run(hour, of, ...sums)
+    for (const { hour, series, sums: of } of sums.all) this.addHour.run(hour, series, ...of)
   }
 
   private seriesOf(record: UsageSeries): number {

@@ -1,53 +1,75 @@
 /**
  * The sums of records, hour by hour: what reports are made of, so that they stay quick and stay when the records have gone.
  */
+import { outcomes } from "../domain/request.ts"
 import { type FigureSums, type ReportGroup, summedFigures } from "../domain/usage-words.ts"
-import type { UsageRecord } from "./usage-record.ts"
+import { packedColumns as column, type PackedRecords } from "./packed-records.ts"
+import { countSources, priceSources } from "./usage-record.ts"
 
 /** Milliseconds of an hour. */
 export const hourMs = 3_600_000
 
-/** The hour that a record belongs to, in hours since 1970. */
-const hourOf = (at: number): number => Math.floor(at / hourMs)
+const completed = outcomes.indexOf("completed")
+const uncounted = countSources.indexOf("none")
+const estimated = countSources.indexOf("estimated")
+const unknown = priceSources.indexOf("unknown")
 
-/** What a record adds to each figure, in the order of `summedFigures`. */
-export const figuresOf = ({ cost, counted, durationMs, outcome, tokens }: UsageRecord): Array<number> => [
-  1,
-  outcome === "completed" ? 1 : 0,
-  counted === "estimated" ? 1 : 0,
-  tokens.fresh,
-  tokens.cacheRead,
-  tokens.cacheWrite,
-  tokens.output,
-  tokens.reasoning,
-  durationMs,
-  cost.nanos,
-  cost.by === "unknown" && counted !== "none" ? 1 : 0
+// The figures from the fourth on.
+const asTheyAre = [
+  column.fresh,
+  column.cacheRead,
+  column.cacheWrite,
+  column.output,
+  column.reasoning,
+  column.durationMs,
+  column.nanos
 ]
 
+const plus = (to: Array<number>, figure: number, value: number): void => {
+  to[figure] = (to[figure] ?? 0) + value
+}
+
+// What a record adds to each figure, in the order of `summedFigures`.
+const addFigures = (to: Array<number>, records: PackedRecords, place: number): void => {
+  const counted = records.numberAt(place, column.counted)
+  plus(to, 0, 1)
+  if (records.numberAt(place, column.outcome) === completed) plus(to, 1, 1)
+  if (counted === estimated) plus(to, 2, 1)
+  for (let at = 0; at < asTheyAre.length; at += 1) plus(to, 3 + at, records.numberAt(place, asTheyAre[at] ?? 0))
+  if (records.numberAt(place, column.priced) === unknown && counted !== uncounted) plus(to, 10, 1)
+}
+
 /** The sums of one hour and series. */
-export interface HourSums {
+interface HourSums {
   readonly hour: number
   readonly series: number
   /** In the order of `summedFigures`. */
   readonly sums: Array<number>
 }
 
-/** The sums of a batch, by hour and series; `series` has the number of each record's series, in their order. */
-export const sumBatch = (batch: ReadonlyArray<UsageRecord>, series: ReadonlyArray<number>): ReadonlyArray<HourSums> => {
-  const all: Array<HourSums> = []
-  for (const [at, record] of batch.entries()) {
-    const hour = hourOf(record.at)
-    const own = series[at] ?? 0
-    // There are few in a batch.
-    const into = all.find((each) => each.series === own && each.hour === hour)
-    const figures = figuresOf(record)
-    if (into === undefined) all.push({ hour, series: own, sums: figures })
-    else
-      for (let place = 0; place < figures.length; place += 1)
-        into.sums[place] = (into.sums[place] ?? 0) + (figures[place] ?? 0)
+/** The sums of records, by hour and series. */
+export class BatchSums {
+  readonly all: Array<HourSums> = []
+  private last: HourSums | undefined
+
+  /** Adds one of a series, which is told by its number. */
+  add(records: PackedRecords, place: number, series: number): void {
+    const hour = Math.floor(records.numberAt(place, column.at) / hourMs)
+    const { last } = this
+    // Those that end one after the other are often of the same.
+    const into = last?.hour === hour && last.series === series ? last : this.of(hour, series)
+    this.last = into
+    addFigures(into.sums, records, place)
   }
-  return all
+
+  private of(hour: number, series: number): HourSums {
+    // There are few in a batch.
+    const known = this.all.find((each) => each.series === series && each.hour === hour)
+    if (known !== undefined) return known
+    const made = { hour, series, sums: summedFigures.map(() => 0) }
+    this.all.push(made)
+    return made
+  }
 }
 
 /** The rows of a report, and all of them together. */
