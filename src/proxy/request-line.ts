@@ -2,7 +2,7 @@
  * What the log says of one request: who asked what, where it went, how it ended and how long that took; nothing of a message.
  */
 import type { Listening } from "../http/BunServer.ts"
-import { type LineTemplate, numberText } from "../telemetry/line-template.ts"
+import type { LineTemplate, NumberField } from "../telemetry/line-template.ts"
 import { Recurring } from "../telemetry/recurring.ts"
 import type { RequestLog } from "../telemetry/logging.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
@@ -162,14 +162,21 @@ export const requestFields = (facts: LineFacts): Fields => ({
 
 const plainId = /^[\w.:-]+$/
 
+// Of the digits of a number.
+const longestNumber = 24
+
 // Made one after the other lines cost a fifth: what makes them is in the caches of the processor then.
 const atATime = 64
 
 /** The JSON lines of requests that have ended: what {@link requestFields} says of each, without an object for it. */
 export class RequestLines {
   readonly template: LineTemplate
-  private readonly log: Pick<RequestLog["Service"], "makeLater" | "writeLine">
+  private readonly log: Pick<RequestLog["Service"], "makeLater" | "writeLines">
   private readonly noted: Array<LineFacts> = []
+  // Of lines that are about to be written: a text that grows would be an object for each thing that is added to it.
+  private readonly parts: Array<string | number> = []
+  // Of the line that is put together, at most.
+  private length = 0
   private readonly sender
   private readonly asked
   private readonly ended
@@ -177,7 +184,7 @@ export class RequestLines {
   private readonly traceText
   private readonly numbers
 
-  constructor(template: LineTemplate, log: Pick<RequestLog["Service"], "makeLater" | "writeLine">) {
+  constructor(template: LineTemplate, log: Pick<RequestLog["Service"], "makeLater" | "writeLines">) {
     this.template = template
     this.log = log
     this.sender = new Recurring((...values: Parameters<typeof senderFields>) =>
@@ -206,40 +213,68 @@ export class RequestLines {
   }
 
   private readonly write = (): void => {
-    for (const facts of this.noted) this.log.writeLine(this.of(facts))
+    if (this.noted.length === 0) return
+    for (const facts of this.noted) this.put(facts)
     this.noted.length = 0
+    const text = this.parts.join("")
+    this.parts.length = 0
+    this.log.writeLines(text)
   }
 
-  private of(facts: LineFacts): string {
-    const { numbers, template } = this
+  private put(facts: LineFacts): void {
+    const { numbers, parts, template } = this
     const { failures, firstMs, hedge, id, queuedMs, retried, traceId, usage } = facts
-    let line = template.begin(facts.time)
-    line += plainId.test(id) ? `${this.idText}${id}"` : template.fields({ request_id: id })
-    if (traceId !== undefined) line += `${this.traceText}${traceId}"`
-    line += this.sender.of(facts.client, facts.forwardedFor, facts.userAgent, facts.key)
-    line += this.asked.of(
-      facts.endpoint,
-      facts.dialect,
-      facts.model,
-      facts.upstreamModel,
-      facts.backend,
-      facts.rule,
-      facts.stream
-    )
-    line += this.ended.of(facts.outcome, facts.status, facts.attempts)
-    if (hedge !== undefined) line += template.fields({ hedge })
-    if (retried !== null) line += template.fields(retryFields(retried))
-    line += numberText(numbers.duration, Math.round(facts.tookMs))
-    if (queuedMs !== 0) line += numberText(numbers.queue, Math.round(queuedMs))
-    if (firstMs !== undefined) line += numberText(numbers.first, Math.round(firstMs))
-    line += numberText(numbers.bytes, facts.bytes)
-    if (usage !== undefined) {
-      line += numberText(numbers.prompt, usage.prompt)
-      if (usage.cached !== 0) line += numberText(numbers.cached, usage.cached)
-      line += numberText(numbers.completion, usage.completion)
+    if (parts.length > 0) parts.push("\n")
+    const from = parts.length
+    this.length = 0
+    this.text(template.begin(facts.time))
+    if (plainId.test(id)) {
+      this.text(this.idText)
+      this.text(id)
+      this.text('"')
+    } else this.text(template.fields({ request_id: id }))
+    if (traceId !== undefined) {
+      this.text(this.traceText)
+      this.text(traceId)
+      this.text('"')
     }
-    if (failures.length > 0) line += template.fields({ failures })
-    return template.whole(line) ?? template.cut(facts.time, requestFields(facts))
+    this.text(this.sender.of(facts.client, facts.forwardedFor, facts.userAgent, facts.key))
+    this.text(
+      this.asked.of(
+        facts.endpoint,
+        facts.dialect,
+        facts.model,
+        facts.upstreamModel,
+        facts.backend,
+        facts.rule,
+        facts.stream
+      )
+    )
+    this.text(this.ended.of(facts.outcome, facts.status, facts.attempts))
+    if (hedge !== undefined) this.text(template.fields({ hedge }))
+    if (retried !== null) this.text(template.fields(retryFields(retried)))
+    this.number(numbers.duration, Math.round(facts.tookMs))
+    if (queuedMs !== 0) this.number(numbers.queue, Math.round(queuedMs))
+    if (firstMs !== undefined) this.number(numbers.first, Math.round(firstMs))
+    this.number(numbers.bytes, facts.bytes)
+    if (usage !== undefined) {
+      this.number(numbers.prompt, usage.prompt)
+      if (usage.cached !== 0) this.number(numbers.cached, usage.cached)
+      this.number(numbers.completion, usage.completion)
+    }
+    if (failures.length > 0) this.text(template.fields({ failures }))
+    if (this.length > template.room) parts.push(template.cut(facts.time, requestFields(facts), parts.splice(from)))
+    else parts.push("}")
+  }
+
+  private text(text: string): void {
+    this.parts.push(text)
+    this.length += text.length
+  }
+
+  private number({ before, times }: NumberField, value: number): void {
+    this.parts.push(before, Number.isFinite(value) ? value * times : "null")
+    this.length += before.length + longestNumber
   }
 }
 

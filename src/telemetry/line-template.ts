@@ -19,6 +19,8 @@ const second = 1000
 
 /** The lines of one level and message, with fields that all of them have. */
 export class LineTemplate {
+  /** The longest that has every field in it, without the brace at its end. */
+  readonly room = maxLine - 32
   private readonly naming: LogNaming
   private readonly level: LogLevel
   private readonly message: string
@@ -27,6 +29,8 @@ export class LineTemplate {
   private since = Number.NaN
   private before = ""
   private after = ""
+  private at = Number.NaN
+  private head = ""
 
   /** `fixed` are fields of every line. */
   constructor(naming: LogNaming, level: LogLevel, message: string, fixed: Fields) {
@@ -39,14 +43,19 @@ export class LineTemplate {
 
   /** What a line of this time begins with, in milliseconds since 1970; members follow, and a brace. */
   begin(time: number): string {
+    if (time === this.at) return this.head
     const part = time % second
     if (time - part !== this.since) this.turn(time - part)
-    return `${this.before}${part < 10 ? "00" : part < 100 ? "0" : ""}${part}${this.after}`
+    this.at = time
+    this.head = `${this.before}${part < 10 ? "00" : part < 100 ? "0" : ""}${part}${this.after}`
+    return this.head
   }
 
-  /** A line that is too long to have every field in it. */
-  cut(time: number, fields: Fields): string {
+  /** A line that may be too long to have every field in it: its parts as they are, else as many of its fields as there is room for. */
+  cut(time: number, fields: Fields, parts: ReadonlyArray<string | number>): string {
     const { fixed, level, message, naming } = this
+    const text = parts.join("")
+    if (text.length <= this.room) return `${text}}`
     return jsonLine({ time, level, message, fields: { ...fixed, ...fields } }, naming)
   }
 
@@ -69,11 +78,6 @@ export class LineTemplate {
     return `,${JSON.stringify(key)}:"`
   }
 
-  /** The whole line, unless it is too long to have every field in it. */
-  whole(members: string): string | undefined {
-    return members.length > maxLine - 32 ? undefined : `${members}}`
-  }
-
   // Lines of the same second differ in its thousandths alone.
   private turn(since: number): void {
     const head = headText(since, this.level, this.message, this.naming)
@@ -83,7 +87,3 @@ export class LineTemplate {
     this.after = head.slice(at + 3) + this.fixedText
   }
 }
-
-/** A member that is a number. */
-export const numberText = ({ before, times }: NumberField, value: number): string =>
-  Number.isFinite(value) ? `${before}${value * times}` : `${before}null`

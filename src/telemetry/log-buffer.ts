@@ -60,8 +60,9 @@ export const makeLogBuffer = (
     waiting.push(line)
     size += line.length
     while (size > maxWaiting) {
-      size -= (waiting[head++] ?? "").length
-      dropped += 1
+      const oldest = waiting[head++] ?? ""
+      size -= oldest.length
+      dropped += oldest.split("\n").length
     }
   }
   const begin = (): void => {
@@ -89,9 +90,9 @@ export const makeLogBuffer = (
       add(line)
       begin()
     },
-    /** Adds one that leaves after a moment, unless another one is sent before: one write for many of them. */
-    pushLater: (line: string): void => {
-      add(line)
+    /** Adds lines that leave after a moment, unless another one is sent before: one write for many of them. */
+    pushLater: (lines: string): void => {
+      add(lines)
       if (size >= maxChunk) begin()
       else gather()
     },

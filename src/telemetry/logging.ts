@@ -37,9 +37,9 @@ export class RequestLog extends Context.Service<
     readonly accessShare: () => number | undefined
     /** What JSON lines of requests that have ended are made by; undefined while lines are text. The same one as long as the settings are. */
     readonly accessTemplate: () => LineTemplate | undefined
-    /** Writes a line that is made already, with others that come soon. */
-    readonly writeLine: (line: string) => void
-    /** Has lines made, and written by {@link writeLine}, soon, and before any other line is written. */
+    /** Writes lines that are made already, with others that come soon; there is a line feed between two. */
+    readonly writeLines: (lines: string) => void
+    /** Has lines made, and written by {@link writeLines}, soon, and before any other line is written. */
     readonly makeLater: (lines: () => void) => void
     /** The time that a line would have that is written now, in milliseconds since 1970. */
     readonly time: () => number
@@ -122,7 +122,7 @@ export const layerOf = (
       debugEnabled: () => isEnabled("debug"),
       accessShare,
       accessTemplate,
-      writeLine: buffer.pushLater,
+      writeLines: buffer.pushLater,
       makeLater: buffer.makeLater,
       time: () => clock.currentTimeMillisUnsafe(),
       write

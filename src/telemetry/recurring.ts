@@ -38,10 +38,13 @@ export class Recurring<Values extends ReadonlyArray<Value>, Made> {
     this.make = make
   }
 
-  /** What is made of these. */
+  /** What is made of these; no list is made of them that are those of the last time, as nearly all are. */
   of(...values: Values): Made {
     const { last } = this
-    if (last !== undefined && isOf(last, values)) return last.made
+    return last !== undefined && isOf(last, values) ? last.made : this.find(...values)
+  }
+
+  private find(...values: Values): Made {
     const place = placeOf(values)
     let slot = this.slots[place]
     if (slot === undefined || !isOf(slot, values)) {

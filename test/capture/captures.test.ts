@@ -197,7 +197,7 @@ describe("captures", () => {
       debugEnabled: () => false,
       accessShare: nothing,
       accessTemplate: nothing,
-      writeLine: nothing,
+      writeLines: nothing,
       makeLater: nothing,
       time: () => 0,
       write: nothing

@@ -59,7 +59,7 @@ const stage = Effect.fnUntraced(function* (
     debugEnabled: () => false,
     accessShare: nothing,
     accessTemplate: nothing,
-    writeLine: nothing,
+    writeLines: nothing,
     makeLater: nothing,
     time: () => 0,
     write: (_level, message) => {
@@ -166,7 +166,7 @@ describe("a hard limit", () => {
           debugEnabled: () => false,
           accessShare: () => undefined,
           accessTemplate: () => undefined,
-          writeLine: () => undefined,
+          writeLines: () => undefined,
           makeLater: () => undefined,
           time: () => 0,
           write: () => undefined
