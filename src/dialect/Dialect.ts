@@ -34,7 +34,7 @@ export interface ReadRequest {
   /** Its body, where it was built for that: whoever translates it need not build it again. */
   readonly parsed?: ParsedBody
   /** What it asks of the answer, where that was wanted and it was not built. */
-  readonly settings?: AskedSettings
+  readonly settings?: AskedSettings | undefined
 }
 
 /** The smallest context, in tokens, of those who may answer for a model. */

@@ -37,6 +37,22 @@ const mostFinishes = 16
 export const serverWord = (value: unknown): string | undefined =>
   typeof value === "string" && value.length <= longestWord && /^[^\s]+$/.test(value) ? value : undefined
 
+// Servers have a handful.
+const mostKnown = 64
+
+const alone = new Map<string, ReadonlyArray<string>>()
+
+// Nearly all answers have one choice, and end as others do.
+const oneFinish = (said: unknown): ReadonlyArray<string> => {
+  const word = serverWord(said)
+  if (word === undefined) return none
+  const known = alone.get(word)
+  if (known !== undefined) return known
+  const made = [word]
+  if (alone.size < mostKnown) alone.set(word, made)
+  return made
+}
+
 /** Why an answer ended, choice by choice; what is no word is left out. */
 export const finishesOf = (said: Iterable<unknown>): ReadonlyArray<string> => {
   const finishes: Array<string> = []
@@ -47,13 +63,15 @@ export const finishesOf = (said: Iterable<unknown>): ReadonlyArray<string> => {
   return finishes
 }
 
-// What has been said of each of a list, and of what stands for one alone.
-const fieldsIn = (list: unknown, name: string): ReadonlyArray<string> =>
-  Array.isArray(list)
-    ? finishesOf(list.map((each: unknown) => (Predicate.isObject(each) ? each[name] : undefined)))
-    : none
-
 const none: ReadonlyArray<string> = []
+
+const fieldIn = (value: unknown, name: string): unknown => (Predicate.isObject(value) ? value[name] : undefined)
+
+// What has been said of each of a list, and of what stands for one alone.
+const fieldsIn = (list: unknown, name: string): ReadonlyArray<string> => {
+  if (!Array.isArray(list)) return none
+  return list.length === 1 ? oneFinish(fieldIn(list[0], name)) : finishesOf(list.map((each) => fieldIn(each, name)))
+}
 
 /** Why a response of OpenAI's newer API ended. */
 export const responseEnd = ({ incomplete_details: details, status }: Json): unknown =>
@@ -64,5 +82,5 @@ export const finishesIn = (json: Json): ReadonlyArray<string> => {
   const { candidates, choices, object } = json
   if (choices !== undefined) return fieldsIn(choices, "finish_reason")
   if (candidates !== undefined) return fieldsIn(candidates, "finishReason")
-  return finishesOf([object === "response" ? responseEnd(json) : (json["stop_reason"] ?? json["done_reason"])])
+  return oneFinish(object === "response" ? responseEnd(json) : (json["stop_reason"] ?? json["done_reason"]))
 }

@@ -24,7 +24,7 @@ export const readTraceparent = (text: string | null): TraceContext | undefined =
 
 /** The header that says a place; another span of the same trace where one is given. */
 export const traceparentOf = ({ sampled, spanId, traceId }: TraceContext, span = spanId): string =>
-  `00-${traceId}-${span}-${sampled ? "01" : "00"}`
+  `00-${traceId}-${span}${sampled ? "-01" : "-00"}`
 
 const thresholdDigits = 14
 

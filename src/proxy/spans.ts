@@ -258,8 +258,8 @@ export class RequestSpans {
       backend,
       attempts
     )
-    const [from, to] = [microsOf(request.started, aheadMs), microsOf(request.ended, aheadMs)]
-    out.open(trace, trace.spanId, trace.parentId, shape.naming, from, to)
+    const from = microsOf(request.started, aheadMs)
+    out.open(trace, trace.spanId, trace.parentId, shape.naming, from, microsOf(request.ended, aheadMs))
     out.attributes(shape.attributes)
     out.attributes(this.sender.of(request.client, request.userAgent, request.key, withoutQuery(request.url)))
     this.usage(request.usage)
@@ -316,7 +316,9 @@ export class RequestSpans {
 
   private told({ finishes, responseId }: TracedAttempt): void {
     if (responseId !== undefined) this.out.text(this.keys.responseId, responseId)
-    if (finishes.length > 0) this.out.attributes(this.finishes.of(finishes.join(between)))
+    const [first] = finishes
+    if (first === undefined) return
+    this.out.attributes(this.finishes.of(finishes.length === 1 ? first : finishes.join(between)))
   }
 
   private usage(usage: Usage | undefined): void {

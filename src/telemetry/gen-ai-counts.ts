@@ -80,6 +80,10 @@ export interface GenAiRequest {
   readonly usage: Usage | undefined
 }
 
+const add = (numbers: Float64Array, at: number, count: number): void => {
+  numbers[at] = (numbers[at] ?? 0) + count
+}
+
 /** The counts of a process. */
 export class GenAiCounts {
   private readonly series = new Map<string, Float64Array>()
@@ -92,16 +96,12 @@ export class GenAiCounts {
     observe(numbers, 0, seconds, tookMs / 1000)
     if (firstMs !== undefined) observe(numbers, size, seconds, firstMs / 1000)
     if (usage === undefined) return
-    let at = 2 * size
-    const add = (count: number): void => {
-      numbers[at] = (numbers[at] ?? 0) + count
-      at += 1
-    }
-    add(usage.prompt)
-    add(usage.completion)
-    add(usage.cached)
-    add(usage.cachedWrite ?? 0)
-    add(usage.reasoning ?? 0)
+    const { cached, cachedWrite = 0, completion, prompt, reasoning = 0 } = usage
+    add(numbers, 2 * size, prompt)
+    add(numbers, 2 * size + 1, completion)
+    add(numbers, 2 * size + 2, cached)
+    add(numbers, 2 * size + 3, cachedWrite)
+    add(numbers, 2 * size + 4, reasoning)
   }
 
   all(): ReadonlyArray<GenAiSeries> {

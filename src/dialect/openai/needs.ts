@@ -203,6 +203,6 @@ export const readNeeds = (
   if (Result.isFailure(json)) return Result.fail(json.failure)
   const needs = parsedNeeds(endpoint, json.success, body, least, named)
   if (Result.isFailure(needs)) return Result.fail(needs.failure)
-  const read = { needs: needs.success, model: undefined }
-  return Result.succeed(tells ? { ...read, settings: askedSettings(json.success) } : read)
+  const settings = tells ? askedSettings(json.success) : undefined
+  return Result.succeed({ needs: needs.success, model: undefined, settings })
 }
