@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { JsonEnd } from "../../src/dialect/anthropic/json-end.ts"
+import { JsonEnd } from "../../src/dialect/json-end.ts"
 
 const endOf = (pieces: ReadonlyArray<string>): JsonEnd => {
   const end = new JsonEnd()

@@ -153,7 +153,7 @@ const streams: ReadonlyArray<readonly [what: string, bytes: Uint8Array, told: Re
     ]
   ],
   [
-    "two calls whose pieces come mixed: both stay open",
+    "two calls whose pieces come mixed, each to its end, since clients mind one at a time",
     streamOf([
       calls(piece(0, "", ["c1", "tide"])),
       calls(piece(1, '{"at":', ["c2", "wind"]), piece(0, '{"on":')),
@@ -164,13 +164,13 @@ const streams: ReadonlyArray<readonly [what: string, bytes: Uint8Array, told: Re
     [
       ...begin,
       "0 output_item.added: function_call tide c1 in_progress",
-      "1 output_item.added: function_call wind c2 in_progress",
-      '1 function_call_arguments.delta: {"at":',
       '0 function_call_arguments.delta: {"on":',
-      "1 function_call_arguments.delta: 2}",
       '0 function_call_arguments.delta: "quay"}',
       "0 function_call_arguments.done",
       "0 output_item.done: function_call tide c1 completed",
+      "1 output_item.added: function_call wind c2 in_progress",
+      '1 function_call_arguments.delta: {"at":',
+      "1 function_call_arguments.delta: 2}",
       "1 function_call_arguments.done",
       "1 output_item.done: function_call wind c2 completed",
       "completed: 2 items"
@@ -188,9 +188,9 @@ const streams: ReadonlyArray<readonly [what: string, bytes: Uint8Array, told: Re
       ...begin,
       ...spoken(0, ["Looking."]),
       "1 output_item.added: function_call tide c1 in_progress",
-      ...spoken(2, ["Done."]),
       "1 function_call_arguments.done",
       "1 output_item.done: function_call tide c1 completed",
+      ...spoken(2, ["Done."]),
       "completed: 3 items"
     ]
   ],
@@ -205,14 +205,14 @@ const streams: ReadonlyArray<readonly [what: string, bytes: Uint8Array, told: Re
     [
       ...begin,
       "0 output_item.added: custom_tool_call note c1 in_progress",
-      "1 output_item.added: function_call port tide c2 in_progress",
-      "1 function_call_arguments.delta: {}",
-      "2 output_item.added: custom_tool_call port log c3 in_progress",
       '0 custom_tool_call_input.delta: line 1\n"2"',
       "0 custom_tool_call_input.done",
       "0 output_item.done: custom_tool_call note c1 completed",
+      "1 output_item.added: function_call port tide c2 in_progress",
+      "1 function_call_arguments.delta: {}",
       "1 function_call_arguments.done",
       "1 output_item.done: function_call port tide c2 completed",
+      "2 output_item.added: custom_tool_call port log c3 in_progress",
       "2 custom_tool_call_input.delta: ",
       "2 custom_tool_call_input.done",
       "2 output_item.done: custom_tool_call port log c3 completed",

@@ -49,6 +49,11 @@ const prefixes = {
   shell: "sh"
 } as const
 
+/** What an item is made of, or a part of one. */
+type Spoken = ChatEvent & {
+  readonly type: "text" | "refusal" | "image" | "citation" | "reasoning" | "signature" | "call"
+}
+
 /** What is known of when an answer began: by the clock on the wall, and by one that runs evenly. */
 interface Began {
   readonly wallMs: number
@@ -62,9 +67,13 @@ class ResponseWriting {
   private readonly ids: CallIds
   private readonly writer = new EventWriter()
   private readonly items: Array<ResponseItem> = []
-  private readonly calls = new Map<number, CallItem>()
-  // Of what is thought and what is said, one is open at a time; calls stay open side by side.
-  private spoken: MessageItem | ReasoningItem | undefined
+  // One item is open at a time: many clients mind but one, whatever the events say of which they are.
+  private open: MessageItem | ReasoningItem | CallItem | undefined
+  // The call that is open, by the number of its server.
+  private openCall = -1
+  // What has come behind a call that is not whole, and the calls in it.
+  private held: Array<ChatEvent> = []
+  private readonly heldCalls = new Set<number>()
   // How much of the text has come.
   private length = 0
   private readonly untold = new Untold()
@@ -96,25 +105,17 @@ class ResponseWriting {
     switch (event.type) {
       case "text":
         // How likely tokens were may be told without a text, beside calls too; that is no message.
-        if (event.text === "" && !(this.spoken instanceof MessageItem)) return undefined
-        this.message().append("output_text", event.text, event.logprobs)
-        this.length += event.text.length
-        return undefined
+        if (event.text === "" && !(this.open instanceof MessageItem)) return undefined
+        return this.say(event)
       case "refusal":
-        return this.message().append("refusal", event.text)
       case "image":
-        return this.show(event)
       case "citation":
-        return this.cited(event.start).cite(event)
       case "reasoning":
-        return this.thought().append(event.text)
       case "signature":
-        this.thought().signature = event.signature
-        return undefined
       case "call":
-        return this.call(event)
+        return this.say(event)
       case "arguments":
-        return this.calls.get(event.call)?.append(event.text)
+        return this.argue(event)
       case "lost":
         return this.untold.add(event.what)
       case "stop":
@@ -131,6 +132,50 @@ class ResponseWriting {
       case "choice":
         return undefined
     }
+  }
+
+  private say(event: Spoken): void {
+    if (this.held.length > 0 || (this.open instanceof CallItem && !this.open.isOver)) {
+      if (event.type === "call") this.heldCalls.add(event.call)
+      this.held.push(event)
+      return
+    }
+    switch (event.type) {
+      case "text":
+        this.message().append("output_text", event.text, event.logprobs)
+        this.length += event.text.length
+        return undefined
+      case "refusal":
+        return this.message().append("refusal", event.text)
+      case "image":
+        return this.show(event)
+      case "citation":
+        return this.cited(event.start).cite(event)
+      case "reasoning":
+        return this.thought().append(event.text)
+      case "signature":
+        this.thought().signature = event.signature
+        return undefined
+      case "call":
+        return this.call(event)
+    }
+  }
+
+  private argue(event: ChatEvent & { readonly type: "arguments" }): void {
+    if (event.call === this.openCall && this.open instanceof CallItem) {
+      this.open.append(event.text)
+      if (this.held.length > 0 && this.open.isOver) this.release()
+    } else if (this.heldCalls.has(event.call)) this.held.push(event)
+    else if (event.text.trim() !== "") this.fail(serverFailure("The backend went on with a call that was whole"))
+  }
+
+  // Goes on behind a call with what had to wait for it.
+  private release(status?: "completed" | "incomplete"): void {
+    const { held } = this
+    this.held = []
+    this.heldCalls.clear()
+    this.closeOpen(status)
+    for (const event of held) this.event(event)
   }
 
   fail(failure: ResponseFailure): void {
@@ -161,11 +206,11 @@ class ResponseWriting {
   }
 
   private message(): MessageItem {
-    if (this.spoken instanceof MessageItem) return this.spoken
-    this.closeSpoken()
+    if (this.open instanceof MessageItem) return this.open
+    this.closeOpen()
     const item = new MessageItem(this.writer, this.place("msg"), this.length)
     this.items.push(item)
-    this.spoken = item
+    this.open = item
     return item
   }
 
@@ -177,41 +222,47 @@ class ResponseWriting {
 
   private thought(): ReasoningItem {
     // What follows a signature is a thought of its own.
-    if (this.spoken instanceof ReasoningItem && this.spoken.signature === undefined) return this.spoken
-    this.closeSpoken()
+    if (this.open instanceof ReasoningItem && this.open.signature === undefined) return this.open
+    this.closeOpen()
     const item = new ReasoningItem(this.writer, this.place("rs"), this.asked.seals)
     this.items.push(item)
-    this.spoken = item
+    this.open = item
     return item
   }
 
   private call({ call, id, name, signature }: ChatEvent & { readonly type: "call" }): void {
     // There is no place for it but in what was thought before the call.
     if (signature !== undefined && this.asked.seals) this.thought().callSignature = signature
-    this.closeSpoken()
+    this.closeOpen()
     const form = this.asked.names.form(name)
     const place = this.place(prefixes[form.kind])
     const item = new CallItem(this.writer, place, this.ids.of(id), form)
     this.items.push(item)
-    this.calls.set(call, item)
+    this.open = item
+    this.openCall = call
   }
 
   private show(image: ChatEvent & { readonly type: "image" }): void {
     // There is a place for an image, and none for where it is.
     if ("url" in image) return this.untold.add(image.type)
-    this.closeSpoken()
+    this.closeOpen()
     const item = new ImageItem(this.writer, this.place("ig"), image)
     this.items.push(item)
     item.close("completed")
   }
 
-  private closeSpoken(status: "completed" | "incomplete" = "completed"): void {
-    this.spoken?.close(status)
-    this.spoken = undefined
+  private closeOpen(status: "completed" | "incomplete" = "completed"): void {
+    this.open?.close(status)
+    this.open = undefined
   }
 
   private finish(): void {
     const reason = incomplete[this.stop?.reason ?? ""]
+    while (this.held.length > 0) {
+      const isCut = reason !== undefined && this.open instanceof CallItem && !this.open.isWhole
+      this.release(isCut ? "incomplete" : "completed")
+    }
+    if (this.over) return
     if (this.items.length === 0 && reason === undefined) this.message().append("output_text", "")
     const last = reason === undefined ? undefined : this.items.at(-1)
     const statuses = new Map(
@@ -220,8 +271,7 @@ class ResponseWriting {
         return [item, isCut ? ("incomplete" as const) : ("completed" as const)]
       })
     )
-    this.closeSpoken(this.spoken === last ? "incomplete" : "completed")
-    for (const item of this.calls.values()) item.close(statuses.get(item) ?? "completed")
+    if (this.open !== undefined) this.closeOpen(statuses.get(this.open))
     this.over = true
     const { usage } = this
     const end = {

@@ -4,7 +4,8 @@
 import type { ChatEvent } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { GrowingText } from "../growing-text.ts"
-import { parsedJson } from "../read-json.ts"
+import { JsonEnd } from "../json-end.ts"
+import { isObjectText, parsedJson } from "../read-json.ts"
 import { type ItemStatus, saidByArgs } from "./client-tools.ts"
 import { sealed } from "./reasoning-seal.ts"
 import type { EventWriter } from "./responses-events.ts"
@@ -242,6 +243,9 @@ export class MessageItem extends ResponseItem {
 /** A call of a tool. */
 export class CallItem extends ResponseItem {
   private args = new GrowingText()
+  // Where its arguments end, once somebody waits for that.
+  private end: JsonEnd | undefined
+  private whole: boolean | undefined
   private readonly callId: string
   private readonly form: ToolForm
 
@@ -263,9 +267,21 @@ export class CallItem extends ResponseItem {
     }
   }
 
+  /** Whether all of its arguments have come, as far as they show it. */
+  get isOver(): boolean {
+    if (this.end === undefined) {
+      this.end = new JsonEnd()
+      this.end.push(this.args.text)
+    }
+    if (!this.end.ended) return false
+    this.whole ??= isObjectText(this.args.text)
+    return this.whole
+  }
+
   append(args: string): void {
     if (args === "") return
     this.args.add(args)
+    this.end?.push(args)
     // A free text is told at once: in pieces it would have to be taken out of the JSON that it comes in.
     if (this.form.kind === "function") this.say("response.function_call_arguments.delta", "", args)
   }
