@@ -5,7 +5,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { CliError, Command, Flag } from "effect/cli"
-import type { DecisionEntry, Explained, ExplainedUnderWay, Route } from "../api/admin-api.ts"
+import type { DecisionEntry, Explained, ExplainedUnderWay, Route, TimePart } from "../api/admin-api.ts"
 import { parseBoundedJson } from "../domain/bounded-json.ts"
 import type { HookNote } from "../domain/hook-rules.ts"
 import { printable } from "../domain/printable.ts"
@@ -264,8 +264,12 @@ const hookText = ({ action, calls, hook, ms, phase }: HookNote): string =>
 const coldText = (ms: number): string =>
   `its model was not in memory; loading it was expected to take ${milliseconds(ms)}`
 
+const waitedMs = (line: ReadonlyArray<TimePart>): number =>
+  line.reduce((sum, { from_ms: from, part, to_ms: to }) => (part === "queue" ? sum + to - from : sum), 0)
+
 /** What became of a request, or is becoming of it. */
-export const requestText = ({ request, decision }: Explained | ExplainedUnderWay): string => {
+export const requestText = ({ request, decision, time_line: line = [] }: Explained | ExplainedUnderWay): string => {
+  const waited = waitedMs(line)
   const [outcome = [], time = []] = outcomeRows(request)
   const about = shownTable(
     ["Request:", request.id],
@@ -286,6 +290,7 @@ export const requestText = ({ request, decision }: Explained | ExplainedUnderWay
       ...(request.hedge === undefined ? [] : [["Hedge:", hedgeText(request.hedge)]]),
       ...(request.hooks ?? []).map((note) => ["Hook:", hookText(note)]),
       ...(request.load_ms === undefined ? [] : [["Cold:", coldText(request.load_ms)]]),
+      ...(waited < 1 ? [] : [["Waited:", `${milliseconds(waited)} for a slot`]]),
       ["First byte:", milliseconds(request.first_byte_ms)],
       time
     ]

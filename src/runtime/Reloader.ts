@@ -207,7 +207,9 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
         // A file that says what it said before undoes no command by itself.
         const changes = isSame && by === "file" ? [] : changesOf(next)
         if (changes.length > 0) return take(next, changes, by)
-        return Effect.as(update({ read: next, failure: undefined }), { generation: now().generation, changes })
+        const same = Effect.as(update({ read: next, failure: undefined }), { generation: now().generation, changes })
+        // Who sends a signal is told nothing but by the log.
+        return by === "signal" ? Effect.tap(same, Effect.logInfo("config read anew, nothing has changed")) : same
       })
     )
 

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
-import { routeText } from "../../src/cli/explain.ts"
+import { requestText, routeText } from "../../src/cli/explain.ts"
 import type { Route } from "../../src/api/admin-api.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
@@ -45,6 +45,28 @@ describe("nexus explain", () => {
     })
     child.kill("SIGTERM")
     expect(await child.exited).toBe(0)
+  })
+
+  test("tells how long a request waited for a slot, which its first byte came after", () => {
+    const request = {
+      id: "one",
+      at: 0,
+      endpoint: "chat/completions",
+      model: "m",
+      stream: false,
+      outcome: "completed" as const,
+      status: 200,
+      backend: "a",
+      upstream_model: "m",
+      attempts: 1,
+      failures: [],
+      first_byte_ms: 3140,
+      duration_ms: 5500
+    }
+    const told = (to_ms: number) =>
+      requestText({ request, decision: null, time_line: [{ part: "queue", from_ms: 0.3, to_ms }] })
+    expect(told(3013.3)).toContain("Waited:      3013 ms for a slot\nFirst byte:  3140 ms\n")
+    expect(told(0.6)).not.toContain("Waited")
   })
 
   test("tells a backend that is asked only when nobody else is left from those that are asked before", () => {

@@ -75,11 +75,14 @@ describe.each([
   })
 
   test.concurrent("takes it over on SIGHUP as well, and says what waits for the next start", async () => {
-    await using gateway = await startProcess({ backends, server: { watch_config: false } }, args)
-    gateway.rewrite({ backends, server: { port: 1, watch_config: false }, routing: { max_retries: 0 } })
+    const logging = { level: "info", format: "json" }
+    await using gateway = await startProcess({ backends, logging, server: { watch_config: false } }, args)
+    gateway.rewrite({ backends, logging, server: { port: 1, watch_config: false }, routing: { max_retries: 0 } })
     gateway.signal("SIGHUP")
     expect((await generation(gateway, 2)).needs_restart).toEqual(["server.port"])
     expect(await ask(gateway, "m1")).toBe(200)
+    gateway.signal("SIGHUP")
+    await until(() => gateway.output().includes("config read anew, nothing has changed"), "the log says so")
   })
 
   test.concurrent("keeps its config when the file has mistakes, says why, and recovers with the file", async () => {
