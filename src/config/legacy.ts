@@ -68,7 +68,7 @@ export const legacyKeys: ReadonlyArray<LegacyKey> = [
     { shown: 'with privacy = "restricted" or min_tier', is: restricts }
   ),
   unused(["routing", "policies", 0], "it restricts nothing"),
-  unused(["routing", "budget"], "spending is not counted, and nothing is held back for it"),
+  unused(["routing", "budget"], "what may be spent is said by [[budgets]]"),
   {
     ...unused(
       ["backends", 0, "zone"],
