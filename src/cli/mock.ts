@@ -150,7 +150,7 @@ export const mockCommand = Command.make(
       faults: [...ofFlags.faults, ...(file?.faults ?? [])]
     }
     const { makeMock } = yield* Effect.promise(() => import("../mock/mock-server.ts"))
-    const { faultWords } = yield* Effect.promise(() => import("../mock/mock-script.ts"))
+    const { faultWords, meantWords } = yield* Effect.promise(() => import("../mock/mock-script.ts"))
     const { listen } = yield* Effect.promise(() => import("../http/listen.ts"))
     const { Dialects } = yield* Effect.promise(() => import("../dialect/all.ts"))
     const { gatewayUrl } = yield* Effect.promise(() => import("../http/address.ts"))
@@ -183,7 +183,10 @@ export const mockCommand = Command.make(
       [
         `The mock listens on ${url}: no model runs here, all that it answers was told or is made up.`,
         ...script.models.map((model) => `  ${printable(model.name)}${speedWords(model)}`),
-        ...script.faults.map((fault) => `  fault: ${faultWords(fault)}`),
+        ...script.faults.map((fault) => {
+          const meant = meantWords(fault)
+          return printable(`  fault: ${faultWords(fault)}${meant === "" ? "" : ` (${meant})`}`)
+        }),
         "",
         "Try:",
         `  ${curl({ baseUrl: clientBaseUrl(url), keyNeeded: false, model: { id: first?.name ?? usualModel }, others: [], embedder: undefined })}`,

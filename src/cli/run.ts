@@ -66,6 +66,7 @@ const inWords = (error: CliError.CliError): string =>
       /\s*Did you mean [^?]*\?\s*(\S.*)$/su,
       (_, names: string) => `; did you mean ${names.trim().split(/\s+/).join(" or ")}?`
     )
+    .replace("a string representing a finite number", "a number")
     .replace(/\s+/g, " ")
     .trim()
 

@@ -111,6 +111,15 @@ export const faultMistake = (fault: MockFault): string | undefined => {
   return undefined
 }
 
+/** Which requests a fault is for, in words; empty where it is for all of them. */
+export const meantWords = ({ every, model, probability, times }: MockFault): string =>
+  [
+    ...(model === undefined ? [] : [`of ${model}`]),
+    ...(every === undefined ? [] : [`every ${every}`]),
+    ...(probability === undefined ? [] : [`probability ${probability}`]),
+    ...(times === undefined ? [] : [`${times} at most`])
+  ].join(", ")
+
 /** What a fault does, in words. */
 export const faultWords = (fault: MockFault): string => {
   const { cut_at_piece: cut, delay_seconds: delay, error_at_piece: error, stall_at_piece: stall, status } = fault

@@ -63,6 +63,7 @@ describe("help", () => {
     const { code, stderr } = await nexus("status", "--wtach")
     expect(code).toBe(2)
     expect(stderr).toContain("error: Unrecognized flag: --wtach in command nexus status; did you mean --watch?\n")
+    expect((await nexus("serve", "--port", "127.0.0.1:8700")).stderr).toContain("Expected a number\n")
     expect((await nexus("modles")).stderr).toContain('"nexus"; did you mean models?\n')
   })
 

@@ -153,6 +153,12 @@ describe("nexus mock", () => {
     expect([wrong.match(/text_delta/g)?.length, wrong.includes('"type":"error"')]).toEqual([2, true])
   })
 
+  test("says at its start which requests its rules are for", async () => {
+    const rule = "status=429 every=5 model=small*"
+    const { found } = await startUntil(/ {2}fault: (.*)\n/, "mock", "-p", "0", "--fault", rule, "--fault", "reset")
+    expect(found).toBe("status 429 (of small*, every 5)")
+  })
+
   test("says what is wrong with a rule or a file, and where", async () => {
     writeFileSync(
       join(cwd, "wrong.toml"),
