@@ -207,7 +207,7 @@ export class VirtualNexus {
     this.#turns.set(body.model, turn + 1)
     const chain = this.#conversations.sees(promptChain(bytes))
     const by = { turn, random: this.#random }
-    const plan = new Plan(needs, this.#settings, this.#snapshot, by, now, undefined, undefined, () => chain)
+    const plan = new Plan(needs, this.#settings, this.#snapshot, by, now, undefined, undefined, { chain: () => chain })
     const request = { question, prompt: promptOf(templated(body)), answer: answerTo(body) }
     const goes = (attempt: Attempt, plan: Plan): void => this.#goes({ ...request, plan }, attempt, done)
     const chosen = this.queue.choose(plan, now)

@@ -2,7 +2,8 @@
  * One attempt of a request: a backend that is asked, how it is asked, and the place and the time that it takes.
  */
 import * as Effect from "effect/Effect"
-import type { DialectRoute, Span } from "../dialect/Dialect.ts"
+import * as Exit from "effect/Exit"
+import type { DialectRoute, Span, StreamCollector } from "../dialect/Dialect.ts"
 import type { GatewayError } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
@@ -12,13 +13,12 @@ import type { ListDrift } from "../registry/list-drift.ts"
 import type { Registry } from "../registry/Registry.ts"
 import type { Blame } from "../router/judge-failure.ts"
 import type { Attempt } from "../router/choice.ts"
-import type { CommittedAnswer } from "../upstream/answer.ts"
+import type { CommittedAnswer, Judged } from "../upstream/answer.ts"
 import type { Asker, RequestClock, Upstream } from "../upstream/Upstream.ts"
 import type { Suspicion } from "../wire/liveness.ts"
-import { isSource, type RequestBody } from "../wire/request-bytes.ts"
+import { type BodySource, isSource, type RequestBody } from "../wire/request-bytes.ts"
 import type { Accounting } from "./Accounting.ts"
 import { collected } from "./collected.ts"
-import type { EarlyStream } from "./early-stream.ts"
 import { failureReason } from "./final-failure.ts"
 import { tunedFor } from "./fuller.ts"
 import { pinningFor, withSlot } from "./named-slot.ts"
@@ -175,21 +175,34 @@ export class Asking implements Asker {
   }
 
   /** Asks it, for a stream where that is how its whole answers are to be had. */
-  get answer(): Effect.Effect<CommittedAnswer, UpstreamError> {
+  get answer(): Effect.Effect<Judged> {
     const { record } = this.request.run
     const { backend } = this.attempt.candidate.state
-    const { body: plain, route } = this.translation ?? { body: this.ownBody, route: record.route }
-    const body = withSlot(plain, this.attempt.candidate, this.ticket.slot)
+    const { translation } = this
+    const route = translation?.route ?? record.route
+    const body = withSlot(translation?.body ?? this.ownBody, this.attempt.candidate, this.ticket.slot)
     const collector = backend.collect === true && !record.stream ? route.operation.collector : undefined
-    if (collector === undefined || isSource(body)) {
-      // The wish for a stream may stand behind what has come so far.
-      return this.call(route, body, () => record.stream)
-    }
+    return collector === undefined || isSource(body)
+      ? this.call(route, body, false)
+      : this.collects(route, body, collector)
+  }
+
+  private collects(
+    route: DialectRoute,
+    body: Exclude<RequestBody, BodySource>,
+    collector: StreamCollector
+  ): Effect.Effect<Judged> {
+    const { idleMs } = this.attempt.candidate.state.backend.limits
     const streamed = collector.request(body instanceof Uint8Array ? body : Buffer.concat(body))
-    return Effect.flatMap(
-      this.call(route, streamed, () => true),
-      (answer) => collected(answer, collector.start(), this.clock, backend.limits.idleMs)
+    const whole = Effect.flatMap(Effect.flatten(this.call(route, streamed, true)), (answer) =>
+      collected(answer, collector.start(), this.clock, idleMs)
     )
+    return Effect.match(whole, { onFailure: Exit.fail, onSuccess: Exit.succeed })
+  }
+
+  // The wish for a stream may stand behind what has come so far.
+  get wantsStream(): boolean {
+    return this.request.run.record.stream
   }
 
   /** Notes how it failed; `blameless` when that says nothing against its backend. */
@@ -285,11 +298,7 @@ export class Asking implements Asker {
     if (translated !== record.translated) record.translates(translated)
   }
 
-  private call(
-    route: DialectRoute,
-    body: RequestBody,
-    stream: () => boolean
-  ): Effect.Effect<CommittedAnswer, UpstreamError> {
+  private call(route: DialectRoute, body: RequestBody, collects: boolean): Effect.Effect<Judged> {
     const { attempt, clock, request } = this
     const { run } = request
     const { record } = run
@@ -307,16 +316,17 @@ export class Asking implements Asker {
       tells: this.asked.trace !== undefined,
       zones: record.needs?.zones,
       mediaType: request.body instanceof StreamedBody ? request.body.mediaType : undefined,
-      stream,
+      collects,
       clock,
-      caller: this,
-      hearer: () => (run.early?.opened === true ? this.hearer(run.early, route) : undefined)
+      caller: this
     })
   }
 
   // What keeps a connection alive is said in the client's own dialect.
-  private hearer(early: EarlyStream, { dialect }: DialectRoute): (comments: Uint8Array) => void {
-    const { route } = this.request.run.record
+  hearer({ dialect }: DialectRoute): ((comments: Uint8Array) => void) | undefined {
+    const { early, record } = this.request.run
+    const { route } = record
+    if (early?.opened !== true) return undefined
     if (dialect === route.dialect) return early.hear
     return () => {
       if (route.dialect.keepAlive !== undefined) early.hear(route.dialect.keepAlive)

@@ -1,7 +1,9 @@
 /**
  * The attempts of one request: candidate after candidate until one commits, as recursion in the channel of typed errors.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { locality } from "../backend/backend.ts"
 import type { ModelRefusal } from "../dialect/refused-fields.ts"
@@ -178,14 +180,23 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     if (said !== undefined && Result.isFailure(said)) return ends.untold(attempt, said.failure)
     const asking = new Asking(this, attempt, said?.success, beside)
     ends.begun?.(asking)
-    return Effect.matchEffect(asking.answer, {
-      onFailure: (error) => {
-        if (!this.learns(asking, error)) return ends.failed(asking, error)
-        asking.fails(error, { _tag: "none" }, true)
-        return this.ask(attempt, beside, ends)
-      },
-      onSuccess: (answer) => this.understood(asking, answer, ends)
-    })
+    return Effect.flatMap(asking.answer, (made) =>
+      Exit.isSuccess(made) ? this.understood(asking, made.value, ends) : this.refused(asking, made.cause, beside, ends)
+    )
+  }
+
+  private refused<A, E>(
+    asking: Asking,
+    cause: Cause.Cause<UpstreamError>,
+    beside: RequestClock | undefined,
+    ends: AskingEnds<A, E>
+  ): Effect.Effect<A, E> {
+    const failed = Cause.findErrorOption(cause)
+    if (failed._tag === "None") return Effect.die(Cause.squash(cause))
+    const error = failed.value
+    if (!this.learns(asking, error)) return ends.failed(asking, error)
+    asking.fails(error, { _tag: "none" }, true)
+    return this.ask(asking.attempt, beside, ends)
   }
 
   /** Takes an answer, in the dialect of the client from here on. */

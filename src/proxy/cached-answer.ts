@@ -30,7 +30,7 @@ export interface CacheFill {
 }
 
 /** Where the answer to a request may be found, and whether one is kept. */
-interface CachePlace {
+export interface CachePlace {
   readonly key: string
   readonly keptMs: number
   /** The oldest that may be given, in milliseconds; 0 for none. */

@@ -3,33 +3,33 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { BadRequest, LoopDetected, type GatewayError } from "../domain/errors.ts"
-import type { DialectRoute, ModelChange, Passage, ReadRequest } from "../dialect/Dialect.ts"
+import { BadRequest, type GatewayError } from "../domain/errors.ts"
+import type { DialectRoute, LeastContext, NeedsReading, ReadRequest } from "../dialect/Dialect.ts"
 import { boundaryOf } from "../dialect/multipart.ts"
 import { type BodyReading, isLarge } from "../dialect/parsed-body.ts"
-import { requestIdHeaders } from "../dialect/refuse.ts"
+import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
+import type { Grant } from "../domain/grant.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { ZoneLimits } from "../domain/zones.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
-import type { BackendState } from "../registry/snapshot.ts"
 import type { PromptMaker } from "../router/candidate-columns.ts"
 import type { Plan } from "../router/plan.ts"
-import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
 import { Attempts } from "./attempts.ts"
 import type { Forwarding } from "./forwarding.ts"
+import type { RequestRecord } from "./record.ts"
 import type { RequestRun } from "./request-run.ts"
 import { capturedOf } from "./captured.ts"
-import { cachePlaceOf, fillFor, giveKept, mayGive } from "./cached-answer.ts"
-import { guardedBody, guardFor, unseenRefusal } from "./guard.ts"
+import { type CachePlace, cachePlaceOf, fillFor, giveKept, mayGive } from "./cached-answer.ts"
+import { type Guard, guardedBody, guardFor, unseenRefusal } from "./guard.ts"
 import { realtime } from "./realtime.ts"
-import { changedBackend, decideChange, refusedUnread } from "./model-changes.ts"
-import { forbiddenBackend, passedTo, passOn } from "./passed-on.ts"
+import { passedTo } from "./passed-on.ts"
 import type { GaveUp } from "./final-failure.ts"
 import { codingFault, readBody } from "./request-body.ts"
 import { isAsking, reserveFor } from "./spending.ts"
-import { StreamedBody, type StreamedLimits, withStreamedBody } from "./streamed-body.ts"
+import { StreamedBody, withStreamedBody } from "./streamed-body.ts"
 import { tokensAsked, withinLimits } from "./limited.ts"
 import { isAskedAsIs, isAskedNatively, translatorFor } from "./translation.ts"
+import { admitted, answered, changed, passedOn } from "./unread.ts"
 import { canWake, wakenAfter, wakenFor } from "./waking.ts"
 
 type Forwarded = Effect.Effect<void, GatewayError | GaveUp>
@@ -62,78 +62,28 @@ export const forward = (forwarding: Forwarding, run: RequestRun): Forwarded => {
   })
 }
 
-/** Why a request does not go on whose body is there, as far as it must be. */
-const admitted = (forwarding: Forwarding, run: RequestRun): GatewayError | undefined => {
-  const { record } = run
-  const full = forwarding.taken(run)
-  if (full !== undefined) return full
-  record.awaits(performance.now() - record.started)
-  const hops = gatewayHops(record.request.headers)
-  run.hops = hops
-  return hops > maxGatewayHops ? new LoopDetected({ hops }) : undefined
-}
+/** What a body is read with. */
+class BodyNeeds implements NeedsReading {
+  readonly turns: EventLoopTurns
+  readonly least: LeastContext
+  readonly model: string | undefined
+  readonly tells: boolean
+  private readonly named: Forwarding["standIn"]
+  private readonly grant: Grant | undefined
 
-/** What changes the models of a server, by what its body names or unread. */
-const changed = (forwarding: Forwarding, run: RequestRun, passage: Passage, change: ModelChange): Forwarded => {
-  const { limits, record, upload } = run
-  const { clock, request, route } = record
-  const { registry, router, turns } = forwarding
-  const { headers, method } = request
-  const asked = { route, passage, change, method, headers }
-  const changeable = () => ({ snapshot: registry.snapshot(), names: router.names(), key: record.grant })
-  const unread = refusedUnread(asked)
-  if (unread !== undefined) return Effect.fail(unread)
-  const { fields } = change
-  if (fields === undefined) {
-    const to = forbiddenBackend(changedBackend(asked, changeable()), record.grant?.scope)
-    // Files of models are as large as they are, and whoever may have one pulled may send one.
-    return "live" in to
-      ? passedOn(forwarding, run, passage, to, { ...limits, maxStreamedBytes: Infinity })
-      : Effect.fail(to)
+  constructor({ leastContext, standIn, turns }: Forwarding, { record: { grant, route, trace } }: RequestRun) {
+    this.turns = turns
+    this.least = leastContext
+    this.model = route.model
+    this.tells = trace?.sampled === true
+    this.named = standIn
+    this.grant = grant
   }
-  return Effect.flatMap(readBody(request, clock, limits, upload, turns), (body): Forwarded => {
-    upload.arrived()
-    const refusal = admitted(forwarding, run)
-    if (refusal !== undefined) return Effect.fail(refusal)
-    const decision = decideChange(asked, fields, body, changeable())
-    if (decision._tag === "Refused") return Effect.fail(decision.why)
-    if (decision._tag === "Passed") {
-      const { body: told, to } = decision
-      return withinLimits(forwarding.limits, run, "", 0, () => passOn(forwarding, run, to, passage, told))
-    }
-    return Effect.sync(() => answered(run, decision.answer.body, decision.answer.type))
-  })
-}
 
-/** What nobody reads goes to one backend. */
-const passedOn = (
-  forwarding: Forwarding,
-  run: RequestRun,
-  passage: Passage,
-  to: BackendState | GatewayError,
-  limits: StreamedLimits = run.limits
-): Forwarded => {
-  const { record, upload } = run
-  const { clock, request } = record
-  if (!("live" in to)) return Effect.fail(to)
-  const mediaType = request.headers.get("content-type")
-  return withStreamedBody({ clock, form: undefined, limits, mediaType, request, upload }, (body) =>
-    Effect.flatMap(
-      body.begun(() => true),
-      (): Forwarded => {
-        const refusal = admitted(forwarding, run)
-        return refusal === undefined
-          ? withinLimits(forwarding.limits, run, "", 0, () => passOn(forwarding, run, to, passage, body))
-          : Effect.fail(refusal)
-      }
-    )
-  )
+  standIn(usual: string | undefined): string | undefined {
+    return this.named(usual, this.grant)
+  }
 }
-
-const standInFor =
-  ({ standIn }: Forwarding, { record: { grant } }: RequestRun) =>
-  (usual: string | undefined) =>
-    standIn(usual, grant)
 
 /** A form goes on as soon as it is known where to. */
 const streamed = (forwarding: Forwarding, run: RequestRun, boundary: string): Forwarded => {
@@ -141,9 +91,7 @@ const streamed = (forwarding: Forwarding, run: RequestRun, boundary: string): Fo
   const { clock, request, route } = record
   const coded = codingFault(request)
   if (coded !== undefined) return Effect.fail(coded)
-  const { leastContext: least, turns } = forwarding
-  const standIn = standInFor(forwarding, run)
-  const form = route.operation.form?.(boundary, { turns, least, model: route.model, standIn })
+  const form = route.operation.form?.(boundary, new BodyNeeds(forwarding, run))
   const mediaType = request.headers.get("content-type")
   return withStreamedBody({ clock, form, limits, mediaType, request, upload }, (body) =>
     Effect.flatMap(
@@ -168,33 +116,23 @@ const taken = (forwarding: Forwarding, run: RequestRun, body: Uint8Array): Forwa
 
 /** Reads what routing must know of a body, and goes on with that. */
 const readAndUnderstood = (forwarding: Forwarding, run: RequestRun, body: Uint8Array, mayWake: boolean): Forwarded => {
-  const { leastContext: least, turns } = forwarding
-  const { route, trace } = run.record
-  const { model, operation } = route
-  const tells = trace?.sampled === true
-  const reading = operation.needs(body, { turns, least, model, tells, standIn: standInFor(forwarding, run) })
-  if (!(reading instanceof Promise)) return understood(forwarding, run, body, reading, mayWake)
-  return Effect.flatMap(
+  const reading = run.record.route.operation.needs(body, new BodyNeeds(forwarding, run))
+  return reading instanceof Promise
+    ? onceRead(forwarding, run, body, reading, mayWake)
+    : understood(forwarding, run, body, reading, mayWake)
+}
+
+const onceRead = (
+  forwarding: Forwarding,
+  run: RequestRun,
+  body: Uint8Array,
+  reading: Promise<Result.Result<ReadRequest, GatewayError>>,
+  mayWake: boolean
+): Forwarded =>
+  Effect.flatMap(
     Effect.promise(() => reading),
     (read) => understood(forwarding, run, body, read, mayWake)
   )
-}
-
-// Nobody is asked.
-const answered = (
-  run: RequestRun,
-  body: string | Uint8Array<ArrayBuffer>,
-  type: string,
-  headers: Readonly<Record<string, string>> = {}
-): void => {
-  const { record } = run
-  const { dialect } = record.route
-  run.respond(
-    new Response(body, { headers: { "content-type": type, ...requestIdHeaders(dialect, record.id), ...headers } })
-  )
-  const end = { outcome: "completed", status: 200, backend: "", bytes: body.length, cutPrompt: undefined } as const
-  record.ends(end, performance.now())
-}
 
 // What the client is told says that it is an estimate.
 const estimated = (
@@ -223,9 +161,21 @@ const counted = (
 }
 
 // Made where there is a choice, and once.
-const promptOf = ({ chainOf }: Forwarding, { record }: RequestRun, body: Uint8Array): PromptMaker => {
-  let chain: PromptChain | undefined
-  return (sorts) => (chain ??= chainOf(record, body, sorts))
+class BodyPrompt implements PromptMaker {
+  private readonly chainOf: Forwarding["chainOf"]
+  private readonly record: RequestRecord
+  private readonly body: Uint8Array
+  private made: PromptChain | undefined
+
+  constructor({ chainOf }: Forwarding, { record }: RequestRun, body: Uint8Array) {
+    this.chainOf = chainOf
+    this.record = record
+    this.body = body
+  }
+
+  chain(sorts: boolean): PromptChain {
+    return (this.made ??= this.chainOf(this.record, this.body, sorts))
+  }
 }
 
 const neededBy = (
@@ -278,7 +228,7 @@ const understood = (
   record.routes(needs, now)
   record.trace?.reads(read.success)
   const snapshot = registry.snapshot()
-  const prompt = body instanceof StreamedBody ? undefined : promptOf(forwarding, run, body)
+  const prompt = body instanceof StreamedBody ? undefined : new BodyPrompt(forwarding, run, body)
   const ruling = router.rule(needs, snapshot, record)
   const plan = router.route(needs, snapshot, now, ruling, prompt)
   if (Result.isFailure(plan)) {
@@ -288,22 +238,28 @@ const understood = (
     const { estimate } = record.route.operation
     // An estimate is to be had of those who have too much to do.
     if (estimate !== undefined && plan.failure._tag === "Overloaded") return estimated(run, estimate(needs))
-    if (!mayWake || estimate !== undefined) return Effect.fail(plan.failure)
-    const waking = wakenFor(registry, run, plan.failure, considered, needs)
-    return waking === undefined
-      ? Effect.fail(plan.failure)
-      : Effect.andThen(
-          waking,
-          Effect.suspend(() => understood(forwarding, run, body, read, false))
-        )
+    const isWaking = mayWake && estimate === undefined
+    const waking = isWaking ? wakenFor(registry, run, plan.failure, considered, needs) : undefined
+    return waking === undefined ? Effect.fail(plan.failure) : onceAwake(waking, forwarding, run, body, read)
   }
   accounting.routed(record, plan.success, now)
   const [target] = plan.success.targets
   const going: Going = { forwarding, run, body, read: read.success, plan: plan.success, mayWake }
-  return withinLimits(forwarding.limits, run, target?.name ?? needs.model, tokensAsked(record, needs), () =>
-    sent(going)
-  )
+  return withinLimits(forwarding.limits, run, target?.name ?? needs.model, tokensAsked(record, needs), going, sent)
 }
+
+// Plans once more what has waited for a server to wake.
+const onceAwake = (
+  waking: Effect.Effect<void, GatewayError>,
+  forwarding: Forwarding,
+  run: RequestRun,
+  body: Uint8Array | StreamedBody,
+  read: Result.Result<ReadRequest, GatewayError>
+): Forwarded =>
+  Effect.andThen(
+    waking,
+    Effect.suspend(() => understood(forwarding, run, body, read, false))
+  )
 
 /** A request that has been planned, on its way to be sent. */
 interface Going {
@@ -317,9 +273,13 @@ interface Going {
 
 /** Has the hooks judge a request that are for it, and goes on with what they make of it; undefined where none has to. */
 const judged = (going: Going): Forwarded | undefined => {
-  const { body, forwarding, mayWake, plan, read, run } = going
+  const { forwarding, plan, run } = going
   const guard = guardFor(forwarding, run.record, plan, run.guard)
-  if (guard === run.guard || guard === undefined) return undefined
+  return guard === run.guard || guard === undefined ? undefined : judgedBy(guard, going)
+}
+
+const judgedBy = (guard: Guard, going: Going): Forwarded | undefined => {
+  const { body, forwarding, mayWake, read, run } = going
   run.guard = guard
   if (body instanceof StreamedBody) {
     const unseen = guard.unseen("request", "a form with files")
@@ -335,9 +295,15 @@ const judged = (going: Going): Forwarded | undefined => {
 const sent = (going: Going): Forwarded => {
   const judging = judged(going)
   if (judging !== undefined) return judging
+  const { forwarding, run } = going
+  const { spending } = forwarding
+  const isFree = !spending.budgets.isOn() || run.record.route.operation.estimate !== undefined
+  return isFree ? afforded(going) : onceReserved(going)
+}
+
+const onceReserved = (going: Going): Forwarded => {
   const { forwarding, plan, run } = going
   const { spending } = forwarding
-  if (!spending.budgets.isOn() || run.record.route.operation.estimate !== undefined) return afforded(going)
   const reserved = (refusal: GatewayError | undefined): Forwarded =>
     refusal === undefined ? afforded(going) : Effect.fail(refusal)
   const refusal = reserveFor(spending, run, plan, performance.now())
@@ -352,15 +318,22 @@ const afforded = (going: Going): Forwarded => {
   const { caching, captures } = forwarding
   run.captured = capturedOf(captures, record, body, plan)
   const place = cachePlaceOf(caching, run, body, plan)
-  if (place === undefined) return asking(going)
+  return place === undefined ? asking(going) : kept(going, place)
+}
+
+/** Gives the answer that was kept at a place, or asks for one that may be. */
+const kept = (going: Going, place: CachePlace): Forwarded => {
+  const { forwarding, plan, run } = going
+  const { caching } = forwarding
+  const { record } = run
   const now = performance.now()
-  return Effect.flatMap(caching.cache.find(place.key, now), (kept): Forwarded => {
-    const isHit = kept !== undefined && mayGive(kept, place, now)
+  return Effect.flatMap(caching.cache.find(place.key, now), (found): Forwarded => {
+    const isHit = found !== undefined && mayGive(found, place, now)
     record.caches(isHit ? "hit" : "miss")
     forwarding.accounting.rules.add("cache", [plan.targets[0]?.entry ?? "", isHit ? "hit" : "miss"])
     if (isHit) {
-      run.captured?.answer.took(kept.body)
-      return Effect.sync(() => giveKept({ record, respond: (response) => run.respond(response) }, kept, now))
+      run.captured?.answer.took(found.body)
+      return Effect.sync(() => giveKept({ record, respond: (response) => run.respond(response) }, found, now))
     }
     run.fill = fillFor(caching, place)
     return asking(going)
@@ -368,27 +341,25 @@ const afforded = (going: Going): Forwarded => {
 }
 
 /** Asks backends. */
-const asking = ({ body, forwarding, mayWake, plan, read, run }: Going): Forwarded => {
+const asking = (going: Going): Forwarded => {
+  const { body, forwarding, mayWake, plan, read, run } = going
   const { record } = run
-  const { registry } = forwarding
   const { ruling, snapshot } = plan
   // What is passed on while it comes is nothing that could be said otherwise.
   if (body instanceof StreamedBody) return new Attempts(forwarding, run, read, plan, body, undefined).all
   if (record.route.operation.estimate !== undefined) return counted(forwarding, run, read, plan, body)
   // One that is asked again, since its backend has been woken, has its copy.
   if (ruling?.shadow === true && record.attempts === 0) forwarding.shadow(run, read, body, ruling)
-  const going = built(forwarding, run, body, read, plan)
-  if (!mayWake || !canWake(snapshot)) return going
-  return Effect.catchTag(going, "GaveUp", (gaveUp) => {
-    const waking = wakenAfter(registry, run, gaveUp)
-    return waking === undefined
-      ? Effect.fail(gaveUp)
-      : Effect.andThen(
-          waking,
-          Effect.suspend(() => understood(forwarding, run, body, Result.succeed(read), false))
-        )
-  })
+  const asks = built(forwarding, run, body, read, plan)
+  return mayWake && canWake(snapshot) ? orWoken(going, asks) : asks
 }
+
+// Goes on with one whose backend may be woken where nobody was there.
+const orWoken = ({ body, forwarding, read, run }: Going, asks: Forwarded): Forwarded =>
+  Effect.catchTag(asks, "GaveUp", (gaveUp) => {
+    const waking = wakenAfter(forwarding.registry, run, gaveUp)
+    return waking === undefined ? Effect.fail(gaveUp) : onceAwake(waking, forwarding, run, body, Result.succeed(read))
+  })
 
 /** From the plan to the attempts, once what is to be translated has been built. */
 const built = (
@@ -401,12 +372,23 @@ const built = (
   const { parsed } = read
   const known = parsed === undefined ? undefined : Result.succeed(parsed)
   const building = known === undefined ? builtFor(forwarding, run, body, plan) : undefined
-  if (building === undefined) return asked(forwarding, run, body, read, plan, known)
-  return Effect.flatMap(
+  return building === undefined
+    ? asked(forwarding, run, body, read, plan, known)
+    : onceBuilt(building, forwarding, run, body, read, plan)
+}
+
+const onceBuilt = (
+  building: Promise<BodyReading>,
+  forwarding: Forwarding,
+  run: RequestRun,
+  body: Uint8Array,
+  read: ReadRequest,
+  plan: Plan
+): Forwarded =>
+  Effect.flatMap(
     Effect.promise(() => building),
     (made) => asked(forwarding, run, body, read, plan, made)
   )
-}
 
 // A large body that is to be translated, where it has not been built.
 const builtFor = (
@@ -418,6 +400,11 @@ const builtFor = (
   const build = record.route.operation.client?.build
   if (build === undefined || !isLarge(body) || isAskedAsIs(record, body, plan)) return undefined
   return Promise.resolve(build(body, turns))
+}
+
+const answeredInstead = (run: RequestRun, instead: Uint8Array, isStream: boolean): Effect.Effect<void> => {
+  const { stream, whole } = run.record.route.dialect.types
+  return Effect.sync(() => answered(run, new Uint8Array(instead), isStream ? stream : whole))
 }
 
 const asked = (
@@ -433,10 +420,7 @@ const asked = (
   if (Result.isFailure(translating)) return Effect.fail(translating.failure)
   const translator = translating.success
   const instead = translator?.instead(plan)
-  if (instead !== undefined) {
-    const { stream, whole } = dialect.types
-    return Effect.sync(() => answered(run, new Uint8Array(instead), needs.stream ? stream : whole))
-  }
+  if (instead !== undefined) return answeredInstead(run, instead, needs.stream)
   const mayHear = operation.generates && dialect.keepAlive !== undefined
   if (needs.stream && run.limits.keepAliveMs > 0 && mayHear) forwarding.keepAlive(run)
   return new Attempts(forwarding, run, { needs, model }, plan, body, translator).all

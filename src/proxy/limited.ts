@@ -2,7 +2,7 @@
  * Requests under limits: let in before they are sent on, and counted by what they really took when they have ended.
  */
 import * as Effect from "effect/Effect"
-import { isDeciding, type Limiter, type LimitPass } from "../admission/Limiter.ts"
+import { isDeciding, type LimitDecision, type Limiter, type LimitPass } from "../admission/Limiter.ts"
 import { type GatewayError, RateLimited } from "../domain/errors.ts"
 import type { Grant } from "../domain/grant.ts"
 import { type LimitRule, limitRules, type LimitSettings } from "../domain/rate-limits.ts"
@@ -61,29 +61,37 @@ const letIn = (run: RequestRun, pass: LimitPass): void => {
 }
 
 /** Goes on with a request that its limits let in: of a model, as the gateway knows it, and with so many tokens. */
-export const withinLimits = (
+export const withinLimits = <Going>(
   { limiter, rulesOf }: RequestLimiter,
   run: RequestRun,
   model: string,
   tokens: number,
-  goesOn: () => Forwarded
+  going: Going,
+  goesOn: (going: Going) => Forwarded
 ): Forwarded => {
   const rules = rulesOf(run.record.grant, model)
   // One that waited for a server to wake has been let in.
-  if (rules.length === 0 || run.limitPass !== undefined) return goesOn()
+  if (rules.length === 0 || run.limitPass !== undefined) return goesOn(going)
   const decision = limiter.enter(rules, tokens)
   if (decision instanceof RateLimited) return Effect.fail(decision)
-  if (!isDeciding(decision)) {
-    letIn(run, decision)
-    return goesOn()
-  }
+  if (isDeciding(decision)) return onceDecided(decision, run, going, goesOn)
+  letIn(run, decision)
+  return goesOn(going)
+}
+
+const onceDecided = <Going>(
+  decision: Effect.Effect<LimitDecision>,
+  run: RequestRun,
+  going: Going,
+  goesOn: (going: Going) => Forwarded
+): Forwarded => {
   const taken = Effect.map(decision, (made) => {
     if (!(made instanceof RateLimited)) letIn(run, made)
     return made
   })
   // Whoever leaves meanwhile has what was taken for him all the same, so that it is given back at his end.
   return Effect.flatMap(Effect.uninterruptible(taken), (made) =>
-    made instanceof RateLimited ? Effect.fail(made) : goesOn()
+    made instanceof RateLimited ? Effect.fail(made) : goesOn(going)
   )
 }
 

@@ -116,8 +116,8 @@ export const realtime = (forwarding: Forwarding, run: RequestRun): Ended => {
   const [target] = plan.success.targets
   const unseen = unseenRefusal(forwarding, record, plan.success, "a realtime session")
   if (unseen !== undefined) return Effect.fail(unseen)
-  return withinLimits(forwarding.limits, run, target?.name ?? needs.success.model, 0, () =>
-    begun(forwarding, run, plan.success, query, now)
+  return withinLimits(forwarding.limits, run, target?.name ?? needs.success.model, 0, plan.success, (going) =>
+    begun(forwarding, run, going, query, now)
   )
 }
 

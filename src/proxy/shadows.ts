@@ -58,7 +58,14 @@ const isPlace = (candidate: Candidate, shadows: number): boolean => {
   return locality(backend.type) === "cloud" || taken === 0
 }
 
-const askedOnce = { again: () => false, silent: () => undefined } as const
+const askedOnce = {
+  wantsStream: false,
+  again: () => false,
+  silent: () => undefined,
+  hearer: () => undefined
+} as const
+
+const streamedOnce = { ...askedOnce, wantsStream: true } as const
 
 /** The shadows of a process. */
 export class Shadows {
@@ -181,13 +188,11 @@ export class Shadows {
       clientHeaders: real.request.headers,
       requestId: record.id,
       zones: needs.zones,
-      stream: () => needs.stream,
       clock,
-      caller: askedOnce,
-      hearer: () => undefined
+      caller: needs.stream ? streamedOnce : askedOnce
     })
     deadlines.add(clock)
-    return Effect.matchEffect(call, {
+    return Effect.matchEffect(Effect.flatten(call), {
       onFailure: (error) =>
         Effect.sync(() =>
           error._tag === "ErrorStatus"

@@ -42,10 +42,16 @@ const sleeperFor = (
   )
 }
 
+// A snapshot is never changed, and asked with each request.
+const wakeable = new WeakMap<Snapshot, boolean>()
+
 /** Whether any backend can be woken. */
-export const canWake = ({ backends }: Snapshot): boolean => {
-  for (const { backend } of backends.values()) if (backend.wake !== undefined) return true
-  return false
+export const canWake = (snapshot: Snapshot): boolean => {
+  const known = wakeable.get(snapshot)
+  if (known !== undefined) return known
+  const found = [...snapshot.backends.values()].some(({ backend }) => backend.wake !== undefined)
+  wakeable.set(snapshot, found)
+  return found
 }
 
 /** Has a backend woken, and waits until it is clear what has come of it. */

@@ -108,7 +108,9 @@ export const poolOf = (candidates: ReadonlyArray<Candidate>): Pool => {
 }
 
 /** Makes the chain of a prompt; it is told whether servers are told its tools in an order of their own. */
-export type PromptMaker = (sorts: boolean) => PromptChain | undefined
+export interface PromptMaker {
+  readonly chain: (sorts: boolean) => PromptChain | undefined
+}
 
 type Targets = ReadonlyArray<{ readonly candidates: ReadonlyArray<Candidate> }>
 
@@ -135,9 +137,10 @@ const areSorted = (targets: Targets, isNative: ((candidate: Candidate) => boolea
 export const chainFor = (
   targets: Targets,
   settings: Pick<RoutingSettings, "affinity" | "pinsSlots">,
-  isNative: ((candidate: Candidate) => boolean) | undefined,
+  speaking: { readonly isNative: ((candidate: Candidate) => boolean) | undefined },
   prompt: PromptMaker
-): PromptChain | undefined => (promptMatters(targets, settings) ? prompt(areSorted(targets, isNative)) : undefined)
+): PromptChain | undefined =>
+  promptMatters(targets, settings) ? prompt.chain(areSorted(targets, speaking.isNative)) : undefined
 
 /** Nobody. */
 export const emptyPool: Pool = poolOf([])

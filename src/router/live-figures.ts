@@ -38,17 +38,20 @@ interface Among {
 
 const nothing: ReadonlyArray<HeldAgainst> = []
 
-/** How candidates stand at a moment. */
-export interface Standpoint {
-  readonly now: number
-  /** How one in the list at a place stands, to be read at once. */
-  readonly of: (candidate: Candidate, at: number) => Recalled
+/** Tells how candidates stand at a moment. */
+export interface Standpoint<Moment> {
+  /** How one in the list at a place stands then, to be read at once. */
+  readonly stands: (candidate: Candidate, at: number, moment: Moment) => Recalled
 }
 
 const unmeasured = -1
 
 /** Notes how these candidates stand at the moment of a decision. */
-export const recordFigures = (all: ReadonlyArray<Among>, standpoint: Standpoint): LiveFigures => {
+export const recordFigures = <Moment extends Pick<LiveFigures, "now">>(
+  all: ReadonlyArray<Among>,
+  moment: Moment,
+  from: Standpoint<Moment>
+): LiveFigures => {
   // A plain array: a typed one costs the collector more than all that is put into it.
   let figures: Array<number> = none
   let held: Array<HeldAgainst> | undefined
@@ -68,13 +71,13 @@ export const recordFigures = (all: ReadonlyArray<Among>, standpoint: Standpoint)
           circuit: live.circuits.get(served.id)
         })
       }
-      const of = figuresOf(live, standpoint.of(candidate, at))
+      const of = figuresOf(live, from.stands(candidate, at, moment))
       // Most decisions are among one.
       if (figures.length === 0) figures = of
       else figures.push(...of)
     }
   }
-  return { now: standpoint.now, figures, held: held ?? nothing }
+  return { now: moment.now, figures, held: held ?? nothing }
 }
 
 const none: Array<number> = []

@@ -30,7 +30,7 @@ import { lastResort, mistrusted } from "./last-resort.ts"
 import { type Chance, chooseCandidate, isCrowded, smartest, type StrategyInput } from "./strategy.ts"
 import { leftOutOf, targetsFor } from "./rule-targets.ts"
 import { forbiddenIn } from "./scope.ts"
-import { withFigures, type LiveFigures, recordFigures } from "./live-figures.ts"
+import { withFigures, type LiveFigures, recordFigures, type Standpoint } from "./live-figures.ts"
 
 // Tokens of an answer that nobody has bounded, while none was seen.
 const usualOutput = 256
@@ -59,8 +59,13 @@ export interface DecisionBasis {
 
 const nothingDrawn: ReadonlyArray<number> = []
 
+const speaking =
+  (dialect: string, operation: string) =>
+  ({ state }: Candidate): boolean =>
+    isSpokenNatively(state.backend, state.served, dialect, operation)
+
 /** A plan for one request over one snapshot. */
-export class Plan implements DecisionBasis {
+export class Plan implements DecisionBasis, Standpoint<StrategyInput> {
   readonly requested: string
   /** Who may answer, those first who serve what was asked for. */
   readonly targets: ReadonlyArray<NameTarget>
@@ -108,7 +113,7 @@ export class Plan implements DecisionBasis {
     if (this.made !== undefined) return this.made
     const { key, leaves, outputTokens, promptTokens, stream } = this.needs
     const output = this.needs.abilities.includes("embeddings") ? 0 : outputTokens === 0 ? usualOutput : outputTokens
-    const chain = this.prompt && chainFor(this.targets, this.settings, this.isNative, this.prompt)
+    const chain = this.prompt && chainFor(this.targets, this.settings, this, this.prompt)
     return (this.made = { prompt: promptTokens, output, chain, whole: !stream, leaves, key })
   }
 
@@ -166,7 +171,7 @@ export class Plan implements DecisionBasis {
   /** The same over what there is now; whoever was asked, or lost, still was, except for those that had no slot. */
   over(snapshot: Snapshot, now: number, slotless: ReadonlyArray<Attempt> = []): Plan {
     const { by, needs, ruling, settings } = this
-    const renewed = new Plan(needs, settings, snapshot, by, now, ruling, undefined, () => this.work.chain)
+    const renewed = new Plan(needs, settings, snapshot, by, now, ruling, undefined, { chain: () => this.work.chain })
     renewed.asked.push(...this.asked.filter((each) => !slotless.includes(each)))
     renewed.lost.push(...this.lost)
     renewed.outgrown = this.outgrown
@@ -253,22 +258,20 @@ export class Plan implements DecisionBasis {
 
   /** The live figures this plan goes by, to be kept with it for {@link replay}. */
   liveFigures(now: number): LiveFigures {
-    const input = this.input(now, nobodyAhead)
+    return recordFigures(this.targets, this.input(now, nobodyAhead), this)
+  }
+
+  /** How a candidate of the target at a place stands by that, to be read at once. */
+  stands(candidate: Candidate, at: number, input: StrategyInput): Recalled {
+    const { live } = candidate.state
+    const standing = standingOf(live, candidate.model.id)
+    const places = placesAt(candidate, standing, input.claim)
     const isSmart = input.strategy === "smart"
-    const { waits } = this.settings
-    return recordFigures(this.targets, {
-      now,
-      of: (candidate, at) => {
-        const { live } = candidate.state
-        const standing = standingOf(live, candidate.model.id)
-        const places = placesAt(candidate, standing, input.claim)
-        stood.places = places
-        stood.end = isSmart ? expectEnd(scratch, candidate, standing, places, this.best(at), input) : unknownEnd
-        stood.baseMs = baseOf(live, standing)
-        stood.isFull = waits && isWithoutSlot(candidate, standing, places)
-        return stood
-      }
-    })
+    stood.places = places
+    stood.end = isSmart ? expectEnd(scratch, candidate, standing, places, this.best(at), input) : unknownEnd
+    stood.baseMs = baseOf(live, standing)
+    stood.isFull = this.settings.waits && isWithoutSlot(candidate, standing, places)
+    return stood
   }
 
   /** The same plan from its beginning, as it was at that moment; what becomes of it changes nothing elsewhere. */
@@ -314,12 +317,16 @@ export class Plan implements DecisionBasis {
   private input(now: number, ahead: (standing: Standing) => number): StrategyInput {
     const { claim, by, settings, work } = this
     const { strategy, weights } = settings
-    const random = strategy === "random" ? () => this.remember(by.random()) : by.random
+    const random = strategy === "random" ? this.remembering() : by.random
     return { strategy, weights, turn: by.turn, random, work, now, claim, ahead }
   }
 
   private slotless(candidate: Candidate): ReturnType<typeof slotExclusion> {
     return this.settings.waits ? slotExclusion(candidate, this.claim) : undefined
+  }
+
+  private remembering(): () => number {
+    return () => this.remember(this.by.random())
   }
 
   private remember(drawn: number): number {
@@ -407,7 +414,11 @@ export class Plan implements DecisionBasis {
       const [first] = full
       held ??= first
     }
-    if (held !== undefined) return { _tag: "Wait", candidate: held, all: true }
+    return held === undefined ? this.pickOfLast(now) : { _tag: "Wait", candidate: held, all: true }
+  }
+
+  /** Who is asked where nobody should be: better one of little promise than none. */
+  private pickOfLast(now: number): Choice | undefined {
     const wasAsked = (candidate: Candidate) => this.wasAsked(candidate)
     for (const target of this.targets) {
       const chosen = lastResort(target.candidates, this.needs, wasAsked, now)
@@ -420,8 +431,7 @@ export class Plan implements DecisionBasis {
   /** Tells those who are asked in their client's own dialect; undefined where nobody said which that is. */
   get isNative(): ((candidate: Candidate) => boolean) | undefined {
     const { dialect, operation } = this.needs
-    if (dialect === undefined) return undefined
-    return ({ state }) => isSpokenNatively(state.backend, state.served, dialect, operation.name)
+    return dialect === undefined ? undefined : speaking(dialect, operation.name)
   }
 
   /** `full` are those that were passed over for want of a slot, `passesFull` tells whether one of them was worth more. */

@@ -27,7 +27,6 @@ import type { OtherPlace, PageFacts } from "../api/page-places.ts"
 import { FailedTries } from "../admission/failed-tries.ts"
 import { adminPrefix } from "../admission/permissions.ts"
 import type { Grant } from "../domain/grant.ts"
-import type { KnownToken } from "../domain/token-issuer.ts"
 import { sessionAnswer, sessionPath } from "../admission/own-page.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../admission/Drain.ts"
@@ -209,6 +208,11 @@ export class Gateway extends Context.Service<
             const facts: PageFacts = { may_change: rules.livePage === "on", ...other }
             return drain.parting(sessionAnswer(request, facts))
           }
+          return operated(asked, path, grant)
+        }
+
+        const operated = (asked: Asked, path: string, grant: Grant | undefined): Promise<Response> => {
+          const { id, isAdministration, request, rules } = asked
           const needsKey = rules.keys().needed
           const isTrusted = path !== frontPath || mayKnowState(rules, request, asked)
           const called = { path, needsKey, isTrusted, isAdministration, key: grant }
@@ -218,8 +222,10 @@ export class Gateway extends Context.Service<
           })
         }
 
-        const speakerOf = ({ path, request, route }: Asked): Dialect =>
-          route?.dialect ?? dialects.find(({ speaksTo }) => speaksTo?.(request.headers, path ?? "")) ?? dialects[0]
+        const guessed = ({ path, request }: Asked): Dialect =>
+          dialects.find(({ speaksTo }) => speaksTo?.(request.headers, path ?? "")) ?? dialects[0]
+
+        const speakerOf = (asked: Asked): Dialect => asked.route?.dialect ?? guessed(asked)
 
         const refused = (asked: Asked, error: GatewayError): Response => {
           const { id, request, rules, server } = asked
@@ -245,11 +251,13 @@ export class Gateway extends Context.Service<
           const isUnread = route === undefined || route.passage !== undefined
           if (isUnread && !plainPath.test(path)) return nothing(asked)
           const answer = answerTo(asked, path, grant)
-          if (rules.origins.size === 0) return answer
-          return Promise.resolve(answer).then((response) => {
-            for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)
-            return response
-          })
+          return rules.origins.size === 0 ? answer : withCors(asked, answer)
+        }
+
+        const withCors = async ({ request, rules }: Asked, answer: Promise<Response> | Response): Promise<Response> => {
+          const response = await answer
+          for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)
+          return response
         }
 
         const noteTry = (address: string | undefined, key: string): void => {
@@ -264,9 +272,27 @@ export class Gateway extends Context.Service<
           if (tried !== undefined) noteTry(asked.peer(), tried)
           if (tries.none || (grant === undefined && refusal === undefined)) return admitted(asked, path, admission)
           const waitMs = tries.waitMs(asked.peer(), performance.now())
-          if (waitMs === 0) return admitted(asked, path, admission)
+          return waitMs === 0 ? admitted(asked, path, admission) : slowed(asked, path, admission, waitMs)
+        }
+
+        const slowed = async (asked: Asked, path: string, admission: Admission, waitMs: number): Promise<Response> => {
           accounting.rules.add("slowed", [])
-          return sleep(waitMs).then(() => admitted(asked, path, admission))
+          await sleep(waitMs)
+          return admitted(asked, path, admission)
+        }
+
+        const checked = async (
+          asked: Asked,
+          path: string,
+          tokens: NonNullable<AdmissionRules["tokens"]>,
+          unchecked: ReadonlyArray<string>
+        ): Promise<Response> => {
+          const known = await tokens.check(unchecked)
+          return settled(
+            asked,
+            path,
+            admit(asked.rules, asked.request, path, asked, speakerOf(asked).keyParameter, known)
+          )
         }
 
         const handler = (
@@ -291,11 +317,10 @@ export class Gateway extends Context.Service<
             if (isOdd)
               return refused(asked, new BadRequest({ message: whyAmbiguous(path, publicOrigin(request)), param: null }))
             if (!serves(path, route)) return nothing(asked, isAdministration ? askedElsewhere : undefined)
-            const keyParameter = speakerOf(asked).keyParameter
-            const seen = admit(rules, request, path, asked, keyParameter)
-            if (seen.unchecked === undefined || rules.tokens === undefined) return settled(asked, path, seen)
-            const admittedBy = (known: KnownToken) => admit(rules, request, path, asked, keyParameter, known)
-            return rules.tokens.check(seen.unchecked).then((known) => settled(asked, path, admittedBy(known)))
+            const seen = admit(rules, request, path, asked, speakerOf(asked).keyParameter)
+            return seen.unchecked === undefined || rules.tokens === undefined
+              ? settled(asked, path, seen)
+              : checked(asked, path, rules.tokens, seen.unchecked)
           }
         }
         const isAdmin = (path: string) => path.startsWith(adminPrefix)

@@ -3,6 +3,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type { Backend } from "../backend/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
@@ -14,7 +15,7 @@ import { Abort } from "../wire/abort.ts"
 import type { Caller } from "../wire/call.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
-import { commitAnswer, type CommittedAnswer } from "./answer.ts"
+import { type CommentHearer, commitAnswer, type Judged } from "./answer.ts"
 import type { Deadline } from "./Deadlines.ts"
 import { bodyFor, callHeaders, prepareBackend, urlFor } from "./endpoint.ts"
 import { HeldBytes } from "./held-bytes.ts"
@@ -117,7 +118,9 @@ export class RequestClock implements Deadline {
 const givenUp = new ConnectionLost({ reason: "the call was given up", answered: false })
 
 /** Whose call it is: asked and told on the way. */
-export interface Asker {
+export interface Asker extends CommentHearer {
+  /** Whether a stream is wanted; asked when the answer has come. */
+  readonly wantsStream: boolean
   /** Whether a call that was lost at once on a kept connection may be sent again on a new one; it is then. */
   readonly again: () => boolean
   /** The backend has been silent for a while; gives what the call is to fail with, if it is not to go on. */
@@ -146,23 +149,20 @@ export interface AttemptCall {
   readonly traceparent?: string | undefined
   /** Whether it is to be told what the answer says of itself. */
   readonly tells?: boolean
-  /** Whether a stream is wanted; asked when the answer has come. */
-  readonly stream: () => boolean
+  /** Whether a stream is wanted, whatever its caller wants. */
+  readonly collects?: boolean
   readonly clock: RequestClock
   /** Who is asked and told on the way. */
   readonly caller: Asker
-  /** Where comments go that come before an answer; undefined while its client is not to know of them. */
-  readonly hearer: () => ((comments: Uint8Array) => void) | undefined
 }
 
-/** Whose call it is, for the client. */
-class AskerOfCall implements Caller {
+/** Whose call it is, for the client, and what ends it. */
+class AskerOfCall extends Abort implements Caller {
   private readonly asker: Asker
-  private readonly abort: Abort
 
-  constructor(asker: Asker, abort: Abort) {
+  constructor(asker: Asker) {
+    super()
     this.asker = asker
-    this.abort = abort
   }
 
   again(): boolean {
@@ -171,7 +171,7 @@ class AskerOfCall implements Caller {
 
   silent(doubt: Suspicion | undefined): void {
     const why = this.asker.silent(doubt)
-    if (why !== undefined) this.abort.abort(why)
+    if (why !== undefined) this.abort(why)
   }
 }
 
@@ -198,9 +198,10 @@ export class Upstream extends Context.Service<
   Upstream,
   {
     /**
-     * One attempt, to a committed answer. Interruption closes its connection, and is the only way to give it up.
+     * One attempt, to a committed answer or the failure that it came to. Interruption closes its connection, and is the only
+     * way to give it up.
      */
-    readonly call: (attempted: AttemptCall) => Effect.Effect<CommittedAnswer, UpstreamError>
+    readonly call: (attempted: AttemptCall) => Effect.Effect<Judged>
     /** One call that is nobody's attempt, to the head of its answer, whatever that is. */
     readonly pass: (passed: PassedCall) => Effect.Effect<ReceivedAnswer, UpstreamError>
   }
@@ -211,8 +212,8 @@ export class Upstream extends Context.Service<
       Upstream,
       Effect.map(Transport, (transport) => {
         const holding = new HeldBytes(() => Math.max(maxHeldBytes, maxAnswerBytes()))
-        const call = (attempted: AttemptCall): Effect.Effect<CommittedAnswer, UpstreamError> =>
-          Effect.callback<CommittedAnswer, UpstreamError>((resume) => {
+        const call = (attempted: AttemptCall): Effect.Effect<Judged> =>
+          Effect.callback<Judged>((resume) => {
             const { backend, caller, clock, route } = attempted
             const { connectMs, firstByteMs, idleMs } = backend.limits
             const prepared = prepareBackend(backend)
@@ -220,43 +221,43 @@ export class Upstream extends Context.Service<
             const path = serverPath(route.operation)
             const address = urlFor(prepared, backend, path, attempted.apiPath)
             const url = addressFor(address, attempted.model)
-            const abort = new Abort()
-            clock.connects(connectMs, (error) => abort.abort(error))
+            const asker = new AskerOfCall(caller)
+            clock.connects(connectMs, (error) => asker.abort(error))
             transport
               .send({
                 url,
                 fixed: prepared.headers,
                 headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId, route.dialect, attempted),
                 body: bodyFor(backend, path, attempted.body),
-                abort,
+                abort: asker,
                 fresh: false,
                 trust,
                 reach: reachOf(backend, attempted.zones),
                 connected: () => clock.connected(firstByteMs),
                 connectMs: connectMs > 0 ? connectMs : Infinity,
-                caller: new AskerOfCall(caller, abort)
+                caller: asker
               })
               .then(
                 (head) => {
                   const expectation = {
-                    stream: attempted.stream(),
+                    stream: attempted.collects === true || caller.wantsStream,
                     route,
                     tells: attempted.tells === true,
                     maxBytes: maxAnswerBytes(),
                     holding,
                     progress: progressOf(clock, idleMs),
-                    hearer: attempted.hearer
-                  } as const
+                    caller
+                  }
                   try {
-                    commitAnswer(head, expectation, resume)
+                    commitAnswer(head, expectation, (judged) => resume(Effect.succeed(judged)))
                   } catch (defect) {
                     resume(Effect.die(defect))
                   }
                 },
                 // The edge of the typed world: whatever a socket was closed for becomes an upstream error here.
-                (reason: unknown) => resume(Effect.fail(toUpstreamError(reason, false)))
+                (reason: unknown) => resume(Effect.succeed(Exit.fail(toUpstreamError(reason, false))))
               )
-            return Effect.sync(() => abort.abort(givenUp))
+            return Effect.sync(() => asker.abort(givenUp))
           })
         const pass = ({ clock, ...sent }: PassedCall): Effect.Effect<ReceivedAnswer, UpstreamError> =>
           Effect.callback<ReceivedAnswer, UpstreamError>((resume) => {

@@ -46,6 +46,12 @@ export type CommittedAnswer =
       readonly taken: () => void
     }
 
+/** Whose client may hear comments that come before an answer. */
+export interface CommentHearer {
+  /** Where they go; undefined while they are held back with what follows them. */
+  readonly hearer: (route: DialectRoute) => ((comments: Uint8Array) => void) | undefined
+}
+
 /** What the caller wants of an answer. */
 export interface AnswerExpectation {
   readonly stream: boolean
@@ -59,12 +65,12 @@ export interface AnswerExpectation {
   readonly holding: HeldBytes
   /** Called for each piece that is progress. */
   readonly progress: () => void
-  /** Where comments before an answer go; undefined while they are held back with what follows them. */
-  readonly hearer: () => ((comments: Uint8Array) => void) | undefined
+  /** Who knows where comments before an answer go. */
+  readonly caller: CommentHearer
 }
 
 /** What an answer came to. */
-type Judged = Exit.Exit<CommittedAnswer, UpstreamError>
+export type Judged = Exit.Exit<CommittedAnswer, UpstreamError>
 
 /** Takes what an answer came to, once. */
 type CommitDone = (made: Judged) => void
@@ -149,16 +155,16 @@ const readError = (head: ReceivedAnswer, { dialect }: DialectRoute, done: Commit
 class EventsJudge implements IntakeJudge<CommittedAnswer> {
   private readonly head: ReceivedAnswer
   private readonly progress: () => void
-  private readonly hearer: AnswerExpectation["hearer"]
+  private readonly caller: CommentHearer
   private readonly route: DialectRoute
   private readonly watch: StreamWatch
   private readonly tells: boolean
 
-  constructor(head: ReceivedAnswer, { hearer, progress, route, tells = false }: AnswerExpectation) {
+  constructor(head: ReceivedAnswer, { caller, progress, route, tells = false }: AnswerExpectation) {
     this.head = head
     this.tells = tells
     this.progress = progress
-    this.hearer = hearer
+    this.caller = caller
     this.route = route
     this.watch = route.dialect.watch()
   }
@@ -172,7 +178,7 @@ class EventsJudge implements IntakeJudge<CommittedAnswer> {
       if (watch.opening === "waiting" && body.size <= heldBytes) {
         // It has begun to answer, and its silence is bounded as such from now on.
         if (watch.begun && isProgress) this.progress()
-        if (watch.silent) this.hearer()?.(watch.forget(body.release()))
+        if (watch.silent) this.caller.hearer(route)?.(watch.forget(body.release()))
         return false
       }
     } else if ((watch.silent || !watch.between) && body.size <= heldBytes) {

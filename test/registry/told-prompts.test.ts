@@ -58,7 +58,7 @@ const placeOf = (chain: PromptChain, snapshot: Snapshot): string | undefined => 
     now,
     undefined,
     undefined,
-    () => chain
+    { chain: () => chain }
   )
   return plan.next(now)?.candidate.state.backend.name
 }

@@ -50,7 +50,7 @@ const placeOf = (chain: PromptChain, snapshot: Snapshot, turn: number, tokens?: 
     now,
     undefined,
     undefined,
-    () => chain
+    { chain: () => chain }
   )
   return plan.next(now)?.candidate.state.backend.name
 }

@@ -29,7 +29,14 @@ const committed = ({ status = 200, headers = json, stream = false, pieces, end =
   const feed = new Feed()
   const holding = new HeldBytes(() => 1_000_000)
   const told: Array<Exit.Exit<CommittedAnswer, UpstreamError>> = []
-  const expectation = { stream, route, maxBytes: 100_000, holding, progress: () => undefined, hearer: () => undefined }
+  const expectation = {
+    stream,
+    route,
+    maxBytes: 100_000,
+    holding,
+    progress: () => undefined,
+    caller: { hearer: () => undefined }
+  }
   commitAnswer(arrivalOf(status, feed, headers), expectation, (made) => told.push(made))
   for (const piece of pieces) feed.piece(piece)
   if (end === "end") feed.end()

@@ -15,11 +15,11 @@ type Read = Result.Result<ReadRequest, BadRequest>
 const needsOf = (
   { facts, usual }: PassedEndpoint,
   top: Json,
-  { model: named, standIn }: NeedsReading,
+  reading: NeedsReading,
   span: ReadRequest["model"]
 ): Read => {
-  const model = named ?? top["model"] ?? standIn?.(usual)
-  const fault = modelFault(model) ?? unnamedFault(named, top) ?? streamFault(top["stream"])
+  const model = reading.model ?? top["model"] ?? reading.standIn?.(usual)
+  const fault = modelFault(model) ?? unnamedFault(reading.model, top) ?? streamFault(top["stream"])
   if (fault !== undefined) return Result.fail(fault)
   // Speech has a word of its own for a stream of events.
   const stream = top["stream"] === true || top["stream_format"] === "sse"
