@@ -289,7 +289,8 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     enter(current)
     // What has been done of it is not to be held by what is done at its end.
     const forwarded = Effect.suspend(() => forward(forwarding, current))
-    current.runsIn(run(Effect.onExit(forwarded, (exit) => Effect.sync(() => leave(current, exit)))))
+    const left = (exit: Exit.Exit<void, GatewayError | GaveUp>): undefined => void leave(current, exit)
+    current.runsIn(run(Effect.onExitPrimitive<void, GatewayError | GaveUp, never>(forwarded, left)))
   }
 
   const turnAway = (

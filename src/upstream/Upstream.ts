@@ -27,6 +27,8 @@ import type { Suspicion } from "../wire/liveness.ts"
 // Of all answers together, unless a single one may be larger.
 const maxHeldBytes = 16 * 1024 * 1024
 
+const nobody = (): void => undefined
+
 /** The clock of one request: which limit runs now, and whom it ends. */
 export class RequestClock implements Deadline {
   place = -1
@@ -39,7 +41,7 @@ export class RequestClock implements Deadline {
   /** Who is told, once, that the request has lasted until a sweep; of those that are over sooner nothing is watched. */
   lasting: { readonly lasts: () => void } | undefined
   private length = 0
-  private end: (error: UpstreamError) => void = () => undefined
+  private end: (error: UpstreamError) => void = nobody
   // Why the running limit was drawn in.
   private sooner: UpstreamError | undefined
   private totalMs = 0
