@@ -29,7 +29,7 @@ import { isAsking, reserveFor } from "./spending.ts"
 import { StreamedBody, withStreamedBody } from "./streamed-body.ts"
 import { tokensAsked, withinLimits } from "./limited.ts"
 import { isAskedAsIs, isAskedNatively, translatorFor } from "./translation.ts"
-import { admitted, answered, changed, passedOn } from "./unread.ts"
+import { answered, changed, entryRefusal, passedOn } from "./unread.ts"
 import { canWake, wakenAfter, wakenFor } from "./waking.ts"
 
 type Forwarded = Effect.Effect<void, GatewayError | GaveUp>
@@ -57,7 +57,7 @@ export const forward = (forwarding: Forwarding, run: RequestRun): Forwarded => {
   if (boundary !== undefined) return streamed(forwarding, run, boundary)
   return Effect.flatMap(readBody(request, clock, run.limits, run.upload, forwarding.turns), (body) => {
     run.upload.arrived()
-    const refusal = admitted(forwarding, run)
+    const refusal = entryRefusal(forwarding, run)
     return refusal === undefined ? taken(forwarding, run, body) : Effect.fail(refusal)
   })
 }
@@ -97,7 +97,7 @@ const streamed = (forwarding: Forwarding, run: RequestRun, boundary: string): Fo
     Effect.flatMap(
       body.begun((whole) => form?.read(whole) !== undefined),
       () => {
-        const refusal = admitted(forwarding, run)
+        const refusal = entryRefusal(forwarding, run)
         const read = form?.read(body.isWhole)
         if (refusal !== undefined || read === undefined)
           return refusal === undefined ? Effect.void : Effect.fail(refusal)

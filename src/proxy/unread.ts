@@ -20,7 +20,7 @@ import { type StreamedLimits, withStreamedBody } from "./streamed-body.ts"
 type Forwarded = Effect.Effect<void, GatewayError | GaveUp>
 
 /** Why a request does not go on whose body is there, as far as it must be. */
-export const admitted = (forwarding: Forwarding, run: RequestRun): GatewayError | undefined => {
+export const entryRefusal = (forwarding: Forwarding, run: RequestRun): GatewayError | undefined => {
   const { record } = run
   const full = forwarding.taken(run)
   if (full !== undefined) return full
@@ -66,7 +66,7 @@ export const changed = (forwarding: Forwarding, run: RequestRun, passage: Passag
   }
   return Effect.flatMap(readBody(request, clock, limits, upload, turns), (body): Forwarded => {
     upload.arrived()
-    const refusal = admitted(forwarding, run)
+    const refusal = entryRefusal(forwarding, run)
     if (refusal !== undefined) return Effect.fail(refusal)
     const decision = decideChange(asked, fields, body, changeable())
     if (decision._tag === "Refused") return Effect.fail(decision.why)
@@ -94,7 +94,7 @@ export const passedOn = (
     Effect.flatMap(
       body.begun(() => true),
       (): Forwarded => {
-        const refusal = admitted(forwarding, run)
+        const refusal = entryRefusal(forwarding, run)
         return refusal === undefined
           ? withinLimits(forwarding.limits, run, "", 0, to, (there) => passOn(forwarding, run, there, passage, body))
           : Effect.fail(refusal)

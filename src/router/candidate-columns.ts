@@ -3,7 +3,7 @@
  * and the figures a choice goes by are taken down once for it, so that a choice among a thousand visits each of them once.
  */
 import { contextOf } from "../domain/server.ts"
-import { isUnmeasured, namedSlots, slotFieldOf, sortsTools } from "../backend/backend.ts"
+import { isSpokenNatively, isUnmeasured, namedSlots, slotFieldOf, sortsTools } from "../backend/backend.ts"
 import type { Ability } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
@@ -141,6 +141,12 @@ export const chainFor = (
   prompt: PromptMaker
 ): PromptChain | undefined =>
   promptMatters(targets, settings) ? prompt.chain(areSorted(targets, speaking.isNative)) : undefined
+
+/** Tells those who are asked in a dialect natively for an operation. */
+export const speakingNatively =
+  (dialect: string, operation: string) =>
+  ({ state }: Candidate): boolean =>
+    isSpokenNatively(state.backend, state.served, dialect, operation)
 
 /** Nobody. */
 export const emptyPool: Pool = poolOf([])

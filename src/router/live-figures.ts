@@ -2,10 +2,13 @@
  * What a decision saw and no snapshot keeps: the live figures of its candidates at that moment, kept as a few numbers, so
  * that the decision can be told later as it was.
  */
+import type { Mutable } from "effect/Types"
 import type { Circuit } from "../domain/circuit.ts"
 import type { Recalled } from "../fleet/standing.ts"
 import { newLiveState, type LiveState, refreshMarked, standingOf, type CooldownReason } from "../registry/live-state.ts"
 import type { Candidate } from "../registry/snapshot.ts"
+import { baseOf, type BestSpeeds, type Claim, expectEnd, type Moment, noEnd, placesAt } from "./expected-end.ts"
+import { isWithoutSlot } from "./filter.ts"
 
 /** What recent answers said against a candidate. */
 export interface HeldAgainst {
@@ -39,18 +42,40 @@ interface Among {
 const nothing: ReadonlyArray<HeldAgainst> = []
 
 /** Tells how candidates stand at a moment. */
-export interface Standpoint<Moment> {
+export interface Standpoint<At> {
   /** How one in the list at a place stands then, to be read at once. */
-  readonly stands: (candidate: Candidate, at: number, moment: Moment) => Recalled
+  readonly stands: (candidate: Candidate, at: number, moment: At) => Recalled
 }
 
 const unmeasured = -1
 
+const scratch = noEnd()
+const unknownEnd = noEnd()
+
+const stood: Mutable<Recalled> = { end: unknownEnd, baseMs: undefined, isFull: false, places: 0 }
+
+/** How one stands at a moment, to be read at once; without the best speeds no end is expected of it. */
+export const standingNow = (
+  candidate: Candidate,
+  moment: Moment & { readonly claim: Claim },
+  best: BestSpeeds | undefined,
+  waits: boolean
+): Recalled => {
+  const { live } = candidate.state
+  const standing = standingOf(live, candidate.model.id)
+  const places = placesAt(candidate, standing, moment.claim)
+  stood.places = places
+  stood.end = best === undefined ? unknownEnd : expectEnd(scratch, candidate, standing, places, best, moment)
+  stood.baseMs = baseOf(live, standing)
+  stood.isFull = waits && isWithoutSlot(candidate, standing, places)
+  return stood
+}
+
 /** Notes how these candidates stand at the moment of a decision. */
-export const recordFigures = <Moment extends Pick<LiveFigures, "now">>(
+export const recordFigures = <At extends Pick<LiveFigures, "now">>(
   all: ReadonlyArray<Among>,
-  moment: Moment,
-  from: Standpoint<Moment>
+  moment: At,
+  from: Standpoint<At>
 ): LiveFigures => {
   // A plain array: a typed one costs the collector more than all that is put into it.
   let figures: Array<number> = none

@@ -1,11 +1,9 @@
 /**
  * The order in which candidates are asked, made up one attempt at a time with the load of that moment.
  */
-import { isSpokenNatively } from "../backend/backend.ts"
 import { contextOf } from "../domain/server.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings, Ruling } from "../domain/routing.ts"
-import { standingOf } from "../registry/live-state.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
 import {
   availabilityExclusion,
@@ -15,30 +13,32 @@ import {
   circuitExclusion,
   fullOf,
   isBehind,
-  isWithoutSlot,
   lacksSlotOnly,
   slotExclusion
 } from "./filter.ts"
 import { upstreamName, type NameTarget } from "./names.ts"
-import { ablePool, chainFor, emptyPool, type Pool, poolOf, type PromptMaker, refreshPool } from "./candidate-columns.ts"
-import type { Mutable } from "effect/Types"
+import {
+  ablePool,
+  chainFor,
+  emptyPool,
+  type Pool,
+  poolOf,
+  type PromptMaker,
+  refreshPool,
+  speakingNatively
+} from "./candidate-columns.ts"
 import type { Work } from "../fleet/running.ts"
 import type { Recalled, Standing } from "../fleet/standing.ts"
-import { type Claim, baseOf, bestSpeeds, type BestSpeeds, expectEnd, noEnd, placesAt } from "./expected-end.ts"
+import { type Claim, bestSpeeds, type BestSpeeds, expectEnd, noEnd, placesAt } from "./expected-end.ts"
 import type { Attempt, Choice, ScoredCandidate } from "./choice.ts"
 import { lastResort, mistrusted } from "./last-resort.ts"
 import { type Chance, chooseCandidate, isCrowded, smartest, type StrategyInput } from "./strategy.ts"
 import { leftOutOf, targetsFor } from "./rule-targets.ts"
 import { forbiddenIn } from "./scope.ts"
-import { withFigures, type LiveFigures, recordFigures, type Standpoint } from "./live-figures.ts"
+import { withFigures, type LiveFigures, recordFigures, standingNow, type Standpoint } from "./live-figures.ts"
 
 // Tokens of an answer that nobody has bounded, while none was seen.
 const usualOutput = 256
-
-const scratch = noEnd()
-const unknownEnd = noEnd()
-
-const stood: Mutable<Recalled> = { end: unknownEnd, baseMs: undefined, isFull: false, places: 0 }
 
 const nobodyAhead = (): number => 0
 
@@ -58,11 +58,6 @@ export interface DecisionBasis {
 }
 
 const nothingDrawn: ReadonlyArray<number> = []
-
-const speaking =
-  (dialect: string, operation: string) =>
-  ({ state }: Candidate): boolean =>
-    isSpokenNatively(state.backend, state.served, dialect, operation)
 
 /** A plan for one request over one snapshot. */
 export class Plan implements DecisionBasis, Standpoint<StrategyInput> {
@@ -263,15 +258,8 @@ export class Plan implements DecisionBasis, Standpoint<StrategyInput> {
 
   /** How a candidate of the target at a place stands by that, to be read at once. */
   stands(candidate: Candidate, at: number, input: StrategyInput): Recalled {
-    const { live } = candidate.state
-    const standing = standingOf(live, candidate.model.id)
-    const places = placesAt(candidate, standing, input.claim)
-    const isSmart = input.strategy === "smart"
-    stood.places = places
-    stood.end = isSmart ? expectEnd(scratch, candidate, standing, places, this.best(at), input) : unknownEnd
-    stood.baseMs = baseOf(live, standing)
-    stood.isFull = this.settings.waits && isWithoutSlot(candidate, standing, places)
-    return stood
+    const best = input.strategy === "smart" ? this.best(at) : undefined
+    return standingNow(candidate, input, best, this.settings.waits)
   }
 
   /** The same plan from its beginning, as it was at that moment; what becomes of it changes nothing elsewhere. */
@@ -431,7 +419,7 @@ export class Plan implements DecisionBasis, Standpoint<StrategyInput> {
   /** Tells those who are asked in their client's own dialect; undefined where nobody said which that is. */
   get isNative(): ((candidate: Candidate) => boolean) | undefined {
     const { dialect, operation } = this.needs
-    return dialect === undefined ? undefined : speaking(dialect, operation.name)
+    return dialect === undefined ? undefined : speakingNatively(dialect, operation.name)
   }
 
   /** `full` are those that were passed over for want of a slot, `passesFull` tells whether one of them was worth more. */
