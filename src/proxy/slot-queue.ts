@@ -17,7 +17,7 @@ import type { Standing } from "../fleet/standing.ts"
 import { type SiblingOf, standingOf } from "../registry/live-state.ts"
 import { type Candidate, inRotation, type Snapshot } from "../registry/snapshot.ts"
 import type { Attempt } from "../router/choice.ts"
-import { type Capacity, capacityOf, placesAt } from "../router/expected-end.ts"
+import { type Capacity, capacityOf, placesAt, roomOf } from "../router/expected-end.ts"
 import type { Plan } from "../router/plan.ts"
 import { isCrowded } from "../router/strategy.ts"
 import type { QueueCounts } from "../telemetry/queue-counts.ts"
@@ -88,6 +88,9 @@ const sharedMs = 60_000
 
 // This share of all slots is left to other keys.
 const sparedShare = 1 / 16
+
+// And this share at most by batches, one of each server or fewer.
+const leftShare = 1 / 8
 
 // What a token takes, in milliseconds, while nothing was measured.
 const usual = { readMs: 1, writeMs: 20 } as const
@@ -331,24 +334,21 @@ export class SlotQueue implements Deadline {
     const { key, leaves = 0 } = needs
     if (!settings.waits || key === undefined || leaves > 0 || now - this.sharedAt >= sharedMs) return false
     if (!isCrowded(candidate, { key, shares: true })) return false
-    let slots = 0
-    let free = 0
-    for (const { model, state } of targets[0]?.candidates ?? []) {
-      const { running, slots: found } = standingOf(state.live, model.id)
-      const own = Math.max(model.slots ?? 0, found.seen ?? 0)
-      if (own === 0) return false
-      if (!inRotation(state)) continue
-      slots += own
-      free += Math.max(0, own - running.length - state.live.siblings.inFlight)
-    }
-    return free > 0 && free <= Math.floor(slots * sparedShare)
+    const found = roomOf(targets[0]?.candidates ?? [])
+    return found !== undefined && found.free > 0 && found.free <= Math.floor(found.slots * sparedShare)
+  }
+
+  // Where each server has few slots, one of each would be more than is needed: those free elsewhere are left as well.
+  private leftBy({ needs: { leaves = 0 }, targets }: Plan): number | undefined {
+    const found = leaves === 0 ? undefined : roomOf(targets[0]?.candidates ?? [])
+    return found !== undefined && found.free > Math.ceil(found.slots * leftShare) ? 0 : leaves
   }
 
   /** Tells a plan whether keys share the servers; gives that as well. */
   private shares(plan: Plan, now: number): boolean {
     const isInUse = now - this.sharedAt < sharedMs
     const isShared = isInUse || this.limits().severalKeys
-    plan.shares(isShared, isInUse)
+    plan.shares(isShared, isInUse, this.leftBy(plan))
     return isShared
   }
 

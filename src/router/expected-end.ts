@@ -162,6 +162,23 @@ export const capacityOf = (candidates: ReadonlyArray<Candidate>, claim: Claim): 
   return { places, readMs, writeMs, answer, isGuess }
 }
 
+/** The slots of some servers, and how many of them are free; undefined while those of one are not known. */
+export const roomOf = (
+  candidates: ReadonlyArray<Candidate>
+): { readonly slots: number; readonly free: number } | undefined => {
+  let slots = 0
+  let free = 0
+  for (const { model, state } of candidates) {
+    const { running, slots: found } = standingOf(state.live, model.id)
+    const own = Math.max(model.slots ?? 0, found.seen ?? 0)
+    if (own === 0) return undefined
+    if (!inRotation(state)) continue
+    slots += own
+    free += Math.max(0, own - running.length - state.live.siblings.inFlight)
+  }
+  return { slots, free }
+}
+
 // What is pushed out of a cache is missed with this chance.
 const missed = 0.5
 

@@ -156,10 +156,10 @@ export class Plan implements DecisionBasis, Standpoint<StrategyInput> {
   }
 
   /** Whether other keys than its own may ask as well, and whether any has of late: then who was found may have no place for it. */
-  shares(others: boolean, spares: boolean): void {
-    const { shares = false, spares: spared = false } = this.claim
-    if (others === shares && spares === spared) return
-    this.claim = others ? { key: this.needs.key, leaves: this.needs.leaves, shares: true, spares } : this.needs
+  shares(others: boolean, spares: boolean, leaves: number | undefined): void {
+    const { leaves: left, shares = false, spares: spared = false } = this.claim
+    if (others === shares && spares === spared && leaves === left) return
+    this.claim = { key: this.needs.key, leaves, shares: others, spares }
     if (this.waiting?._tag === "Ask" && isCrowded(this.waiting.attempt.candidate, this.claim)) this.waiting = undefined
   }
 

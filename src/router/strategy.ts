@@ -4,7 +4,7 @@
 import type { Strategy, Weights } from "../domain/routing.ts"
 import { attraction } from "../fleet/prompt-chain.ts"
 import { isCrowdedBy, type Work } from "../fleet/running.ts"
-import type { Standing } from "../fleet/standing.ts"
+import type { ExpectedEnd, Standing } from "../fleet/standing.ts"
 import { standingOf } from "../registry/live-state.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 import type { Pool } from "./candidate-columns.ts"
@@ -79,6 +79,15 @@ const limitOf = (time: number, { baseMs }: BestSpeeds): number => time * alike.t
 
 const scratch = noEnd()
 
+// Without what it is to others.
+const ownTime = (end: ExpectedEnd, weights: Weights): number => {
+  const { hindrance } = end
+  end.hindrance = 0
+  const time = weighedTime(end, weights)
+  end.hindrance = hindrance
+  return time
+}
+
 /** Who goes first, or is waited for. */
 interface Smartest {
   readonly candidate: Candidate
@@ -105,6 +114,7 @@ export const smartest = (
   const root = rootOf(draw.work)
   let chosen = -1
   let soonest = Infinity
+  let soonestOwn = Infinity
   let limit = Infinity
   for (let at = 0; at < candidates.length; at += 1) {
     const candidate = candidates[at]
@@ -117,6 +127,7 @@ export const smartest = (
     const time = raw * averse
     pool.ends[at] = time
     limit = Math.min(limit, limitOf(raw, best) * averse)
+    if (full.length > 0) soonestOwn = Math.min(soonestOwn, ownTime(end, weights) * averse)
     if (time < soonest) {
       soonest = time
       chosen = at
@@ -136,8 +147,11 @@ export const smartest = (
     const end = expectEnd(scratch, candidate, standing, places, best, draw)
     const averse = aversion(priority, foremost, weights)
     const time = weighedTime(end, weights) * averse
+    const own = ownTime(end, weights) * averse
     end.wait = 0
     sooner = Math.min(sooner, limitOf(weighedTime(end, weights), best) * averse)
+    // Nobody waits longer for the sake of others alone.
+    if (own > soonestOwn) continue
     // While nothing is known of them all are alike, and none is to be given more than the others.
     const { length } = standing.running
     if (time < soonest || (held !== undefined && time === soonest && length < working)) {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
-import { cachedShare } from "../../bench/fleet/sums.ts"
+import { cachedShare, firstToken } from "../../bench/fleet/sums.ts"
 import { runVirtual } from "../../bench/fleet/virtual.ts"
+import { busyBatch } from "../../bench/fleet/workloads/batch.ts"
 import { agentsOnLlama, agentsOnVllm } from "../../bench/fleet/workloads/agents.ts"
 import { Standing } from "../../src/fleet/standing.ts"
 import { waitBeside } from "../../src/router/expected-end.ts"
@@ -16,6 +17,17 @@ test("agents whose prompts do not all fit into the caches of vLLM spread out aga
   const fleet = agentsOnVllm.fleet.map((spec) => ({ ...spec, cacheTokens: 80_000 }))
   // With this seed four of them begin at one server.
   expect(cachedShare.of(await runVirtual({ ...agentsOnVllm, fleet }, 20, 503))).toBeGreaterThan(90)
+}, 120_000)
+
+test("a batch has most of servers with two slots each, and those who chat beside it are answered at once or soon", async () => {
+  const [spec] = busyBatch.fleet
+  if (spec === undefined) throw new Error("no server")
+  const fleet = Array.from({ length: 4 }, () => ({ ...spec, kind: "llamacpp" as const, slots: 2 }))
+  const result = await runVirtual({ ...busyBatch, fleet }, 20, 1)
+  const tokens = result.answers.reduce((sum, { answerTokens, key }) => (key === "batch" ? sum + answerTokens : sum), 0)
+  expect(tokens / result.makespan).toBeGreaterThan(240)
+  expect(firstToken(50, ({ key }) => key === "chat").of(result)).toBeLessThan(0.5)
+  expect(firstToken(95, ({ key }) => key === "chat").of(result)).toBeLessThan(3)
 }, 120_000)
 
 describe("how long a turn waits for a slot beside other conversations", () => {

@@ -324,6 +324,28 @@ test("a request that goes past a full server which would be done sooner says so;
   expect(reasonWhere(2000)).toEqual(["b1", "capability-match"])
 })
 
+test("nobody waits for a full server longer than a free one takes, whatever that is to others", () => {
+  const [one] = fc.sample(ableStandings, { numRuns: 1, seed: 1 })[0] ?? []
+  if (one === undefined) throw new Error("no backend")
+  const choiceWhere = (wait: number) => {
+    const snapshot = snapshotOf([
+      { ...one, priority: 1 },
+      { ...one, priority: 1 }
+    ])
+    const ends = [
+      { wait, load: 0, read: 500, hindrance: 0, write: 0, cached: 0 },
+      { wait: 0, load: 0, read: 2000, hindrance: 5000, write: 0, cached: 0 }
+    ]
+    for (const [at, { state }] of (snapshot.candidates.get("a") ?? []).entries()) {
+      const end = ends[at]
+      if (end !== undefined) standingOf(state.live, "a").recalled = { end, baseMs: 100, isFull: at === 0, places: 1 }
+    }
+    return planOf(anyNeeds("a"), { ...smart, waits: true }, snapshot).choose(now)?._tag
+  }
+  expect(choiceWhere(1000)).toBe("Wait")
+  expect(choiceWhere(3000)).toBe("Ask")
+})
+
 test("a conversation leaves its server only for one where it is done sooner by more than twice the time to read it anew", () => {
   const [one] = fc.sample(ableStandings, { numRuns: 1, seed: 1 })[0] ?? []
   if (one === undefined) throw new Error("no backend")
