@@ -15,7 +15,7 @@ import type { PriorityClass } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import type { Standing } from "../fleet/standing.ts"
 import { type SiblingOf, standingOf } from "../registry/live-state.ts"
-import { type Candidate, inRotation, type Snapshot } from "../registry/snapshot.ts"
+import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import type { Attempt } from "../router/choice.ts"
 import { type Capacity, capacityOf, placesAt, roomOf } from "../router/expected-end.ts"
 import type { Plan } from "../router/plan.ts"
@@ -144,11 +144,12 @@ export class SlotQueue implements Deadline {
 
   /** How many slots of each server a request of this class leaves free that has come with this key. */
   leaves(priority: PriorityClass, key: string | undefined, now: number): number {
-    if (key !== this.lastKey) {
-      if (this.lastKey !== undefined) this.sharedAt = now
+    if (priority !== "batch") {
+      // Nobody is held back for a batch.
+      if (key !== this.lastKey && this.lastKey !== undefined) this.sharedAt = now
       this.lastKey = key
+      this.betterAt = now
     }
-    if (priority !== "batch") this.betterAt = now
     return priority === "batch" && now - this.betterAt < keepsFreeMs ? 1 : 0
   }
 

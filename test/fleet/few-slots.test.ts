@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import { cachedShare, firstToken } from "../../bench/fleet/sums.ts"
 import { runVirtual } from "../../bench/fleet/virtual.ts"
+import type { World } from "../../bench/fleet/workload.ts"
+import { keepUnderWay, question } from "../../bench/fleet/workloads/crowd.ts"
 import { busyBatch } from "../../bench/fleet/workloads/batch.ts"
 import { agentsOnLlama, agentsOnVllm } from "../../bench/fleet/workloads/agents.ts"
 import { Standing } from "../../src/fleet/standing.ts"
@@ -28,6 +30,28 @@ test("a batch has most of servers with two slots each, and those who chat beside
   expect(tokens / result.makespan).toBeGreaterThan(240)
   expect(firstToken(50, ({ key }) => key === "chat").of(result)).toBeLessThan(0.5)
   expect(firstToken(95, ({ key }) => key === "chat").of(result)).toBeLessThan(3)
+}, 120_000)
+
+test("many who chat with one key wait for no slots that a batch is given instead", async () => {
+  const drive = async (world: World) => {
+    const work = Array.from({ length: 160 }, () =>
+      question(world, "batch", "chat", { prompt: [500, 1500], answer: [250, 550] })
+    )
+    let isOver = false
+    const batch = keepUnderWay(world, 48, () => work.pop()).then(() => {
+      isOver = true
+    })
+    const chat = async (over: () => boolean) => {
+      await world.clock.sleep(world.chance() * 10)
+      while (!over()) {
+        await world.ask(question(world, "chat", "chat", { prompt: [150, 600], answer: [150, 450] }))
+        await world.clock.sleep(2 + world.chance() * 4)
+      }
+    }
+    await Promise.all([batch, ...Array.from({ length: 16 }, () => chat(() => isOver))])
+  }
+  const result = await runVirtual({ ...busyBatch, drive }, 20, 1)
+  expect(firstToken(95, ({ key }) => key === "chat").of(result)).toBeLessThan(6)
 }, 120_000)
 
 describe("how long a turn waits for a slot beside other conversations", () => {
