@@ -67,7 +67,12 @@ const toolsBeyond: ReadonlySet<unknown> = new Set([
   "shell",
   "apply_patch"
 ])
-const itemsBeyond: ReadonlySet<unknown> = new Set(["additional_tools", "custom_tool_call", "tool_search_call"])
+const itemsBeyond: ReadonlySet<unknown> = new Set([
+  "additional_tools",
+  "agent_message",
+  "custom_tool_call",
+  "tool_search_call"
+])
 const callsBeyond = /^(?:local_shell|shell|apply_patch)_call$/
 
 const objectsIn = (list: unknown): ReadonlyArray<Fields> => (Array.isArray(list) ? list.filter(Predicate.isObject) : [])
@@ -79,13 +84,14 @@ const isBeyond = ({ encrypted_content: sealed, namespace, type }: Fields): boole
 
 // What Codex sends with each request, and what it brings back.
 const notInResponses: Beyond = {
-  what: "tools of free text, in namespaces or brought along, shells, patches, searches for tools, and sealed reasoning",
+  what: "tools of free text, in namespaces or brought along, shells, patches, searches for tools, what agents tell each other, and sealed reasoning",
   source:
     "400 for grammars and encrypted_content on 0.32.0; vllm-project/vllm#49493; its sources tell the model of functions alone",
   marks: [
     '"custom"',
     '"namespace"',
     '"additional_tools"',
+    '"agent_message"',
     '"tool_search"',
     '"local_shell"',
     '"shell"',

@@ -88,6 +88,14 @@ class Unboxing {
     return told
   }
 
+  /** What is left to tell before something else is told, behind which there is no box. */
+  breaks(): string {
+    if (this.held === "" && !this.isOpen) return ""
+    const told = this.ends(false)
+    this.isNone = true
+    return told
+  }
+
   /** What is left to tell in the end; what has been cut off has no end of its own. */
   ends(isCut: boolean): string {
     const { held } = this
@@ -125,10 +133,15 @@ class UnboxedReading {
 
   private event(event: ChatEvent): ReadonlyArray<ChatEvent> {
     if (event.type === "choice") this.choice = event.choice
-    if (event.type !== "text" && event.type !== "stop") return [event]
+    if (event.type !== "text" && event.type !== "stop" && event.type !== "call") return [event]
     const box = this.all.get(this.choice) ?? new Unboxing(this.bare)
     this.all.set(this.choice, box)
-    const text = event.type === "text" ? box.says(event.text) : box.ends(event.stop.reason === "length")
+    const text =
+      event.type === "text"
+        ? box.says(event.text)
+        : event.type === "call"
+          ? box.breaks()
+          : box.ends(event.stop.reason === "length")
     const told: ReadonlyArray<ChatEvent> = text === "" ? [] : [{ type: "text", text }]
     return event.type === "text" ? told : [...told, event]
   }

@@ -46,6 +46,31 @@ const pieces = (text: string, cuts: ReadonlyArray<number>, finish_reason = "stop
 
 const wholeAnswer = (content: string) => bytes({ choices: [{ index: 0, message: { content }, finish_reason: "stop" }] })
 
+describe("an answer in a box with a call", () => {
+  const tool_calls = [{ index: 0, id: "c", type: "function", function: { name: "look", arguments: "{}" } }]
+  const streamOf = (before: string, behind: string): Uint8Array =>
+    encoder.encode(
+      [{ content: before }, { tool_calls }, { content: behind }]
+        .map((delta) => `data: ${JSON.stringify({ choices: [{ index: 0, delta }] })}\n\n`)
+        .join("") + 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}\n\ndata: [DONE]\n\n'
+    )
+  const order = (form: object, before: string, behind = "") =>
+    transduce(told(chat, form, original).answers.stream, [streamOf(before, behind)]).flatMap((event) =>
+      event.type === "text" ? [event.text] : event.type === "call" ? [event.name] : []
+    )
+
+  test("has what was said before the call before it, in the box or not", () => {
+    expect(order(choice, "Let me look. ")).toEqual(["Let me look. ", "look"])
+    expect(order(choice, '{"value":"wind"}')).toEqual(["wind", "look"])
+    expect(order(list, '{"value":["a"]}').join("|")).toBe('["a"]|look')
+  })
+
+  test("has what comes behind it as it is, and in the box where nothing was said before", () => {
+    expect(order(choice, "Let me look. ", "So: wind").join("|")).toBe("Let me look. |look|So: wind")
+    expect(order(choice, "", '{"value":"wind"}').join("|")).toBe("look|wind")
+  })
+})
+
 describe("a list that is to be answered, which OpenAI takes no form for,", () => {
   const { answers, body, dropped } = told(chat, list, original)
 

@@ -44,6 +44,35 @@ const bringing = {
   ]
 }
 
+describe("what one agent of Codex tells another", () => {
+  const envelope = { type: "input_text", text: "Message Type: NEW_TASK" }
+  const message = (...content: ReadonlyArray<unknown>) => ({
+    model: "m",
+    input: [user, { type: "agent_message", id: "amsg_1", author: "lead", recipient: "worker", content }]
+  })
+
+  test("is said to the model, the words of other models that Codex takes for hidden ones as well", () => {
+    const { body, dropped } = askedFor(
+      message(envelope, { type: "encrypted_content", encrypted_content: "Count the gauges" })
+    )
+    expect(body.messages.at(-1)).toEqual({
+      role: "user",
+      content: [
+        { type: "text", text: "go" },
+        { type: "text", text: "Message Type: NEW_TASK" },
+        { type: "text", text: "Count the gauges" }
+      ]
+    })
+    expect(dropped).toEqual(["agent_message.author", "agent_message.recipient"])
+  })
+
+  test("is refused by its place where OpenAI has hidden it, since a task would be missing", () => {
+    const hidden = { type: "encrypted_content", encrypted_content: `gAAAAABp${"Zx9_".repeat(20)}==` }
+    const refused = client.decode(bytes(message(envelope, hidden)), undefined)
+    expect(Result.isFailure(refused) && refused.failure.param).toBe("input[1].content[1]")
+  })
+})
+
 const context = { model: "asked-for", id: "z", now: 1_700_000_000_500, callIds: new Set<string>() }
 
 /** The output of the answer to a request whose backend makes these calls, whole and streamed. */

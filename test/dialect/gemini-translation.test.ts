@@ -384,3 +384,16 @@ test("a whole answer that is an error, or none, is no answer", () => {
     expect(Result.isFailure(answersFrom(server).whole(bytesOf(body)))).toBe(true)
   }
 })
+
+test.each([[[1, 2], "[1,2]"] as const, ["done", "done"] as const, [7, "7"] as const])(
+  "what came of a function is told where it is no object: %j",
+  (response, content) => {
+    const contents = [
+      { role: "model", parts: [{ functionCall: { id: "a", name: "look" } }] },
+      { role: "user", parts: [{ functionResponse: { id: "a", name: "look", response } }] }
+    ]
+    const codec = gemini.operations.find(({ client }) => client !== undefined)!.client!
+    const { chat } = Result.getOrThrow(codec.decode(new TextEncoder().encode(JSON.stringify({ contents })), "m"))
+    expect(chat.messages.at(-1)).toMatchObject({ role: "tool", text: content })
+  }
+)

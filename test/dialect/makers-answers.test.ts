@@ -113,6 +113,31 @@ describe("calls at once that a server tells apart by nothing but their names", (
   })
 })
 
+describe("arguments with an empty object before them", () => {
+  const first = { tool_calls: [called("tide", "{}", { index: 0, id: "c" })] }
+  const piece = (text: string) => ({ tool_calls: [{ index: 0, function: { arguments: text } }] })
+
+  test("are those that come behind it", () => {
+    const deltas = [first, piece('{"at":'), piece('"a"}')]
+    expect(callsIn(streamed(deltas, "tool_calls"))).toEqual(['tide {"at":"a"}'])
+    expect(collected(streamOf(deltas, "tool_calls"))).toEqual(['tide {"at":"a"}'])
+  })
+
+  test("are that object where none come, before whatever is told next", () => {
+    const next = { tool_calls: [called("look", "{}", { index: 1, id: "d" })] }
+    const both = ["tide {}", "look {}"]
+    expect(callsIn(streamed([first, piece(""), next], "tool_calls"))).toEqual(both)
+    expect(collected(streamOf([first, piece(""), next], "tool_calls"))).toEqual(both)
+    const types = streamed([first, { content: "Low" }], "tool_calls").map(({ type }) => type)
+    expect(types.indexOf("arguments")).toBeLessThan(types.indexOf("text"))
+  })
+
+  test("stay apart from those of another call that is told apart by its name alone", () => {
+    const other = { tool_calls: [called("look", '{"at":"a"}', { index: 0, id: "" })] }
+    expect(callsIn(streamed([first, other], "tool_calls"))).toEqual(["tide {}", 'look {"at":"a"}'])
+  })
+})
+
 describe("a name of a tool", () => {
   const tools = ["tide", "tide_at", "look"].map((name) => ({
     name,
@@ -284,14 +309,6 @@ describe("why an answer ended, in the words of its maker:", () => {
       expect(JSON.parse(decoder.decode(Result.getOrThrow(answer))).stop_reason).toBe(reason)
       const pieces = transduce(answersTo(client, asked).stream(context), streamed([{ content: "High" }], word))
       expect(decoder.decode(Buffer.concat([...pieces]))).toContain(`"stop_reason":"${reason}"`)
-    })
-  }
-
-  for (const word of ["tool_use", "tool_calls", "function_call", "stop"]) {
-    test(`${word} is tool_use to a client of Messages where a call was made`, () => {
-      const tool_calls = [called("tide", "{}")]
-      const answer = answersTo(client, asked).whole(whole({ content: null, tool_calls }, word), context)
-      expect(JSON.parse(decoder.decode(Result.getOrThrow(answer))).stop_reason).toBe("tool_use")
     })
   }
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { Result } from "effect"
 import type { ChatEvent } from "../../src/dialect/chat.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
-import { usageIn, usageOfJson } from "../../src/dialect/openai/usage.ts"
+import { usageFrom, usageIn, usageOfJson } from "../../src/dialect/openai/usage.ts"
 import { transduce } from "../../src/dialect/Transducer.ts"
 import { answersFrom, hello } from "../kit/codecs.ts"
 
@@ -107,6 +107,24 @@ describe("the tokens of an answer, in the words of its maker,", () => {
     }
     watch.push(new TextEncoder().encode(`data: ${JSON.stringify({ choices: [], usage })}\n\ndata: [DONE]\n\n`))
     expect(watch.used()).toEqual({ prompt: 100, cached: 90, completion: 6 })
+  })
+
+  test("are with the cached ones beside the prompt of several answers, where the sum of all shows it", () => {
+    const usage = {
+      prompt_tokens: 100,
+      completion_tokens: 600,
+      total_tokens: 850,
+      prompt_tokens_details: { cached_tokens: 150 }
+    }
+    const told = { prompt: 250, cached: 150, completion: 600 }
+    const choices = [0, 1].map((index) => ({ index, finish_reason: "stop", message: { content: "Hi" } }))
+    const reads = answersFrom(openai.operations[0].server!, { ...hello, choices: 2 })
+    const read = Result.getOrThrow(reads.whole(bytes({ choices, usage })))
+    expect(read.find(({ type }) => type === "usage")).toMatchObject({ usage: { prompt: 250, cachedRead: 150 } })
+    expect(usageOfJson({ choices, usage })).toEqual(told)
+    expect(usageFrom(bytes(usage), 2)).toEqual(told)
+    // As SGLang has it, whatever it has written.
+    expect(usageFrom(bytes({ ...usage, total_tokens: 700 }), 2)).toEqual({ prompt: 100, cached: 75, completion: 600 })
   })
 
   test("are with the cached ones of the prompt where there are more of these than of all, as with Azure's Grok", () => {

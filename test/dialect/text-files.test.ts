@@ -149,3 +149,93 @@ test("a picture that is told by its address goes on so to those of Google's mode
   ] as const)
     expect(Result.isFailure(encoded(url, model))).toBe(true)
 })
+
+describe("a file by its address whose path shows what it is", () => {
+  const asked = (url: string): ReadonlyArray<readonly [string, ClientCodec, object]> => [
+    [
+      "chat completions",
+      openai.operations[0].client!,
+      { messages: [{ role: "user", content: [{ type: "file", file: { file_data: url } }] }] }
+    ],
+    [
+      "Mistral's chat",
+      openai.operations[0].client!,
+      { messages: [{ role: "user", content: [{ type: "document_url", document_url: url }] }] }
+    ],
+    [
+      "Responses",
+      responses.operations[0]!.client!,
+      { input: [{ role: "user", content: [{ type: "input_file", file_url: url }] }] }
+    ]
+  ]
+  const chatOf = (codec: ClientCodec, request: object) =>
+    Result.getOrThrow(codec.decode(new TextEncoder().encode(JSON.stringify({ model: "m", ...request })), "m")).chat
+
+  test.each(asked("https://files.invalid/A.CSV?v=1"))(
+    "is told as that to Google from a client of %s",
+    (_, codec, request) => {
+      const chat = chatOf(codec, request)
+      const { body } = Result.getOrThrow(googleServer.encode(chat, "gemini-3-pro", anyServer))
+      expect(JSON.parse(new TextDecoder().decode(body)).contents[0].parts[0].fileData).toEqual({
+        mimeType: "text/csv",
+        fileUri: "https://files.invalid/A.CSV?v=1"
+      })
+      // It fetches PDFs alone.
+      expect(Result.isFailure(anthropic.operations[0].server!.encode(chat, "claude", anyServer))).toBe(true)
+    }
+  )
+
+  test.each(asked("https://files.invalid/a.jpg"))(
+    "is a picture where it is one, from a client of %s",
+    (_, codec, request) => {
+      const { body } = Result.getOrThrow(chatServer.encode(chatOf(codec, request), "m", anyServer))
+      expect(JSON.parse(new TextDecoder().decode(body)).messages[0].content).toEqual([
+        { type: "image_url", image_url: { url: "https://files.invalid/a.jpg" } }
+      ])
+    }
+  )
+
+  test("is a text as Google's clients tell of one", () => {
+    const fileData = { fileUri: "https://files.invalid/a.md", mimeType: "text/markdown" }
+    const codec = gemini.operations.find(({ client }) => client !== undefined)!.client!
+    const { body } = Result.getOrThrow(
+      chatServer.encode(chatOf(codec, { contents: [{ parts: [{ fileData }] }] }), "m", {
+        ...anyServer,
+        files: true,
+        ...kindNamed("openrouter").takes
+      })
+    )
+    expect(new TextDecoder().decode(body)).toContain(`"file_data":"${fileData.fileUri}"`)
+  })
+})
+
+describe("a file for a model of Mistral's", () => {
+  const url = "https://files.invalid/a.pdf"
+  const part = { type: "file", name: "a.pdf", mediaType: "application/pdf" } as const
+  const told = (file: ChatPart, traits: Partial<ServerTraits> = {}) =>
+    Result.map(
+      chatServer.encode({ ...hello, messages: [{ role: "user", parts: [file] }] }, "mistral-large-latest", {
+        ...anyServer,
+        files: true,
+        ...traits
+      }),
+      ({ body }) => JSON.parse(new TextDecoder().decode(body)).messages[0].content[0]
+    )
+
+  test("is told in the words of its maker, who fetches it as well", () => {
+    expect(Result.getOrThrow(told({ ...part, url }))).toEqual({
+      type: "document_url",
+      document_url: url,
+      document_name: "a.pdf"
+    })
+    expect(Result.getOrThrow(told({ ...part, data: "AAAA" }))).toMatchObject({
+      type: "document_url",
+      document_url: "data:application/pdf;base64,AAAA"
+    })
+  })
+
+  test("is told in OpenAI's where OpenRouter has the model, and refused where a server of one's own has it", () => {
+    expect(Result.getOrThrow(told({ ...part, url }, kindNamed("openrouter").takes))).toMatchObject({ type: "file" })
+    expect(Result.isFailure(told({ ...part, url }, { files: false }))).toBe(true)
+  })
+})

@@ -161,3 +161,42 @@ test("a call with an empty list for its arguments, as R and PHP write it, is one
     expect(items).toEqual([{ type: "call", id: "c", name: "f", args: "{}" }])
   }
 })
+
+describe("a schema with one value alone, which Google's models are not held to as such,", () => {
+  const google = gemini.operations.find((each) => each.server !== undefined)!.server!
+  const schema = {
+    type: "object",
+    properties: {
+      kind: { const: "gauge" },
+      const: { anyOf: [{ const: 3 }, { type: "null" }] },
+      default: { items: { const: "a", enum: ["a", "b"] }, default: { const: "kept" } },
+      open: { const: true }
+    },
+    $defs: { one: { const: "x" } }
+  }
+  const held = {
+    type: "object",
+    properties: {
+      kind: { enum: ["gauge"] },
+      const: { anyOf: [{ enum: [3] }, { type: "null" }] },
+      default: { items: { const: "a", enum: ["a", "b"] }, default: { const: "kept" } },
+      open: { const: true }
+    },
+    $defs: { one: { enum: ["x"] } }
+  }
+
+  test("is told as an enumeration of it, of a tool and of the form of the answer", () => {
+    const codec = openai.operations[0].client!
+    const request = {
+      model: "m",
+      messages: go,
+      tools: [{ type: "function", function: { name: "f", parameters: schema } }],
+      response_format: { type: "json_schema", json_schema: { name: "n", schema } }
+    }
+    const { chat } = Result.getOrThrow(codec.decode(new TextEncoder().encode(JSON.stringify(request)), "m"))
+    const { body } = Result.getOrThrow(google.encode(chat, "gemini-3-pro", anyServer))
+    const { generationConfig, tools } = JSON.parse(new TextDecoder().decode(body))
+    expect(tools[0].functionDeclarations[0].parametersJsonSchema).toEqual(held)
+    expect(generationConfig.responseJsonSchema).toEqual(held)
+  })
+})

@@ -170,6 +170,24 @@ describe("an answer that ended for calls, and has none", () => {
   })
 })
 
+describe("an answer with a call, whatever it says that it ended for,", () => {
+  test.each(["calls", "end"] as const)("has ended for it: %s", (reason) => {
+    const events: ReadonlyArray<ChatEvent> = [
+      { type: "call", call: 0, id: "a", name: "look" },
+      { type: "arguments", call: 0, text: "{}" },
+      { type: "stop", stop: { reason } },
+      { type: "done" }
+    ]
+    const wanted = { "chat completions": '"finish_reason":"tool_calls"', Messages: '"stop_reason":"tool_use"' }
+    for (const [name, codec, request] of clients) {
+      if (name !== "chat completions" && name !== "Messages") continue
+      const { stream, whole } = answersTo(codec, request)
+      expect(decoder.decode(Buffer.concat([...transduce(stream(context), events)]))).toContain(wanted[name])
+      expect(decoder.decode(Result.getOrThrow(whole(events, context)))).toContain(wanted[name])
+    }
+  })
+})
+
 describe("a call", () => {
   const called = (parts: ReadonlyArray<object>) =>
     transduce(geminiReads.stream, [

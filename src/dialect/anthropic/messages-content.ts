@@ -23,7 +23,11 @@ export const markOf = ({ cache }: { readonly cache?: CacheMark }): Fields =>
 const documentOf = (file: ChatFile & { readonly cache?: CacheMark }): Fields => {
   const { mediaType, name } = file
   const about = { type: "document", title: name, ...markOf(file) }
-  if ("url" in file) return { ...about, source: { type: "url", url: file.url } }
+  if ("url" in file) {
+    if (mediaType !== "application/pdf")
+      cannot("has a file by its address that is no PDF, and this model fetches no others")
+    return { ...about, source: { type: "url", url: file.url } }
+  }
   const { data } = file
   if (mediaType === "application/pdf") return { ...about, source: { type: "base64", media_type: mediaType, data } }
   if (!isTextFile({ mediaType })) {

@@ -1,10 +1,12 @@
 /**
  * What the parts of a turn hold, in the words of the hub.
  */
+import * as Predicate from "effect/Predicate"
 import type { ChatPart } from "../chat.ts"
 import { isDrawing, shownTypeOf } from "../image-type.ts"
 import { type JsonObject, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { fieldsOf, manyOf, objectAt } from "./gemini-fields.ts"
+import { linkedType } from "../linked-type.ts"
 import { wordIn } from "../word-table.ts"
 
 const decoder = new TextDecoder()
@@ -36,15 +38,6 @@ const blobOf = (blob: JsonObject, place: string, notes: Notes): ChatPart => {
   return refuseAt(`${place}.mimeType`, `is '${mediaType}', which the backend of this model cannot be given`)
 }
 
-const ofName = /\.(?:(png|jpe?g|gif|webp|bmp|heic|heif)|(pdf))$/i
-
-/** What is at an address, by its name. */
-export const linkedType = (url: string): string | undefined => {
-  const [, picture, pdf] = ofName.exec(URL.canParse(url) ? new URL(url).pathname : "") ?? []
-  if (pdf !== undefined) return "application/pdf"
-  return picture === undefined ? undefined : `image/${picture.toLowerCase().replace("jpg", "jpeg")}`
-}
-
 const linkOf = (file: JsonObject, place: string, notes: Notes): ChatPart => {
   const url = textOf(file["fileUri"], `${place}.fileUri`)
   const web = URL.canParse(url) ? new URL(url) : undefined
@@ -58,9 +51,9 @@ const linkOf = (file: JsonObject, place: string, notes: Notes): ChatPart => {
     notes.only(file, ["fileUri", "mimeType", ...(isSeen ? [] : ["displayName"])], "contents.parts.fileData")
     if (isSeen) return { type: "image", url }
     const called = typeof name === "string" && name !== "" ? name : "document.pdf"
-    if (type === "application/pdf") return { type: "file", name: called, mediaType: type, url }
+    if (type === "application/pdf" || isText(type)) return { type: "file", name: called, mediaType: type, url }
   }
-  return refuseAt(place, "must be a picture or a PDF on the web; files are at Google alone")
+  return refuseAt(place, "must be a picture, a PDF or a text on the web; files are at Google alone")
 }
 
 // What a part may hold, by whose it is.
@@ -93,7 +86,9 @@ const asText = (value: unknown): string => (typeof value === "string" ? value : 
 
 /** What came of a call: its words, and whether it failed. */
 export const resultOf = (response: JsonObject, place: string, notes: Notes) => {
-  const given = fieldsOf(response["response"])
+  const { response: told } = response
+  // Some write what came of it by itself.
+  const given = isEmpty(told) || Predicate.isObject(told) ? fieldsOf(told) : { result: told }
   const names = Object.keys(given).filter((name) => !isEmpty(given[name]))
   const [only] = names
   const failed = names.includes("error")
@@ -103,7 +98,7 @@ export const resultOf = (response: JsonObject, place: string, notes: Notes) => {
       ? asText(given["output"] ?? given["result"] ?? "")
       : names.length === 1 && only !== undefined && ["error", "output", "result"].includes(only)
         ? asText(given[only])
-        : JSON.stringify(response["response"])
+        : JSON.stringify(told)
   const shown = manyOf(response["parts"]).flatMap((part, at): ReadonlyArray<ChatPart> => {
     const here = `${place}.parts[${at}]`
     return [partOf(objectAt(part, here), here, notes) ?? refuseAt(here, "must hold what a tool has shown")]

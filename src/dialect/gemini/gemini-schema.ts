@@ -19,7 +19,7 @@ const counts: ReadonlySet<string> = new Set([
 
 const ofSchemas: ReadonlySet<string> = new Set(["anyOf", "oneOf", "allOf", "prefixItems"])
 
-const ofNamed: ReadonlySet<string> = new Set(["properties", "$defs", "defs"])
+const ofNamed: ReadonlySet<string> = new Set(["properties", "$defs", "defs", "definitions"])
 
 const ofOne: ReadonlySet<string> = new Set(["items", "additionalProperties"])
 
@@ -76,6 +76,40 @@ const schemaOf = (given: JsonObject): Record<string, unknown> => {
   const { enum: values, type } = made
   if (isNumeric(type) && Array.isArray(values)) made["enum"] = values.map(numberOf)
   return schema["nullable"] === true ? orNull(made) : made
+}
+
+const isWord = (value: unknown): boolean => typeof value === "string" || typeof value === "number"
+
+// What holds no schemas, whatever it holds.
+const values: ReadonlySet<string> = new Set(["enum", "default", "examples", "required"])
+
+const changed = (object: JsonObject, change: (name: string, value: unknown) => unknown): JsonObject => {
+  let made: Record<string, unknown> | undefined
+  for (const [name, value] of Object.entries(object)) {
+    const told = change(name, value)
+    if (told !== value) made = { ...(made ?? object), [name]: told }
+  }
+  return made ?? object
+}
+
+/**
+ * A JSON Schema as Google's models take it, which are held to no `const`: what stands there is the only one of an
+ * enumeration. The very same where there is none.
+ */
+export const schemaForGoogle = (value: unknown): unknown => {
+  if (Array.isArray(value)) {
+    const all = value.map(schemaForGoogle)
+    return all.some((each, at) => each !== value[at]) ? all : value
+  }
+  if (!Predicate.isObject(value) || JSON.isRawJSON(value)) return value
+  const within = changed(value, (name, each) => {
+    if (values.has(name)) return each
+    // Names that are the client's own.
+    if (ofNamed.has(name) && Predicate.isObject(each)) return changed(each, (_, inner) => schemaForGoogle(inner))
+    return schemaForGoogle(each)
+  })
+  const { const: only, ...rest } = within
+  return isWord(only) && rest["enum"] === undefined ? { ...rest, enum: [only] } : within
 }
 
 /** A schema in JSON Schema's words: types in small letters, counts as numbers. */

@@ -4,7 +4,7 @@
 import * as Result from "effect/Result"
 import type { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
-import { linkedType } from "./gemini-parts.ts"
+import { linkedType } from "../linked-type.ts"
 import { boxedForm } from "../boxed-form.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
@@ -12,6 +12,7 @@ import { unsaid } from "../refused-fields.ts"
 import { propertiesOf, typedObject } from "../tool-schema.ts"
 import { refusalOf, Unsayable } from "../unsayable.ts"
 import { noSignature } from "./gemini-turns.ts"
+import { schemaForGoogle } from "./gemini-schema.ts"
 import { tierForGoogle } from "./gemini-tiers.ts"
 import { geminiAnswerReader } from "./server-answer.ts"
 import { wordIn } from "../word-table.ts"
@@ -235,7 +236,7 @@ const declarationOf = ({ description, name, schema }: ChatTool): Declaration => 
   return {
     name,
     ...(description === undefined ? {} : { description }),
-    ...(saysNothing(takes) ? {} : { parametersJsonSchema: takes })
+    ...(saysNothing(takes) ? {} : { parametersJsonSchema: schemaForGoogle(takes) })
   }
 }
 
@@ -290,7 +291,7 @@ const thinkingOf = ({ effort, showThoughts }: Chat, model: string): Thinking => 
 
 const formatOf = ({ format }: Chat): FormConfig => {
   if (format === undefined) return {}
-  const schema = format.type === "schema" ? { responseJsonSchema: format.schema } : {}
+  const schema = format.type === "schema" ? { responseJsonSchema: schemaForGoogle(format.schema) } : {}
   return { responseMimeType: "application/json", ...schema }
 }
 

@@ -75,8 +75,13 @@ interface OpenCall {
   signature: string
   held: string
   quoted: boolean
+  /** An empty object that came alone: with some servers the arguments have yet to come, and are not behind it. */
+  empty: string
   readonly said: GrowingText
 }
+
+/** What some servers say of arguments before they come. */
+export const emptyObject = /^\s*\{\s*\}\s*$/
 
 const said = (value: unknown): string => (typeof value === "string" ? value : "")
 
@@ -120,14 +125,27 @@ export class CallPieces {
     if (id === undefined && name === "" && text === "") return
     const at = this.placeOf(piece["index"], id, (known, place) => {
       if (name === "") return false
-      if (id !== undefined && id !== known.id) return beginsById(known.said, name === known.begun, text)
-      return known.begun !== "" && (named.has(place) || (known.name !== undefined && beginsAnother(known.said, text)))
+      const argued = known.empty === "" ? known.said : { text: known.empty }
+      if (id !== undefined && id !== known.id) return beginsById(argued, name === known.begun, text)
+      return known.begun !== "" && (named.has(place) || (known.name !== undefined && beginsAnother(argued, text)))
     })
     const known = this.calls[at]
     if (known === undefined) return
     if (name !== "") named.add(at)
     if (known.name === undefined) this.named(known, at, name, text !== "", piece)
     if (text === "") return
+    if (known.said.length === 0 && known.empty === "" && emptyObject.test(text)) {
+      known.empty = text
+      this.waits = true
+      return
+    }
+    this.takes(known, at, text)
+  }
+
+  private takes(known: OpenCall, at: number, piece: string): void {
+    const { empty } = known
+    const text = empty === "" || piece.trimStart().startsWith("{") ? piece : empty + piece
+    known.empty = ""
     known.quoted ||= known.said.length === 0 && isQuoted(text)
     known.said.add(text)
     if (known.quoted) return
@@ -139,7 +157,10 @@ export class CallPieces {
   settles(): void {
     if (!this.waits) return
     this.waits = false
-    for (const [at, call] of this.calls.entries()) if (call.begun !== "") this.told(call, at)
+    for (const [at, call] of this.calls.entries()) {
+      if (call.begun !== "") this.told(call, at)
+      if (call.empty !== "") this.takes(call, at, "")
+    }
   }
 
   /** Arguments that came in quotes. */
@@ -200,6 +221,7 @@ export class CallPieces {
       signature: "",
       held: "",
       quoted: false,
+      empty: "",
       said: new GrowingText()
     })
     return this.calls.length - 1

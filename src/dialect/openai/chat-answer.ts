@@ -80,12 +80,14 @@ const usageOf = ({ service_tier: tier, usage: own, x_groq: groq }: Json, choices
   const prompt = countIn(usage["prompt_tokens"])
   const reasoning = inDetails(usage, "completion_tokens_details", "reasoning_tokens")
   const written = { prompt, completion: countIn(usage["completion_tokens"]), reasoning }
-  const { cached, prompt: whole } = wholePrompt({ prompt, cached: cachedIn(usage) }, choices)
+  const sum = countIn(usage["total_tokens"])
+  const completion = wholeCompletion(written, sum)
+  const { cached, prompt: whole } = wholePrompt({ prompt, cached: cachedIn(usage), completion }, choices, sum)
   return {
     prompt: whole,
     cachedRead: cached,
     cachedWrite: Math.min(cachedAnewIn(usage), whole - cached),
-    completion: wholeCompletion(written, countIn(usage["total_tokens"])),
+    completion,
     reasoning,
     ...(typeof tier === "string" && tier !== "" ? { tier } : {})
   }

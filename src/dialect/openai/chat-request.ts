@@ -44,6 +44,18 @@ const limits: ChatLimits = {
 const ofMistral = /(?:mi|mini|dev|code|magi|lean)stral|[mp]ixtral|voxtral/i
 const mistralLimits: ChatLimits = { ...limits, ids: { unfit: /[^A-Za-z0-9]/g, longest: 9, exactly: true } }
 
+const addressOf = (file: ChatFile): string => ("url" in file ? file.url : `data:${file.mediaType};base64,${file.data}`)
+
+/** Whether files are told as Mistral takes them, which fetches them as well. */
+const tellsDocuments = (model: string, { files, linkedFiles, original }: ServerTraits): boolean =>
+  files && !original && linkedFiles !== true && ofMistral.test(model)
+
+const documentOf = (file: ChatFile): Fields => ({
+  type: "document_url",
+  document_url: addressOf(file),
+  document_name: file.name
+})
+
 const partOf = (part: ChatPart): Fields => {
   switch (part.type) {
     case "text":
@@ -61,7 +73,7 @@ const partOf = (part: ChatPart): Fields => {
         type: "file",
         file: {
           filename: part.name,
-          file_data: "url" in part ? part.url : `data:${part.mediaType};base64,${part.data}`
+          file_data: addressOf(part)
         }
       }
     case "audio":
@@ -69,10 +81,12 @@ const partOf = (part: ChatPart): Fields => {
   }
 }
 
-const contentOf = (given: ReadonlyArray<ChatPart>): unknown => {
+const contentOf = (given: ReadonlyArray<ChatPart>, documents: boolean): unknown => {
   const parts = given.map(readOut)
   const [only] = parts
-  return parts.length === 1 && only?.type === "text" ? only.text : parts.map(partOf)
+  return parts.length === 1 && only?.type === "text"
+    ? only.text
+    : parts.map((part) => (documents && part.type === "file" ? documentOf(part) : partOf(part)))
 }
 
 // Where Google's models keep it that speak as OpenAI's do, and clients of those.
@@ -103,12 +117,12 @@ const thoughtsOf = (items: ReadonlyArray<ChatTurnItem>, { original, signedThough
   return { reasoning_details: [...details, ...signatures] }
 }
 
-const messageOf = (message: ChatMessage, traits: ServerTraits): Fields => {
+const messageOf = (message: ChatMessage, traits: ServerTraits, documents: boolean): Fields => {
   switch (message.role) {
     case "system":
       return { role: "system", content: message.text }
     case "user":
-      return { role: "user", content: contentOf(message.parts) }
+      return { role: "user", content: contentOf(message.parts, documents) }
     case "tool":
       return {
         role: "tool",
@@ -239,13 +253,14 @@ const told = [
 
 const refusedOf = (
   chat: Chat,
-  { files, images, linkedFiles, original, several }: ServerTraits
+  { files, images, linkedFiles, original, several }: ServerTraits,
+  documents: boolean
 ): Unsayable | undefined => {
   const { choices = 1, stop = [] } = chat
   if (!files && someFile(chat, (file) => isLink(file) || !isTextFile(file))) {
     return new Unsayable("file", "is a file, and the backend of this model takes none; send the text of the document")
   }
-  if (linkedFiles !== true && someFile(chat, isLink)) {
+  if (linkedFiles !== true && !documents && someFile(chat, isLink)) {
     return new Unsayable(
       "file",
       "must be the file itself: the backend of this model fetches none, and neither does Nexus"
@@ -275,7 +290,8 @@ export const encodeChatRequest = (
   const { chat: fit, restoring } = fittedChat(chat, ofMistral.test(model) ? mistralLimits : limits)
   const { cacheKey, choices, effort, frequencyPenalty, logprobs, maxTokens, presencePenalty, safetyId, seed } = chat
   const { stop, stream, temperature, tier, topK, topP, user, verbosity } = chat
-  const refused = refusedOf(chat, traits)
+  const documents = tellsDocuments(model, traits)
+  const refused = refusedOf(chat, traits, documents)
   if (refused !== undefined) return Result.fail(refusalOf(refused, traits))
   const { samplers = {} } = traits
   const dropped: Array<ChatField> = [
@@ -295,7 +311,7 @@ export const encodeChatRequest = (
   const isNewer = traits.original || (chat.newerBound === true && traits.newerBound)
   const fields: Fields = {
     model,
-    messages: fit.messages.map((message) => messageOf(message, traits)),
+    messages: fit.messages.map((message) => messageOf(message, traits, documents)),
     ...(stream ? { stream: true, stream_options: { include_usage: true } } : {}),
     ...(maxTokens === undefined ? {} : { [isNewer ? "max_completion_tokens" : "max_tokens"]: maxTokens }),
     ...toldTools,

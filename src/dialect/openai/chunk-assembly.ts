@@ -9,7 +9,7 @@ import type { Assembly, StreamCollector } from "../Dialect.ts"
 import { exactJson } from "../exact-json.ts"
 import { EventReader } from "../event-reader.ts"
 import { brokenEvent, isBrokenObject, parsedJson } from "../read-json.ts"
-import { argumentsIn, beginsAnother, beginsById, parsedAnswer } from "./call-pieces.ts"
+import { argumentsIn, beginsAnother, beginsById, emptyObject, parsedAnswer } from "./call-pieces.ts"
 
 type Fields = Record<PropertyKey, unknown>
 
@@ -154,6 +154,9 @@ class ChoiceAssembly {
     if (!Predicate.isObject(piece)) return
     if (textOf(piece["name"]) !== undefined) begun.add(own)
     made["name"] = named(made, textOf(piece["name"])) ?? piece["name"] ?? ""
+    // With some servers it stands before the arguments, and is none of them.
+    const isBefore = emptyObject.test(String(made["arguments"])) && argumentsIn(piece).trimStart().startsWith("{")
+    if (isBefore) made["arguments"] = ""
     lay(made, piece, ofFunction)
   }
 

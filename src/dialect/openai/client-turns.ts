@@ -4,6 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
 import { isDrawing, shownTypeOf } from "../image-type.ts"
+import { linkedType } from "../linked-type.ts"
 import {
   givenArguments,
   type JsonObject,
@@ -39,6 +40,21 @@ const imageOf = (part: JsonObject, at: string): ChatPart => {
   return { type: "image", mediaType: shownTypeOf(mediaType, data), data, ...detail }
 }
 
+// What does not show what it is mostly is a PDF.
+const linkOf = (url: string, name: string): ChatPart => {
+  const mediaType = linkedType(url) ?? "application/pdf"
+  return mediaType.startsWith("image/") ? { type: "image", url } : { type: "file", name, mediaType, url }
+}
+
+// As Mistral has it.
+const documentOf = (part: JsonObject, at: string): ChatPart => {
+  const { document_name: given, document_url: document } = part
+  const place = `${at}.document_url`
+  const url = textOf(Predicate.isObject(document) ? document["url"] : document, place)
+  const name = typeof given === "string" && given !== "" ? given : "document.pdf"
+  return /^https?:/i.test(url) ? linkOf(url, name) : { type: "file", name, ...dataOf(url, place) }
+}
+
 const fileOf = (part: JsonObject, at: string): ChatPart => {
   const file = Predicate.isObject(part["file"]) ? part["file"] : {}
   const { file_data: content, filename } = file
@@ -47,7 +63,7 @@ const fileOf = (part: JsonObject, at: string): ChatPart => {
   }
   const name = typeof filename === "string" && filename !== "" ? filename : "document.pdf"
   // As OpenRouter has it.
-  if (/^https?:/i.test(content)) return { type: "file", name, mediaType: "application/pdf", url: content }
+  if (/^https?:/i.test(content)) return linkOf(content, name)
   if (!content.startsWith("data:")) return { type: "file", name, mediaType: "application/pdf", data: content }
   return { type: "file", name, ...dataOf(content, `${at}.file.file_data`) }
 }
@@ -83,6 +99,9 @@ const partOf = (part: JsonObject, at: string, notes: Notes): ChatPart => {
     case "file":
       notes.only(part, ["type", "file", "cache_control"], type)
       return { ...fileOf(part, at), ...notes.markOf(part) }
+    case "document_url":
+      notes.only(part, ["type", "document_url", "document_name"], type)
+      return documentOf(part, at)
     case "video_url":
       notes.only(part, ["type", "video_url"], type)
       return filmOf(part, at)

@@ -58,16 +58,18 @@ export const wholeCompletion = ({ completion, prompt, reasoning }: Written, sum:
 interface Prompt {
   readonly prompt: number
   readonly cached: number
+  readonly completion: number
 }
 
 /**
  * All tokens of a prompt: some makers tell those that were cached beside it, as is known where they are more, and older
- * releases of SGLang once for each of several answers.
+ * releases of SGLang once for each of several answers; where both may be so, a sum of all with the cached ones in it shows
+ * the former.
  */
-export const wholePrompt = <A extends Prompt>(told: A, choices = 1): A => {
-  const { cached, prompt } = told
+export const wholePrompt = <A extends Prompt>(told: A, choices = 1, sum = 0): A => {
+  const { cached, completion, prompt } = told
   if (cached <= prompt) return told
-  const isOfEach = choices > 1 && cached <= prompt * choices
+  const isOfEach = choices > 1 && cached <= prompt * choices && sum < prompt + cached + completion
   return isOfEach ? { ...told, cached: Math.round(cached / choices) } : { ...told, prompt: prompt + cached }
 }
 
@@ -91,8 +93,8 @@ const usageOf = (text: string, choices?: number): Usage | undefined => {
   const kept = numberOf(cached.exec(text)) || numberOf(cacheHit.exec(text))
   const common = { prompt: numberOf(whole), cached: kept, completion: numberOf(written) }
   const thought = numberOf(reasoning.exec(text))
-  const sum = thought === 0 ? 0 : numberOf(total.exec(text))
-  return wholePrompt(withRarer(common, numberOf(cachedWrite.exec(text)), thought, sum), choices)
+  const sum = thought === 0 && kept <= common.prompt ? 0 : numberOf(total.exec(text))
+  return wholePrompt(withRarer(common, numberOf(cachedWrite.exec(text)), thought, sum), choices, sum)
 }
 
 // Most answers have neither, and are not copied for it.
@@ -160,14 +162,16 @@ export const usageOfJson = (json: unknown): Usage | undefined => {
   if (!isCount(read) || !isCount(written)) return undefined
   const places = placesIn(usage)
   const kept = anyPartIn(places, cachedNames)
+  const sum = isCount(usage["total_tokens"]) ? usage["total_tokens"] : 0
   return wholePrompt(
     withRarer(
       { prompt: read, cached: kept, completion: written },
       anyPartIn(places, writtenNames),
       partIn(places, "reasoning_tokens"),
-      isCount(usage["total_tokens"]) ? usage["total_tokens"] : 0
+      sum
     ),
-    Array.isArray(choices) ? choices.length : 1
+    Array.isArray(choices) ? choices.length : 1,
+    sum
   )
 }
 

@@ -5,6 +5,7 @@
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
 import { isDrawing, shownTypeOf } from "../image-type.ts"
+import { linkedType } from "../linked-type.ts"
 import { givenArguments, type JsonObject, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
 import { Turns } from "../turns.ts"
 import { unsealed } from "./reasoning-seal.ts"
@@ -45,8 +46,11 @@ const fileOf = (part: JsonObject, place: string): ChatPart => {
   const data = held ?? url
   if (typeof data !== "string") return refuseAt(`${place}.${part["file_id"] ? "file_id" : "file_data"}`, elsewhere)
   const name = typeof filename === "string" && filename !== "" ? filename : "file.pdf"
-  const mediaType = "application/pdf"
-  if (/^https?:/i.test(data)) return { type: "file", name, mediaType, url: data }
+  const isLink = /^https?:/i.test(data)
+  // What does not show what it is mostly is a PDF.
+  const mediaType = (isLink ? linkedType(data) : undefined) ?? "application/pdf"
+  if (isLink)
+    return mediaType.startsWith("image/") ? { type: "image", url: data } : { type: "file", name, mediaType, url: data }
   const read = dataOf(data)
   if (read === undefined && data !== held) return refuseAt(`${place}.file_url`, "must be an address on the web")
   return { type: "file", name, ...(read ?? { mediaType, data }) }
@@ -107,6 +111,9 @@ const done: ReadonlySet<unknown> = new Set(["web_search_call", "image_generation
 
 const outputs: ReadonlySet<unknown> = new Set(["function_call_output", "custom_tool_call_output"])
 
+// How what OpenAI has encrypted begins.
+const isHidden = (text: string): boolean => /^gAAAA[A-Za-z0-9_-]{40}/.test(text)
+
 const asText = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value ?? {}))
 
 // May be left out by whoever writes a message.
@@ -134,6 +141,8 @@ class ItemReading {
     switch (type) {
       case "message":
         return this.message(item, place)
+      case "agent_message":
+        return this.agent(item, place)
       case "reasoning":
         return this.reasoning(item, place)
       case "function_call":
@@ -241,6 +250,21 @@ class ItemReading {
       default:
         return refuseAt(`${place}.role`, "must be user, assistant, system or developer")
     }
+  }
+
+  // What agents of Codex tell each other; it takes the words of other models for hidden ones.
+  private agent(item: JsonObject, place: string): void {
+    const { content } = item
+    this.notes.only(item, ["type", "id", "content"], "agent_message")
+    const parts = (Array.isArray(content) ? content : [content ?? ""]).map((part: unknown, at) => {
+      const here = `${place}.content[${at}]`
+      if (typeof part === "string") return { type: "text", text: part } as const
+      if (!Predicate.isObject(part) || part["type"] !== "encrypted_content") return partOf(part, here, this.notes)
+      const text = textOf(part["encrypted_content"], `${here}.encrypted_content`)
+      if (isHidden(text)) return refuseAt(here, "is what OpenAI's models alone can read")
+      return { type: "text", text } as const
+    })
+    this.turns.user(parts)
   }
 
   private reasoning(item: JsonObject, place: string): void {
