@@ -53,6 +53,15 @@ const ends: Readonly<Record<Outcome, AttemptOutcome>> = {
   failed: "abandoned"
 }
 
+/** A request of which something is to be written down: one after the other what does that is in the caches of the processor. */
+interface Ended {
+  readonly request: UnderWay
+  readonly end: RequestEnd
+  readonly now: number
+  readonly isAccess: boolean
+  readonly writesUsage: boolean
+}
+
 /** Models that a warning is given of at most. */
 const mostTold = 1000
 
@@ -97,8 +106,13 @@ export class Accounting extends Context.Service<
       outcome: ShadowOutcome,
       facts: AnswerFacts | undefined
     ) => void
-    /** The request has ended, whatever the way. */
+    /**
+     * The request has ended, whatever the way. It is counted at once; what is written down of it is, together with what else has
+     * ended, at the end of this turn of the event loop.
+     */
     readonly ended: (request: UnderWay, end: RequestEnd) => void
+    /** Writes down at once all that has ended. */
+    readonly settle: () => void
     /** The request ended by a defect of the gateway. */
     readonly defect: (requestId: string, cause: Cause.Cause<unknown>) => void
   }
@@ -236,9 +250,9 @@ export class Accounting extends Context.Service<
         })
       }
       const traced = (request: UnderWay, trace: RequestTrace, end: RequestEnd, now: number): void => {
+        if (!trace.sampled) return
         const { record } = request
         record.asked?.trace?.ends(now, end.outcome === "completed" ? undefined : ends[end.outcome])
-        if (!trace.sampled) return
         const { committed, started, stream } = record
         const meter = record.asked?.meter ?? unasked(record)
         meter.exemplifies({ started, stream, firstByteAt: committed?.at ?? 0 }, trace.traceId, now)
@@ -260,24 +274,49 @@ export class Accounting extends Context.Service<
         if (template !== lines?.template) lines = new RequestLines(template, log)
         lines.note(facts)
       }
+      const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
+        log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })
+      const takeDown = ({ end, isAccess, now, request, writesUsage }: Ended): void => {
+        const { record } = request
+        if (writesUsage) wrote(usageEntryOf(record, end, now, prices))
+        if (record.trace !== undefined) traced(request, record.trace, end, now)
+        if (isAccess) accessed(request, end, now)
+      }
+      const pending: Array<Ended> = []
+      const settle = (): void => {
+        for (const each of pending.splice(0)) {
+          try {
+            takeDown(each)
+          } catch (thrown) {
+            defect(each.request.record.id, Cause.die(thrown))
+          }
+        }
+      }
       const ended = (request: UnderWay, end: RequestEnd): void => {
         const { record } = request
         const now = performance.now()
         recent.note(request, end)
         noteCut(record, end)
         count(record, end, now)
-        if (usage.isOn) wrote(usageEntryOf(record, end, prices))
-        if (record.trace !== undefined) traced(request, record.trace, end, now)
+        // Whoever has reserved something gives it back right behind this, and what it cost must count by then.
+        const isUrgent = usage.isOn && budgets.isOn()
+        if (isUrgent) wrote(usageEntryOf(record, end, now, prices))
         const share = log.accessShare()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
-        if (isAccess) accessed(request, end, now)
-        else if (log.debugEnabled()) log.write("debug", requestEnded, requestFields(factsOf(request, end, now)))
+        if (!isAccess && log.debugEnabled()) log.write("debug", requestEnded, requestFields(factsOf(request, end, now)))
+        const writesUsage = usage.isOn && !isUrgent
+        const isTraced = record.trace?.sampled === true
+        // Nobody knows it any more once the answer has gone.
+        if (isAccess || isTraced) request.peer()
+        else if (!writesUsage) return
+        if (pending.length === 0) setImmediate(settle)
+        pending.push({ request, end, now, isAccess, writesUsage })
       }
+      // Where it is written to is closed behind this.
+      yield* Effect.addFinalizer(() => Effect.sync(settle))
       const shadowed: Accounting["Service"]["shadowed"] = (real, candidate, outcome, facts) => {
         if (usage.isOn) void usage.record(shadowEntryOf(real, candidate, outcome, facts, prices))
       }
-      const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
-        log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })
       const began = (request: UnderWay): void => {
         ledger.active += 1
         recent.underWay.add(request)
@@ -304,6 +343,7 @@ export class Accounting extends Context.Service<
         turned,
         shadowed,
         ended,
+        settle,
         defect
       })
     })

@@ -21,15 +21,16 @@ const keptLabel = "(cache)"
 
 const nothingCost: Cost = { nanos: 0, by: "free" }
 
-/** The entry of a request; the ledger says when it ended. */
+/** The entry of a request that ended at that monotonic millisecond; the ledger says when that was for people. */
 export const usageEntryOf = (
   record: RequestRecord,
   { backend, bytes, outcome, status }: RequestEnd,
+  now: number,
   prices: Prices["Service"]
 ): UsageRecord => {
   const { asked, begunUsage, committed, decided, passed, route, usage } = record
   const { operation } = route
-  const durationMs = Math.round(performance.now() - record.started)
+  const durationMs = Math.round(now - record.started)
   // What waited for others, and for its client, took nobody's time.
   const workedMs = Math.max(0, durationMs - record.queuedMs)
   const { counted, tokens } = countTokens({
