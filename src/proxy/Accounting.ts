@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import { afterTurn } from "../domain/EventLoopTurns.ts"
 import type { Outcome } from "../domain/request.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { StandingChange } from "../registry/live-state.ts"
@@ -292,6 +293,7 @@ export class Accounting extends Context.Service<
           }
         }
       }
+      const settleSoon = afterTurn(settle)
       const ended = (request: UnderWay, end: RequestEnd): void => {
         const { record } = request
         const now = performance.now()
@@ -309,7 +311,7 @@ export class Accounting extends Context.Service<
         // Nobody knows it any more once the answer has gone.
         if (isAccess || isTraced) request.peer()
         else if (!writesUsage) return
-        if (pending.length === 0) setImmediate(settle)
+        if (pending.length === 0) settleSoon()
         pending.push({ request, end, now, isAccess, writesUsage })
       }
       // Where it is written to is closed behind this.
