@@ -3,7 +3,10 @@
  * tool and a second turn, over a scripted backend that speaks chat completions alone; then the same with failures. What its
  * user sees is printed as a table. Takes the network and some minutes, so that it is no part of the tests.
  *
- *     bun run clients [--only NAME,NAME] [--case CASE,CASE] [--installed FOLDER] [--backend URL --model NAME]
+ *     bun run clients [--only NAME,NAME] [--case CASE,CASE] [--installed FOLDER] [--llama PROGRAM | --backend URL --model NAME]
+ *
+ * PROGRAM is a llama-server, which gets a model that does the task; what its user must see is the same. A backend of one's own
+ * may say what it likes.
  */
 import { createHash } from "node:crypto"
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -16,6 +19,7 @@ import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway } from "../kit/gateway.ts"
 import type { Script } from "../kit/rawServer.ts"
 import { type Agent, agents, openWebUi, programs } from "./agents.ts"
+import { startLlama } from "./llama-server.ts"
 import { askOpenWebUi } from "./open-webui.ts"
 import { bare, install, type Outcome, runProgram, type Source } from "./installed.ts"
 
@@ -25,6 +29,7 @@ const { values } = parseArgs({
     case: { type: "string" },
     installed: { type: "string" },
     backend: { type: "string" },
+    llama: { type: "string" },
     model: { type: "string", default: "scripted-1" }
   }
 })
@@ -64,7 +69,7 @@ const refusing = (status: number, message: string, headers: ReadonlyArray<string
 const allCases: ReadonlyArray<Case> = [
   { name: "task", good: true },
   { name: "with a key", keyed: true, good: true },
-  ...(values.backend === undefined
+  ...(values.backend === undefined && values.llama === undefined
     ? ([
         { name: "429", script: refusing(429, "the quota of this key is spent", ["Retry-After: 2"]) },
         { name: "503", script: refusing(503, "the model is being loaded") },
@@ -140,15 +145,16 @@ interface Result {
   readonly of: string
   readonly passed: boolean | undefined
   readonly outcome: Outcome
-  readonly asked: number
+  /** Requests that the scripted backend has had. */
+  readonly asked: number | undefined
 }
 
-const withScript = (upstream: FakeUpstream | undefined, of: Case, toolless = false): (() => number) => {
-  const paths = ["a.txt", "b.txt"].map((file) => join(folder, "desk", file))
+const withScript = (upstream: FakeUpstream | undefined, of: Case, toolless = false): (() => number | undefined) => {
   const good = agentScript({ paths, secrets, toolless })
-  upstream?.script(of.script?.(good, toolless) ?? good)
-  const before = upstream?.calls().length ?? 0
-  return () => (upstream?.calls().length ?? 0) - before
+  if (upstream === undefined) return () => undefined
+  upstream.script(of.script?.(good, toolless) ?? good)
+  const before = upstream.calls().length
+  return () => upstream.calls().length - before
 }
 
 const results: Array<Result> = []
@@ -157,7 +163,7 @@ const note = (result: Result) => {
   const { agent, asked, of, outcome, passed } = result
   const mark = passed === undefined ? "    " : passed ? "ok  " : "FAIL"
   console.log(
-    `${mark} ${agent}: ${of} (${outcome.seconds.toFixed(1)} s, ${asked} requests, exit ${outcome.code})  ${lastWords(outcome.output)}`
+    `${mark} ${agent}: ${of} (${outcome.seconds.toFixed(1)} s${asked === undefined ? "" : `, ${asked} requests`}, exit ${outcome.code})  ${lastWords(outcome.output)}`
   )
 }
 
@@ -185,11 +191,16 @@ writeFileSync(
   'def read_file(path: str) -> str:\n    "Reads a file"\n    return open(path).read()\n'
 )
 
+const paths = ["a.txt", "b.txt"].map((file) => join(folder, "desk", file))
+const llama = values.llama === undefined ? undefined : await startLlama(values.llama, { folder, model, paths })
+const elsewhere = llama?.url ?? values.backend
 const upstream =
-  values.backend === undefined
+  elsewhere === undefined
     ? await startUpstream({ type: "vllm", models: [{ id: model, tools: true, context: 131_072 }] })
     : undefined
-const backends = [backendFor("one", upstream ?? { url: values.backend ?? "" })]
+/** Whether what is answered is known. */
+const known = values.backend === undefined
+const backends = [backendFor("one", upstream ?? { url: elsewhere ?? "" })]
 const settings = { backends, routing: { max_retries: 0 } }
 const digest = createHash("sha256").update(key).digest()
 
@@ -211,13 +222,12 @@ for (const agent of wanted) {
         runProgram(command, {
           cwd: join(folder, agent.toolless === true ? "repository" : "desk"),
           env,
-          limitMs: of.good === true ? 120_000 : 45_000
+          limitMs: of.good !== true ? 45_000 : llama === undefined ? 120_000 : 480_000
         }),
       (error: unknown): Outcome => ({ code: 1, output: String(error), seconds: 0 })
     )
     const told = secrets.every((secret) => outcome.output.includes(secret))
-    const right =
-      upstream === undefined ? outcome.code === 0 && outcome.output.trim() !== "" : told && outcome.code === 0
+    const right = outcome.code === 0 && (known ? told : outcome.output.trim() !== "")
     note({ agent: agent.name, of: of.name, passed: of.good === true ? right : undefined, outcome, asked: asked() })
   }
 }
@@ -232,8 +242,7 @@ for (const [client, pip] of wantedPrograms) {
     const file = join(home, "program.py")
     writeFileSync(file, await printed(client, gateway, env))
     const outcome = await runProgram(["python", file], { cwd: home, env, limitMs: 60_000 })
-    const passed =
-      outcome.code === 0 && outcome.output.trim() === (upstream === undefined ? outcome.output.trim() : "Two words")
+    const passed = outcome.code === 0 && (!known || outcome.output.trim() === "Two words")
     note({ agent: client, of: of.name, passed, outcome, asked: asked() })
   }
 }
@@ -250,20 +259,22 @@ for (const client of wantedServers) {
     const settings = (await printed(client, gateway, env)).replace("YOUR_NEXUS_KEY", key)
     const outcome = await askOpenWebUi({ env, home, settings, model, prompt, limitMs: 240_000 })
     const told = secrets.every((secret) => outcome.output.includes(secret))
-    const right = upstream === undefined ? outcome.code === 0 : told
+    const right = known ? told : outcome.code === 0
     note({ agent: client, of: of.name, passed: of.good === true ? right : undefined, outcome, asked: asked() })
   }
 }
 
 await upstream?.[Symbol.asyncDispose]()
+llama?.[Symbol.dispose]()
 rmSync(folder, { recursive: true, force: true })
 
 const cell = (agent: string, of: string): string => {
   const found = results.find((each) => each.agent === agent && each.of === of)
   if (found === undefined) return ""
   const { asked, outcome, passed } = found
-  if (passed !== undefined) return passed ? `yes (${asked})` : `**no**: ${lastWords(outcome.output)}`
-  return `${lastWords(outcome.output)} (${asked} requests, ${outcome.code === "killed" ? "still trying" : `exit ${outcome.code}`})`
+  if (passed !== undefined)
+    return passed ? (asked === undefined ? "yes" : `yes (${asked})`) : `**no**: ${lastWords(outcome.output)}`
+  return `${lastWords(outcome.output)} (${asked ?? "?"} requests, ${outcome.code === "killed" ? "still trying" : `exit ${outcome.code}`})`
 }
 
 const columns = cases.map(({ name }) => name)
