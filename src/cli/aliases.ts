@@ -32,7 +32,8 @@ const toTables = ({ aliases, fallbacks, groups }: AliasList): ReadonlyArray<stri
           ["Group", "Model", "Served by"],
           groups.flatMap(({ group, models }) =>
             models.map((each, at) => [at === 0 ? group : "", each.model, servers(each.backends)])
-          )
+          ),
+          2
         )
       ]),
   ...(fallbacks.length === 0
@@ -42,7 +43,8 @@ const toTables = ({ aliases, fallbacks, groups }: AliasList): ReadonlyArray<stri
           ["Model", "Fallback", "Served by"],
           fallbacks.flatMap(({ model, fallbacks }) =>
             fallbacks.map((each, at) => [at === 0 ? model : "", each.model, servers(each.backends)])
-          )
+          ),
+          2
         )
       ])
 ]

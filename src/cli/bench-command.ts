@@ -190,7 +190,8 @@ const benchTable = (rows: ReadonlyArray<BenchRow>): string =>
       `${figure(row.tokens_per_second.median)}${row.counted_by_pieces ? "~" : ""}`,
       figure(row.tokens_per_second.p5),
       figure(row.total_tokens_per_second)
-    ])
+    ]),
+    3
   )
 
 const eighths = " ▏▎▍▌▋▊▉"

@@ -155,13 +155,13 @@ const decisionText = (
       "Priority",
       "In flight"
     ]
-    lines.push("", shownTable([...heading, "First byte"], rows))
+    lines.push("", shownTable([...heading, "First byte"], rows, 2))
     const noted = candidates.flatMap(({ backend, note }) => (note === undefined ? [] : [`${backend}: ${note}.`]))
     if (noted.length > 0) lines.push("", ...noted)
   }
   if (excluded.length > 0) {
     const rows = excluded.map(({ backend, model, reason }) => [backend, model, reason])
-    lines.push("", shownTable(["Left out", "Model", "Reason"], rows))
+    lines.push("", shownTable(["Left out", "Model", "Reason"], rows, 2))
   }
   if (order.length > 0) {
     const rows = order.map(({ backend, model, reason, fallback, native = true }, at) => [
@@ -176,7 +176,7 @@ const decisionText = (
       ].join(""),
       at < attempts ? "" : "beyond max_retries"
     ])
-    lines.push("", shownTable(["Order", "Backend", "Model", "Reason", ""], rows))
+    lines.push("", shownTable(["Order", "Backend", "Model", "Reason", ""], rows, 2))
   }
   return lines.join("\n")
 }
@@ -298,7 +298,7 @@ export const requestText = ({ request, decision, time_line: line = [] }: Explain
   const failures = request.failures.map(({ backend, model, reason }) => [backend, model, reason])
   return [
     about,
-    ...(failures.length === 0 ? [] : ["", shownTable(["Failed", "Model", "Reason"], failures)]),
+    ...(failures.length === 0 ? [] : ["", shownTable(["Failed", "Model", "Reason"], failures, 2)]),
     "",
     decision === null
       ? "phase" in request

@@ -46,7 +46,8 @@ const toText = (health: GatewayHealth, version: string, backends: ReadonlyArray<
               entry.name,
               entry.mode === "enabled" ? entry.status : entry.mode,
               reasonsOf(entry)
-            ])
+            ]),
+            2
           )
         ])
   ].join("\n")

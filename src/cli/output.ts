@@ -3,30 +3,33 @@
  */
 import { printable } from "../domain/printable.ts"
 
-/** Which columns stand beside each other so that they fit: all that do, and the first one before each of the parts. */
-const partsOf = (widths: ReadonlyArray<number>, room: number): ReadonlyArray<ReadonlyArray<number>> => {
-  const [first = 0, ...others] = widths
-  const parts: Array<Array<number>> = [[0]]
-  let taken = first
-  for (const [at, width] of others.entries()) {
-    taken += 2 + width
-    if (taken > room && (parts.at(-1)?.length ?? 0) > 1) {
-      parts.push([0])
-      taken = first + 2 + width
+/** Which columns stand beside each other so that they fit: all that do, and the first `names` before each of the parts. */
+const partsOf = (widths: ReadonlyArray<number>, room: number, names: number): ReadonlyArray<ReadonlyArray<number>> => {
+  const first = widths.slice(0, names)
+  const before = first.reduce((sum, width) => sum + width + 2, 0)
+  const parts: Array<Array<number>> = [[...first.keys()]]
+  let taken = before
+  for (const [at, width] of widths.entries()) {
+    if (at < names) continue
+    if (taken + width > room && (parts.at(-1)?.length ?? 0) > names) {
+      parts.push([...first.keys()])
+      taken = before
     }
-    parts.at(-1)?.push(at + 1)
+    taken += width + 2
+    parts.at(-1)?.push(at)
   }
   return parts
 }
 
 /**
  * Columns padded to their widest cell, two spaces apart, without trailing spaces; the first row is the heading. What is wider
- * than `room` stands in parts below each other.
+ * than `room` stands in parts below each other, each with the first `names` columns, which tell the rows apart.
  */
 export const tableText = (
   heading: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<string>>,
-  room = Infinity
+  room = Infinity,
+  names = 1
 ): string => {
   const cells = [heading, ...rows].map((row) => row.map(printable))
   const widths = heading.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? "").length)))
@@ -35,7 +38,7 @@ export const tableText = (
       .map((column) => (row[column] ?? "").padEnd(widths[column] ?? 0))
       .join("  ")
       .trimEnd()
-  return partsOf(widths, room)
+  return partsOf(widths, room, names)
     .map((columns) => cells.map((row) => line(row, columns)).join("\n"))
     .join("\n\n")
 }
@@ -43,9 +46,12 @@ export const tableText = (
 /** The columns of the terminal; no end of them where standard output is none. */
 export const terminalRoom = (): number => process.stdout.columns || Infinity
 
-/** A table in parts that fit onto the terminal. */
-export const shownTable = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
-  tableText(heading, rows, terminalRoom())
+/** A table in parts that fit onto the terminal; its rows are told apart by the first `names` columns. */
+export const shownTable = (
+  heading: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  names = 1
+): string => tableText(heading, rows, terminalRoom(), names)
 
 /** A text of several lines, safe to show on a terminal. */
 export const printableLines = (text: string): string => text.split("\n").map(printable).join("\n")

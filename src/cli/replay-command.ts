@@ -122,7 +122,8 @@ const replayTable = (rows: ReadonlyArray<ReplayRow>): string =>
         .join(", ") || "-",
       change(row.first_token_ms, " ms"),
       change(row.tokens_per_second, "")
-    ])
+    ]),
+    2
   )
 
 const sendFile = Effect.fnUntraced(function* (

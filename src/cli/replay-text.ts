@@ -2,7 +2,7 @@
  * What a replay comes to, for a person.
  */
 import type { ReplayAnswer, ReplayedRequest } from "../api/admin-api.ts"
-import { tableText } from "./output.ts"
+import { shownTable } from "./output.ts"
 
 /** Requests that are listed one by one at most. */
 const mostListed = 20
@@ -33,7 +33,7 @@ export const replayText = ({ notes, requests }: ReplayAnswer, since: string): st
   if (changed.length > 0) {
     const moves = grouped(changed.map(({ after, before }) => `${choiceText(before)} -> ${choiceText(after)}`))
     const rows = moves.map(([move, count]) => [String(count), move])
-    lines.push("", tableText(["Requests", "Before -> after"], rows))
+    lines.push("", shownTable(["Requests", "Before -> after"], rows))
     const last = changed
       .slice(0, mostListed)
       .map(({ after, at, before, id, model }) => [
@@ -43,7 +43,7 @@ export const replayText = ({ notes, requests }: ReplayAnswer, since: string): st
         choiceText(before),
         choiceText(after)
       ])
-    lines.push("", tableText(["At", "Request", "Model", "Before", "After"], last))
+    lines.push("", shownTable(["At", "Request", "Model", "Before", "After"], last, 2))
     if (changed.length > mostListed) lines.push(`... and ${changed.length - mostListed} before them (--json has all)`)
   }
   const unknown = grouped(requests.flatMap((each) => each.unknown)).map(

@@ -88,7 +88,7 @@ const usageText = (report: UsageReport): string => {
   const named = rows.map((row) => [...row.of.map((name) => (name === "" ? "-" : name)), ...cells(row)])
   const sum = [...by.map((_, at) => (at === 0 ? "Total" : "")), ...cells(total)]
   return [
-    shownTable([...by.map(capital), ...heading], rows.length > 1 ? [...named, sum] : named),
+    shownTable([...by.map(capital), ...heading], rows.length > 1 ? [...named, sum] : named, by.length),
     "",
     `From ${when(from)} to ${when(to)} UTC.`,
     ...notes(report).map(printable),

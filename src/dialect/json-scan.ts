@@ -93,20 +93,34 @@ export const startsWithWord = (body: Uint8Array, at: number, word: string): bool
   return true
 }
 
-/** Whether there is a control character between two places, which no string has as it is; four bytes are looked at at a time. */
-const hasControl = (body: Uint8Array, from: number, to: number): boolean => {
-  const begin = from + (-(body.byteOffset + from) & 3)
-  if (begin >= to) return body.subarray(from, to).some((byte) => byte < 0x20)
-  const words = new Int32Array(body.buffer, body.byteOffset + begin, (to - begin) >> 2)
-  // The first bit of a byte is set where it is less than a blank.
-  let less = 0
-  for (let at = 0; at < words.length; at += 1) {
-    const word = words[at] ?? 0
-    less |= (word - 0x20202020) & ~word
+/** The bytes of a text four at a time, from the first place `begin` on that memory lets read so. */
+interface Words {
+  readonly begin: number
+  readonly all: Int32Array
+}
+
+const wordsOf = (body: Uint8Array): Words => {
+  const begin = -body.byteOffset & 3
+  return { begin, all: new Int32Array(body.buffer, body.byteOffset + begin, Math.max(0, body.length - begin) >> 2) }
+}
+
+/** Whether there is a control character between two places, which no string has as it is. */
+const hasControl = (body: Uint8Array, { all, begin }: Words, from: number, to: number): boolean => {
+  const first = (from - begin + 3) >> 2
+  const last = (to - begin) >> 2
+  let at = from
+  if (first < last) {
+    for (; at < begin + first * 4; at += 1) if ((body[at] ?? 0) < 0x20) return true
+    // The first bit of a byte is set where it is less than a blank.
+    let less = 0
+    for (let word = first; word < last; word += 1) {
+      const four = all[word] ?? 0
+      less |= (four - 0x20202020) & ~four
+    }
+    if ((less & 0x80808080) !== 0) return true
+    at = begin + last * 4
   }
-  if ((less & 0x80808080) !== 0) return true
-  for (let at = from; at < begin; at += 1) if ((body[at] ?? 0) < 0x20) return true
-  for (let at = begin + words.length * 4; at < to; at += 1) if ((body[at] ?? 0) < 0x20) return true
+  for (; at < to; at += 1) if ((body[at] ?? 0) < 0x20) return true
   return false
 }
 
@@ -137,6 +151,7 @@ export class JsonScan {
   // The next quote and backslash, once they have been searched for.
   private nextQuote = -1
   private nextBackslash = -1
+  private words: Words | undefined
 
   constructor(body: Uint8Array, listener: JsonListener, { maxDepth = Infinity, sliceBytes = usualSlice } = {}) {
     this.body = body
@@ -266,7 +281,8 @@ export class JsonScan {
       if (run < longRun) continue
       run = 0
       const to = Math.min(this.nextMark(at), at + passedBytes)
-      if (hasControl(body, at, to)) {
+      this.words ??= wordsOf(body)
+      if (hasControl(body, this.words, at, to)) {
         this.at = to
         return "syntax"
       }

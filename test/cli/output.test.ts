@@ -44,6 +44,37 @@ describe("tables", () => {
     expect(tableText(heading, rows, 5).split("\n\n")).toHaveLength(3)
   })
 
+  test("in parts have in each all columns that tell their rows apart", () => {
+    const rows = [
+      ["gpu-box", "1", "40 ms"],
+      ["gpu-box", "16", "90 ms"]
+    ]
+    expect(
+      tableText(
+        ["Backend", "At a time", "p95", "Tokens/s"],
+        rows.map((row) => [...row, "7"]),
+        28,
+        2
+      ).split("\n")
+    ).toEqual([
+      "Backend  At a time  p95",
+      "gpu-box  1          40 ms",
+      "gpu-box  16         90 ms",
+      "",
+      "Backend  At a time  Tokens/s",
+      "gpu-box  1          7",
+      "gpu-box  16         7"
+    ])
+    expect(
+      tableText(
+        ["Backend", "At a time"],
+        rows.map((row) => row.slice(0, 2)),
+        5,
+        2
+      ).split("\n\n")
+    ).toHaveLength(1)
+  })
+
   test("line up, without trailing spaces", () => {
     expect(
       tableText(

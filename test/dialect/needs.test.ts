@@ -313,6 +313,42 @@ describe("a large body, which is gone through in slices and not parsed,", () => 
     }
   })
 
+  test("is JSON or not as a parser says, whatever stands in its lines and wherever it is in memory (law)", () => {
+    const piece = fc.oneof(
+      fc.constantFrom("é", "漢", "😀", "\\n", '\\"', "\\\\", "\\u0001", "\u007f", "\u0080"),
+      fc.integer({ min: 1, max: 300 }).map((times) => "x".repeat(times))
+    )
+    const control = fc.option(fc.integer({ min: 0, max: 0x20 }).map((code) => String.fromCharCode(code)))
+    const isJson = (text: string): boolean => {
+      try {
+        JSON.parse(text)
+        return true
+      } catch {
+        return false
+      }
+    }
+    fc.assert(
+      fc.property(
+        fc.array(piece, { maxLength: 20 }),
+        control,
+        fc.nat(),
+        fc.integer({ min: 0, max: 3 }),
+        fc.integer({ min: 1, max: 300 }),
+        (pieces, one, place, shift, sliceBytes) => {
+          const lines = pieces.join("")
+          const at = place % (lines.length + 1)
+          const text = `{"${lines}":["${lines.slice(0, at)}${one ?? ""}${lines.slice(at)}"]}`
+          const body = new Uint8Array([...new Uint8Array(shift), ...bytes(text)]).subarray(shift)
+          const scan = new JsonScan(body, new FactScan(body), { sliceBytes })
+          let progress = scan.step()
+          while (progress === "going") progress = scan.step()
+          expect(progress).toBe(isJson(text) ? "whole" : "syntax")
+        }
+      ),
+      { numRuns: 1000 }
+    )
+  })
+
   test("may be nested 512 levels deep and no deeper, which the refusal says", async () => {
     const nested = (levels: number) =>
       bytes(`{"model":"m","messages":[],"x":${"[".repeat(levels - 1)}${"]".repeat(levels - 1)}}`)

@@ -95,7 +95,7 @@ const list = Command.make(
     }
     if (input.dialects) {
       return yield* Console.log(
-        shownTable(["Name", "API", "Asked", "Why not natively", "Known by"], chosen.flatMap(dialectRows))
+        shownTable(["Name", "API", "Asked", "Why not natively", "Known by"], chosen.flatMap(dialectRows), 2)
       )
     }
     const slots = chosen.some((entry) => slotsIn(entry).length > 0)
