@@ -45,7 +45,12 @@ export type ChatPart = Markable &
 
 /** What an assistant has said, in its order; the arguments of a call are JSON text. */
 export type ChatTurnItem =
-  | ({ readonly type: "text"; readonly text: string } & Markable)
+  | ({
+      readonly type: "text"
+      readonly text: string
+      /** What its model has signed it with. */
+      readonly signature?: string
+    } & Markable)
   | { readonly type: "reasoning"; readonly text: string; readonly signature: string | undefined }
   | ({
       readonly type: "call"
@@ -194,8 +199,8 @@ export type ChatEvent =
       readonly signature?: string
     }
   | { readonly type: "arguments"; readonly call: number; readonly text: string }
-  /** Something that has no place here, by the name that its server has for it. */
-  | { readonly type: "lost"; readonly what: string }
+  /** Something that has no place here, by the name that its server has for it; `signature` where a text is signed with it. */
+  | { readonly type: "lost"; readonly what: string; readonly signature?: string }
   | { readonly type: "stop"; readonly stop: ChatStop }
   | { readonly type: "usage"; readonly usage: ChatUsage }
   /** `code` is what the server calls it. */
@@ -222,6 +227,8 @@ export interface AnswerEncoder {
   readonly whole: (events: ReadonlyArray<ChatEvent>, context: AnswerContext) => Result.Result<Uint8Array, string>
   /** What of an answer its client is not told, by the name that it would have; absent where it is told everything. */
   readonly untold?: (event: ChatEvent) => string | undefined
+  /** Whether its client is told what texts are signed with. */
+  readonly signsTexts?: true
 }
 
 /** How the answer of a server to one request is read. */
@@ -253,6 +260,7 @@ export type ChatField =
   | "reasoning"
   /** What a call is signed with. */
   | "signature"
+  | "textSignature"
   | "thoughtSignature"
   | "detail"
   | "strict"

@@ -6,7 +6,7 @@ import type { Chat, ChatField, ChatMessage, ChatPart, ChatTurnItem } from "./cha
 
 type HeldField = Extract<
   ChatField,
-  "detail" | "fileName" | "formatNote" | "reasoning" | "signature" | "strict" | "thoughtSignature"
+  "detail" | "fileName" | "formatNote" | "reasoning" | "signature" | "strict" | "textSignature" | "thoughtSignature"
 >
 
 // What the readers call a file that came without a name.
@@ -19,7 +19,7 @@ const ofPart = (part: ChatPart): HeldField | undefined => {
 
 const ofItem = (item: ChatTurnItem): ReadonlyArray<HeldField> => {
   if (item.type === "call") return item.signature === undefined ? [] : ["signature"]
-  if (item.type === "text") return []
+  if (item.type === "text") return item.signature === undefined ? [] : ["textSignature"]
   return isForAnthropic(item.signature) ? ["reasoning", "thoughtSignature"] : ["reasoning"]
 }
 

@@ -185,7 +185,10 @@ class Translator {
     }
     const events = server.whole(answer.body)
     if (Result.isFailure(events)) return Result.fail(new BadAnswer({ reason: events.failure, body: answer.body }))
-    const untold = events.success.map((event) => (event.type === "lost" ? event.what : codec.untold?.(event)))
+    const untold = events.success.map((event) => {
+      if (event.type !== "lost") return codec.untold?.(event)
+      return event.signature !== undefined && codec.signsTexts === true ? undefined : event.what
+    })
     for (const name of new Set(untold)) if (name !== undefined) dropped.push(name)
     if (this.decoded.chat.stream) {
       const pieces = transduce(codec.stream(context), events.success)

@@ -17,8 +17,12 @@ import {
   messageEvents,
   says
 } from "../kit/claude.ts"
+import { json } from "../kit/answers.ts"
 import { answersFrom, answersTo } from "../kit/codecs.ts"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, startGateway } from "../kit/gateway.ts"
 import { eventOf, piece, text } from "../kit/gemini.ts"
+import type { Script } from "../kit/rawServer.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -105,6 +109,73 @@ describe("what Google tells that nobody else has a place for", () => {
     const drawn = { fileData: { mimeType: "image/png", fileUri: "u" }, thought: true }
     const answer = piece([text("hm", thought), drawn, text("High")], "STOP")
     expect(lostIn(transduce(geminiReads.stream, [encoder.encode(eventOf(answer))]))).toEqual([])
+  })
+})
+
+describe("what Google has signed a text with", () => {
+  const traits = { original: false, files: false, namedTool: true, newerBound: true, several: true, word: String }
+  const chat = openai.operations[0].client!
+  const answer = piece([text("High"), text("", { thoughtSignature: "S" })], "STOP")
+  const events = transduce(geminiReads.stream, [encoder.encode(eventOf(answer))])
+  const signed = { google: { thought_signature: "S" } }
+
+  test("is told to clients of chat completions in the place that Google has for it there, and is no loss", () => {
+    const { stream, whole } = answersTo(chat, { model: "m", messages })
+    expect(JSON.parse(decoder.decode(Result.getOrThrow(whole(events, context)))).choices[0].message).toEqual({
+      role: "assistant",
+      content: "High",
+      extra_content: signed
+    })
+    const told = decoder.decode(Buffer.concat([...transduce(stream(context), events)]))
+    expect(told).toContain(`"delta":{"extra_content":${JSON.stringify(signed)}}`)
+    expect(told).not.toContain("x-nexus-dropped")
+  })
+
+  test.each([...clients].filter(([name]) => name !== "chat completions"))(
+    "is named as lost to a client of %s",
+    (_, codec, request) => {
+      const told = decoder.decode(Buffer.concat([...transduce(answersTo(codec, request).stream(context), events)]))
+      expect(told).toMatch(/x-nexus-dropped.*thoughtSignature/)
+    }
+  )
+
+  const asked = (turn: object) => {
+    const history = [...messages, { role: "assistant", ...turn }, ...messages]
+    return Result.getOrThrow(chat.decode(encoder.encode(JSON.stringify({ model: "m", messages: history })), undefined))
+  }
+
+  test("goes back to Google with its text", () => {
+    const { chat: read, dropped } = asked({ content: "High", extra_content: signed })
+    const server = gemini.operations[0]!.server!
+    const encoded = Result.getOrThrow(server.encode(read, "gemini-3-pro", traits))
+    expect(JSON.parse(decoder.decode(encoded.body)).contents[1].parts).toEqual([
+      text("High", { thoughtSignature: "S" })
+    ])
+    expect([dropped, encoded.dropped]).toEqual([[], []])
+  })
+
+  test("is left out, and named, where there is nobody or nothing for it", () => {
+    const { chat: read } = asked({ content: "High", extra_content: signed })
+    const server = anthropic.operations[0].server!
+    const { body, dropped } = Result.getOrThrow(server.encode(read, "claude-sonnet-4-6", traits))
+    expect([dropped, decoder.decode(body).includes("thought_signature")]).toEqual([["textSignature"], false])
+    expect(asked({ content: "High", extra_content: {} }).dropped).toEqual(["messages.extra_content"])
+    expect(asked({ content: "", extra_content: signed }).dropped).toEqual(["messages.extra_content"])
+  })
+
+  test("is named in the header to those alone who are not told", async () => {
+    const script: Script = () => [json(answer)]
+    await using upstream = await startUpstream({ type: "gemini", models: ["gemini-3-pro"], script })
+    await using gateway = await startGateway(
+      { backends: [backendFor("one", upstream, { type: "gemini" })] },
+      { backendKeys: new Map([["one", "k"]]), authKeys: [] }
+    )
+    const droppedAt = async (path: string, more: object) => {
+      const body = JSON.stringify({ model: "gemini-3-pro", ...more })
+      return (await fetch(`${gateway.url}${path}`, { method: "POST", body })).headers.get("x-nexus-dropped")
+    }
+    expect(await droppedAt("/v1/chat/completions", { messages })).toBeNull()
+    expect(await droppedAt("/v1/responses", { input: "go" })).toBe("thoughtSignature")
   })
 })
 

@@ -152,8 +152,12 @@ class CandidateReading {
       this.events.push({ type: "image", url: text(url) })
       return
     }
-    // What signs thoughts that are not told signs nothing elsewhere; a text is taken without it.
-    if (thought !== true && text(part["thoughtSignature"]) !== "") this.loses("thoughtSignature")
+    // What signs thoughts that are not told signs nothing elsewhere; a text, which may be an empty one, is taken without it.
+    const signature = text(part["thoughtSignature"])
+    if (thought !== true && signature !== "") {
+      const signs = typeof part["text"] === "string" ? { signature } : {}
+      this.events.push({ type: "lost", what: "thoughtSignature", ...signs })
+    }
     const { data, mimeType: mediaType } = Predicate.isObject(inlineData) ? inlineData : {}
     if (text(mediaType).startsWith("image/") && text(data) !== "") {
       // What it draws while it thinks is no answer.

@@ -193,7 +193,9 @@ class Contents {
     let isFirst = true
     return items.flatMap((item): ReadonlyArray<RequestPart> => {
       if (item.type === "reasoning" || (item.type === "text" && item.text === "")) return []
-      if (item.type === "text") return [{ text: item.text }]
+      if (item.type === "text") {
+        return [{ text: item.text, ...(item.signature === undefined ? {} : { thoughtSignature: item.signature }) }]
+      }
       const { id, name } = item
       this.names.set(id, name)
       const signature = item.signature ?? (isFirst && this.signs ? noSignature : undefined)
@@ -360,7 +362,7 @@ const droppedOf = (chat: Chat): ReadonlyArray<ChatField> => [
     : []),
   ...(chat.parallelCalls === false && chat.tools.length > 0 ? (["parallelCalls"] as const) : []),
   ...unsaid(chat, told),
-  ...unheld(chat, ["signature"])
+  ...unheld(chat, ["signature", "textSignature"])
 ]
 
 /** The body of a request to `model`. */

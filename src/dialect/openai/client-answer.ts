@@ -129,6 +129,7 @@ class ChunkWriting {
   private readonly calls = new Map<number, MadeCall>()
   private text = ""
   private readonly untold = new Untold()
+  private signature: string | undefined
   private thought = 0
   private images = 0
   private length = 0
@@ -178,7 +179,9 @@ class ChunkWriting {
       case "arguments":
         return this.argue(event.call, event.text)
       case "lost":
-        return this.untold.add(event.what)
+        if (event.signature === undefined) return this.untold.add(event.what)
+        this.signature = event.signature
+        return
       case "stop":
         this.stop = event.stop
         return
@@ -241,6 +244,8 @@ class ChunkWriting {
       } else if (args.trim() === "" && this.stop?.reason !== "length") this.writeArguments(call, "{}")
     }
     if (!this.begun) this.write({ content: "" })
+    // Once and whole: clients put pieces of a text together.
+    if (this.signature !== undefined) this.write(signedBy(this.signature))
     this.over = true
     const reason = reasonOf(this.stop, this.calls.size > 0, this.wishes)
     this.text += this.untold.comment
@@ -300,6 +305,7 @@ class Whole {
   // Each thought with what it is signed with.
   readonly details: Array<{ text: string; signature?: string }> = []
   stop: ChatStop | undefined
+  signature: string | undefined
 
   constructor(ids: CallIds, events: ReadonlyArray<ChatEvent>) {
     this.ids = ids
@@ -326,7 +332,8 @@ class Whole {
     } else if (event.type === "arguments") {
       const made = this.calls.get(event.call)
       if (made !== undefined) made.args += event.text
-    } else if (event.type === "stop") this.stop = event.stop
+    } else if (event.type === "lost") this.signature = event.signature ?? this.signature
+    else if (event.type === "stop") this.stop = event.stop
   }
 
   private thinks(text: string): void {
@@ -354,7 +361,7 @@ const callsOf = (calls: ReadonlyArray<Fields>, { older }: AnswerWishes): Fields 
 }
 
 const choiceOf = (all: Whole, index: number, wishes: AnswerWishes): Fields => {
-  const { annotations, content, details, images, logprobs, refusal, stop, thoughts } = all
+  const { annotations, content, details, images, logprobs, refusal, signature, stop, thoughts } = all
   const calls = [...all.calls.values()].map((call) => callOf(call, wishes, stop?.reason === "length"))
   const tellsThoughts = wishes.thoughts && details.length > 0
   const message = {
@@ -367,6 +374,7 @@ const choiceOf = (all: Whole, index: number, wishes: AnswerWishes): Fields => {
     ...(tellsThoughts && wishes.signatures
       ? { reasoning_details: details.map((each, index) => thoughtDetail(index, each)) }
       : {}),
+    ...signedBy(signature),
     ...callsOf(calls, wishes)
   }
   return {
@@ -399,5 +407,6 @@ const wholeEncoder =
 /** How answers are told to a client that has these wishes. */
 export const answersFor = (wishes: AnswerWishes): AnswerEncoder => ({
   stream: streamEncoder(wishes),
-  whole: wholeEncoder(wishes)
+  whole: wholeEncoder(wishes),
+  signsTexts: true
 })

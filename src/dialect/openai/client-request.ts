@@ -32,6 +32,7 @@ export const chatWords: ClientCodec["words"] = {
   cacheKey: "prompt_cache_key",
   reasoning: "messages.reasoning_content",
   signature: "messages.tool_calls.extra_content",
+  textSignature: "messages.extra_content",
   thoughtSignature: "messages.reasoning_details",
   strict: "tools.function.strict",
   formatNote: "response_format.json_schema.description",

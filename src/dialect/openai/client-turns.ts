@@ -212,6 +212,9 @@ const known =
     " "
   )
 
+const knownOfResult = [...known, "name"]
+const knownOfTurn = [...known, "extra_content"]
+
 /** Reads messages one after the other; calls of the older form have no ids and are numbered. */
 class ChatTurns {
   private readonly notes: Notes
@@ -228,7 +231,7 @@ class ChatTurns {
     if (!Predicate.isObject(message)) return refuseAt(place, "must be an object")
     const { content, role } = message
     const isResult = role === "function" || role === "tool"
-    this.notes.only(message, isResult ? [...known, "name"] : known, "messages")
+    this.notes.only(message, isResult ? knownOfResult : role === "assistant" ? knownOfTurn : known, "messages")
     const mark = this.notes.markOf(message)
     switch (role) {
       case "system":
@@ -272,9 +275,15 @@ class ChatTurns {
     const thoughts = thoughtsIn(message, this.notes)
     const texts = textsOf(wordsAmong(content), `${place}.content`, this.notes)
     const refused = typeof refusal === "string" ? [{ type: "text", text: refusal } as const] : []
+    const said: ReadonlyArray<TextPart> = joinedTexts([...texts, ...refused])
+    const last = said.at(-1)
+    const signed = signatureIn(message)
+    // It signs a text, and is nothing without one.
+    if (message["extra_content"] !== undefined && (last === undefined || signed.signature === undefined))
+      this.notes.drops("messages.extra_content")
     return [
       ...(thoughts.length > 0 ? thoughts : thoughtItems(content)),
-      ...joinedTexts([...texts, ...refused]),
+      ...(last === undefined || signed.signature === undefined ? said : [...said.slice(0, -1), { ...last, ...signed }]),
       ...listOf(calls, `${place}.tool_calls`).map((call, at) => callOf(call, `${place}.tool_calls[${at}]`, this.notes)),
       ...(Predicate.isObject(made) ? [this.olderCall(made, `${place}.function_call`)] : [])
     ]
