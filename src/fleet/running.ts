@@ -110,13 +110,17 @@ export const isCrowdedBy = (running: ReadonlyArray<Running>, key: string): boole
   return own >= crowd && 2 * own >= running.length
 }
 
-/** Whether any key has that. */
+/** Whether any key has that: with half of all it is that of the last one, or has more than half of the others. */
 export const isCrowdedByAny = (running: ReadonlyArray<Running>): boolean => {
+  const before = running.length - 1
+  const last = running[before]?.work.key
+  if (last !== undefined && isCrowdedBy(running, last)) return true
   let most: string | undefined
   let lead = 0
-  for (const { work } of running) {
-    if (lead === 0) most = work.key
-    lead += work.key === most ? 1 : -1
+  for (let at = 0; at < before; at += 1) {
+    const key = running[at]?.work.key
+    if (lead === 0) most = key
+    lead += key === most ? 1 : -1
   }
   return most !== undefined && isCrowdedBy(running, most)
 }
