@@ -340,8 +340,8 @@ export class SlotQueue implements Deadline {
   }
 
   // Where each server has few slots, one of each would be more than is needed: those free elsewhere are left as well.
-  private leftBy({ needs: { leaves = 0 }, targets }: Plan): number | undefined {
-    const found = leaves === 0 ? undefined : roomOf(targets[0]?.candidates ?? [])
+  private leftBy({ needs: { leaves }, targets }: Plan): number | undefined {
+    const found = leaves === undefined ? undefined : roomOf(targets[0]?.candidates ?? [])
     return found !== undefined && found.free > Math.ceil(found.slots * leftShare) ? 0 : leaves
   }
 

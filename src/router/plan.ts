@@ -160,7 +160,9 @@ export class Plan implements DecisionBasis, Standpoint<StrategyInput> {
     const { leaves: left, shares = false, spares: spared = false } = this.claim
     if (others === shares && spares === spared && leaves === left) return
     this.claim = { key: this.needs.key, leaves, shares: others, spares }
-    if (this.waiting?._tag === "Ask" && isCrowded(this.waiting.attempt.candidate, this.claim)) this.waiting = undefined
+    const { waiting } = this
+    const isCrowding = waiting?._tag === "Ask" && isCrowded(waiting.attempt.candidate, this.claim)
+    if (isCrowding || (waiting?._tag === "Wait" && leaves !== left)) this.waiting = undefined
   }
 
   /** The same over what there is now; whoever was asked, or lost, still was, except for those that had no slot. */

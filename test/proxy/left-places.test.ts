@@ -31,3 +31,27 @@ test("a request is not refused for a full queue while a place is free that is on
   }
   expect({ ...stage.held(), watches: 0 }).toEqual(nothingHeld)
 })
+
+test("a batch is not refused where nobody may wait, as long as one in eight of all slots stays free beside it", async () => {
+  await using stage = await makeStage(
+    ["a", "b", "c", "d"],
+    { maxQueue: 0 },
+    { waits: true },
+    { models: [{ id: "m", capabilities: {}, slots: 2 }] }
+  )
+  const batch = { headers: { "x-nexus-priority": "batch" } }
+  const answers = [stage.post("chat")]
+  await stage.call(0)
+  for (let nth = 1; nth < 7; nth += 1) {
+    answers.push(stage.post(`batch ${nth}`, false, batch))
+    await rounds(() => stage.phase(`batch ${nth}`) !== "reading", "it has been decided on")
+  }
+  expect((await stage.post("one more", false, batch)).status).toBe(429)
+  for (const nth of answers.keys()) {
+    const feed = (await stage.call(nth)).answer(200)
+    await rounds(() => feed.taken, "the answer is read")
+    feed.piece(wholeAnswer)
+    feed.end()
+  }
+  expect((await Promise.all(answers)).map(({ status }) => status)).toEqual(answers.map(() => 200))
+})
