@@ -19,6 +19,9 @@ import { holdMs, saidOf, type AccountStatement, stateScript } from "./budget-scr
 const aheadPart = 0.01
 const aheadMs = 1000
 
+// Whoever holds less than so many times what a request takes asks for more.
+const lowTimes = 4
+
 // Of what its share has beyond what it holds, the part that is given away while the store is late: others may take of it as well.
 const guessedPart = 0.25
 
@@ -167,15 +170,20 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
 
   const stated = (account: Account, now: number, processes: number): AccountStatement => {
     const { from, reserved, rule, spent } = account
-    const { least, usedAt } = grantOf(account)
+    const grant = grantOf(account)
+    const { enough, least, until, usedAt } = grant
+    const isInUse = !isLeaving && now - usedAt < aheadMs
+    // What is given back is for others from here on: nobody is let in on it while the answer is on its way.
+    const kept = isInUse && now < until ? Math.max(0, Math.min(enough - ownOf(account), lowTimes * least)) : 0
+    grant.enough = Math.min(enough, ownOf(account) + kept)
     return {
       id: idOf(account),
       hard: rule.hard,
       ends: periodEnd(rule.per, from),
       spent,
-      reserved,
+      reserved: reserved + kept,
       needed: waiting.reduce((sum, { accounts, nanos }) => (accounts.includes(account) ? sum + nanos : sum), 0),
-      part: !isLeaving && now - usedAt < aheadMs ? aheadPart / processes : 0,
+      part: isInUse ? aheadPart / processes : 0,
       least
     }
   }
@@ -187,17 +195,22 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
       // Those of settings that are no more do not count for those that are.
       const all = accounts
         .filter((account) => bookNow().has(account))
-        .map((account) => ({ account, from: account.from, told: stated(account, now, processes) }))
+        .map((account) => ({
+          account,
+          from: account.from,
+          had: ownOf(account),
+          told: stated(account, now, processes)
+        }))
       const statements = all.map(({ told }) => told)
       return Effect.map(store.run(stateScript)(store.key, replicas.id, ledgerId(), statements), (answer) => {
-        for (const [place, { account, from, told }] of all.entries()) {
+        for (const [place, { account, from, had, told }] of all.entries()) {
           // A period that has ended meanwhile.
           if (account.from !== from) continue
           const said = saidOf(answer, place)
           const grant = grantOf(account)
           grant.until = now + sureMs
           grant.held = said.held
-          grant.had = told.spent + told.reserved
+          grant.had = had
           grant.enough = told.spent + said.held
           grant.guessed = false
           bookNow().hear(account, said, processes, told)
@@ -266,7 +279,7 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
       const rest = now < grant.until ? grant.enough - ownOf(account) : -Infinity
       if (rest < nanos) hasRoom = false
       // What is reserved now counts as well.
-      if (rest < 4 * nanos) {
+      if (rest < lowTimes * nanos) {
         telling.add(account)
         isLow = true
       }

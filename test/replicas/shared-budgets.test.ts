@@ -36,7 +36,7 @@ const ask = async ({ url }: Pick<Gateway, "url">): Promise<number> => {
       body: JSON.stringify({ model: "m", messages: [{ role: "user", content: "hi" }] })
     })
     const text = await answer.text()
-    if (!text.includes("does not say in time") || tries === 100) return answer.status
+    if (!text.includes("does not say in time") || tries === 1000) return answer.status
     expect(answer.headers.get("x-should-retry")).toBeNull()
     await Bun.sleep(5)
   }
@@ -175,6 +175,36 @@ describe("a request under a hard budget", () => {
     )
   })
 
+  test("is let in by no more than is told to be held while it is on its way that the rest is given back", async () => {
+    const book = new BudgetBook([{ name: "team", each: "all", per: "month", hard, falls: false }])
+    let told = 0
+    let isLate = false
+    await Effect.gen(function* () {
+      const none = yield* SharedStore
+      const run: SharedStore["Service"]["run"] =
+        () =>
+        (...[, , , statements]) => {
+          told = (statements as ReadonlyArray<{ readonly reserved: number }>)[0]?.reserved ?? 0
+          return isLate ? Effect.never : Effect.succeed([0, 0, 30])
+        }
+      const accounts = yield* sharedAccounts({
+        bookNow: () => book,
+        wallNow: () => 0,
+        ledgerId: () => "ledger",
+        restated: () => undefined,
+        whenAway: () => "count_locally"
+      }).pipe(Effect.provideService(SharedStore, { ...none, isOn: true, isAway: () => false, run }))
+      expect(yield* Effect.promise(() => made(accounts.reserve(spender, 1)))).toMatchObject({ nanos: 1 })
+      isLate = true
+      yield* Effect.forkScoped(accounts.restate)
+      yield* Effect.yieldNow
+      let held = 1
+      while (held < 30 && !Effect.isEffect(accounts.reserve(spender, 1))) held += 1
+      expect(told).toBeWithin(1, 30)
+      expect(held).toBe(told)
+    }).pipe(Effect.scoped, Effect.provide(Replicas.none), Effect.runPromise)
+  })
+
   test("is let in by a little of what is left while the store is late, and not by all of it", async () => {
     let isLate = false
     const passed = await withStore(
@@ -195,20 +225,21 @@ describe.skipIf(storePath === undefined)("budgets of replicas", () => {
   test("are not overrun by requests that come to all of them at once", async () => {
     await using store = await startStore()
     await using upstream = await startUpstream({ models: ["m"], script: () => [json(completion("m", "hi"))] })
-    await using a = await startGateway(settings(store, upstream, named("a1")))
-    await using b = await startGateway(settings(store, upstream, named("b1")))
+    // Nobody is let in on a guess, so that it is no matter how slow the store is.
+    const cluster = { url: store.url, when_away: "refuse" }
+    await using a = await startGateway({ ...settings(store, upstream, named("a1")), cluster })
+    await using b = await startGateway({ ...settings(store, upstream, named("b1")), cluster })
     await bothKnown(a, b)
     const statuses = await Promise.all(Array.from({ length: 40 }, (_, nth) => ask(nth % 2 === 0 ? a : b)))
     // Some may have been refused for what others had only reserved.
     for (let nth = 0; nth < 5; nth += 1) statuses.push(await ask(a), await ask(b))
     const passed = statuses.filter((status) => status === 200).length
-    // One request more for each is the rule; that many come where the store is too slow for them.
-    expect(passed).toBeLessThanOrEqual(12)
+    expect(passed).toBeLessThanOrEqual(10)
     expect(passed).toBeGreaterThan(4)
     expect(statuses.filter((status) => status !== 200).every((status) => status === 402)).toBe(true)
     await eventually(async () => (await budgetOf(b)).spent_nanos === passed * dollar, "each knows what all have spent")
     await eventually(async () => (await budgetOf(b)).reserved_nanos === 0, "nothing is reserved any more")
-  }, 60_000)
+  }, 120_000)
 
   test("are all of one replica where the others are quiet", async () => {
     await using store = await startStore()
