@@ -101,6 +101,19 @@ describe("the view of the status", () => {
       })
     ))
 
+  test("said once has the table of what waits in parts as well, where the terminal is narrow", () => {
+    const classes = { high: 1, normal: 2, batch: 0 }
+    const queue = [{ model: "llama3.1:8b", waiting: 3, longest_wait_ms: 4000, classes }]
+    fc.assert(
+      fc.property(stats, (all) => {
+        const shown = statusLines({ ...all, queue }, url, undefined, 40)
+        expect(shown).toContain("Waits for a slot  Requests  High  Normal")
+        expect(shown).toContain("Waits for a slot  Batch  Longest")
+      }),
+      { numRuns: 5 }
+    )
+  })
+
   test("cuts a line at the width of the terminal, and says that it did", () => {
     expect(clippedLine("abcdef", 6)).toBe("abcdef")
     expect(clippedLine("abcdef", 5)).toBe("abcd…")

@@ -111,18 +111,19 @@ export const totalLines = ({ totals, uptime_seconds, version, workers }: Stats, 
   ]
 }
 
-const queueTable = (queue: NonNullable<Stats["queue"]>): ReadonlyArray<string> =>
+const queueTable = (queue: NonNullable<Stats["queue"]>, room?: number): ReadonlyArray<string> =>
   tableText(
     ["Waits for a slot", "Requests", "High", "Normal", "Batch", "Longest"],
     queue.map(({ classes, longest_wait_ms, model, waiting }) => [
       model,
       ...[waiting, classes.high, classes.normal, classes.batch].map(compactNumber),
       duration(Math.round(longest_wait_ms / 1000))
-    ])
+    ]),
+    room
   ).split("\n")
 
 /** The replicas, and the store that they share, as tables. */
-const clusterLines = ({ replicas, store }: ClusterStatus): ReadonlyArray<string> => {
+const clusterLines = ({ replicas, store }: ClusterStatus, room?: number): ReadonlyArray<string> => {
   const state = store.status === "connected" ? "connected" : `away: ${store.reason ?? "it does not answer"}`
   return [
     `Shared:    store ${state}, for ${duration(store.for_seconds)}, lost ${compactNumber(store.losses)} times`,
@@ -136,7 +137,8 @@ const clusterLines = ({ replicas, store }: ClusterStatus): ReadonlyArray<string>
         version,
         (figures["config_generation"] === undefined ? "-" : `generation ${figures["config_generation"]}`) +
           (differs ? ", differs" : "")
-      ])
+      ]),
+      room
     ).split("\n")
   ]
 }
@@ -167,9 +169,9 @@ export const backendLines = (stats: Stats, columns: number, room?: number): Read
       )
 }
 
-/** The models that are waited for, as a table of so many lines at most. */
-export const queueLines = (queue: NonNullable<Stats["queue"]>, room: number): ReadonlyArray<string> =>
-  shortened(queueTable(queue), room)
+/** The models that are waited for, as a table of so many lines at most, in parts that fit into the room. */
+export const queueLines = (queue: NonNullable<Stats["queue"]>, most: number, room?: number): ReadonlyArray<string> =>
+  shortened(queueTable(queue, room), most)
 
 /** The view, in lines that fit; without a size all of it, with tables in parts that fit into the room. */
 export const statusLines = (
@@ -194,8 +196,10 @@ export const statusLines = (
   const head = [
     ...totalLines(stats, url),
     "",
-    ...(cluster === undefined ? [] : [...shortened(clusterLines(cluster), Math.max(4, Math.floor(rows / 4))), ""]),
-    ...(queue.length === 0 ? [] : [...queueLines(queue, Math.max(2, Math.floor(rows / 4))), ""])
+    ...(cluster === undefined
+      ? []
+      : [...shortened(clusterLines(cluster, room), Math.max(4, Math.floor(rows / 4))), ""]),
+    ...(queue.length === 0 ? [] : [...queueLines(queue, Math.max(2, Math.floor(rows / 4)), room), ""])
   ]
   const left = rows - head.length
   // Models get what backends leave, and a part of the room in any case.
