@@ -317,3 +317,21 @@ describe("the service that an answer is given by", () => {
     expect([dropped("auto"), dropped("scale")]).toEqual([[], ["tier"]])
   })
 })
+
+describe("what Google's own endpoint of chat completions signs a text with", () => {
+  const signed = { google: { thought_signature: "S" } }
+  const reads = answersFrom(openai.operations[0].server!)
+  test("is known to be lost to those who have no place for it, whole", () => {
+    const message = { role: "assistant", content: "High", extra_content: signed }
+    const body = { choices: [{ index: 0, message, finish_reason: "stop" }] }
+    expect(lostIn(Result.getOrThrow(reads.whole(encoder.encode(JSON.stringify(body)))))).toEqual(["extra_content"])
+  })
+  test("is known to be lost to those who have no place for it, streamed", () => {
+    const chunks = [{ content: "High" }, { extra_content: signed }].map((delta) => ({ choices: [{ index: 0, delta }] }))
+    const end = { choices: [{ index: 0, delta: {}, finish_reason: "stop" }] }
+    const stream = [...chunks, end].map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join("")
+    const events = transduce(reads.stream, [encoder.encode(`${stream}data: [DONE]\n\n`)])
+    expect(lostIn(events)).toEqual(["extra_content"])
+    expect(events.filter(({ type }) => type === "error")).toEqual([])
+  })
+})

@@ -85,8 +85,8 @@ export const emptyObject = /^\s*\{\s*\}\s*$/
 
 const said = (value: unknown): string => (typeof value === "string" ? value : "")
 
-// Where Google's models keep what they have signed a call with.
-const signatureIn = ({ extra_content: extra }: Fields): string => {
+/** What Google's models have signed a call or a text with; empty where they have not. */
+export const signatureOf = ({ extra_content: extra }: Fields): string => {
   const google = Predicate.isObject(extra) ? extra["google"] : undefined
   return Predicate.isObject(google) ? said(google["thought_signature"]) : ""
 }
@@ -173,7 +173,7 @@ export class CallPieces {
   private named(call: OpenCall, at: number, piece: string, isLast: boolean, { extra_content }: Fields): void {
     if (piece !== "") {
       call.begun = this.joined(call.begun, piece)
-      call.signature ||= signatureIn({ extra_content })
+      call.signature ||= signatureOf({ extra_content })
     }
     if (call.begun === "") return
     if (isLast || this.names.includes(call.begun) || !this.isBeginning(call.begun)) this.told(call, at)

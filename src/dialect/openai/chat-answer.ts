@@ -11,7 +11,7 @@ import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer, TransducerStep } from "../Transducer.ts"
 import { brokenEvent, countIn, isBrokenObject, listIn, parsedJson } from "../read-json.ts"
 import { citationsIn, ToldSources } from "./answer-sources.ts"
-import { CallPieces, parsedAnswer } from "./call-pieces.ts"
+import { CallPieces, parsedAnswer, signatureOf } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
 import { thoughtsAmong } from "./thinking-parts.ts"
 import { callSignatures, toldThoughts } from "./thought-details.ts"
@@ -190,6 +190,8 @@ class AnswerReading {
     }
     const refusal = said(delta["refusal"])
     if (refusal !== "") this.events.push({ type: "refusal", text: refusal })
+    const signature = signatureOf(delta)
+    if (signature !== "") this.events.push({ type: "lost", what: "extra_content", signature })
     const { function_call: old, tool_calls: calls } = delta
     if (Array.isArray(calls)) this.pieces.readsAll(calls)
     if (Predicate.isObject(old)) this.pieces.reads({ index: 0, function: old })

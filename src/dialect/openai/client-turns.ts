@@ -16,6 +16,7 @@ import {
   textOf
 } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
+import { signatureOf } from "./call-pieces.ts"
 import { isThinkingPart, thinkingIn } from "./thinking-parts.ts"
 import { hiddenSignature, isOfAnthropic } from "./thought-details.ts"
 
@@ -180,10 +181,9 @@ const thoughtItems = (content: unknown): ReadonlyArray<ChatTurnItem> =>
 const wordsAmong = (content: unknown): unknown =>
   Array.isArray(content) ? content.map((part: unknown) => (isThinkingPart(part) ? "" : part)) : content
 
-const signatureIn = ({ extra_content: extra }: JsonObject): { readonly signature?: string } => {
-  const google = Predicate.isObject(extra) ? extra["google"] : undefined
-  const signature = Predicate.isObject(google) ? google["thought_signature"] : undefined
-  return typeof signature === "string" && signature !== "" ? { signature } : {}
+const signedWith = (of: JsonObject): { readonly signature?: string } => {
+  const signature = signatureOf(of)
+  return signature === "" ? {} : { signature }
 }
 
 const callOf = (call: unknown, at: string, notes: Notes): ChatTurnItem => {
@@ -196,7 +196,7 @@ const callOf = (call: unknown, at: string, notes: Notes): ChatTurnItem => {
     return { type: "call", id, name: textOf(custom["name"], `${at}.custom.name`), args: JSON.stringify({ input }) }
   }
   if (!Predicate.isObject(made)) return refuseAt(`${at}.function`, "must be an object")
-  return { type: "call", id, ...madeCall(made, `${at}.function`, notes), ...signatureIn(call) }
+  return { type: "call", id, ...madeCall(made, `${at}.function`, notes), ...signedWith(call) }
 }
 
 const madeCall = (made: JsonObject, at: string, notes: Notes): { readonly name: string; readonly args: string } => {
@@ -277,7 +277,7 @@ class ChatTurns {
     const refused = typeof refusal === "string" ? [{ type: "text", text: refusal } as const] : []
     const said: ReadonlyArray<TextPart> = joinedTexts([...texts, ...refused])
     const last = said.at(-1)
-    const signed = signatureIn(message)
+    const signed = signedWith(message)
     // It signs a text, and is nothing without one.
     if (message["extra_content"] !== undefined && (last === undefined || signed.signature === undefined))
       this.notes.drops("messages.extra_content")
