@@ -123,19 +123,27 @@ describe("a backend that says that our key is bad", () => {
 })
 
 test("a list that is refused does not take out a backend that answers real requests", async () => {
-  const state = { refused: false }
+  const state = { answers: 0, refusals: 0 }
   await using locked = await startUpstream({
     models: ["m"],
-    probe: () => (state.refused ? [refusal(403, "Missing scopes: api.model.read")] : undefined)
+    // Refused where some have been answered since the list before.
+    probe: () => {
+      const refused = state.answers >= 3
+      state.answers = 0
+      if (!refused) return undefined
+      state.refusals += 1
+      return [refusal(403, "Missing scopes: api.model.read")]
+    }
   })
   await using gateway = await startGateway(
-    { health_check: { interval_seconds: 0.1 }, backends: [backendFor("locked", locked)] },
+    { health_check: { interval_seconds: 0.3 }, backends: [backendFor("locked", locked)] },
     keyed
   )
-  state.refused = true
-  const before = locked.probes().length
-  while (locked.probes().length < before + 5) expect((await post(gateway)).status).toBe(200)
-  expect(gateway.backend("locked").status).toBe("healthy")
+  while (state.refusals < 5) {
+    expect((await post(gateway)).status).toBe(200)
+    state.answers += 1
+    expect(gateway.backend("locked").status).toBe("healthy")
+  }
 })
 
 for (const status of [401, 403]) {
