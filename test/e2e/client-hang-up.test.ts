@@ -7,8 +7,18 @@ import type { Script } from "../kit/rawServer.ts"
 
 const body = (stream: boolean) => JSON.stringify({ model: "m", messages: [], stream })
 
-/** The promise is 100 ms; what a busy machine takes longer is still far from any time limit that could end such a connection. */
-const promptly = 2000
+/** The promise is 100 ms; a machine that runs other tests beside this one gets some more, and as long as it takes for 200 answers. */
+const promptly = 400
+
+const isPrompt = async (happens: Promise<unknown>, port: number): Promise<boolean> => {
+  const began = performance.now()
+  const happened = happens.then(() => true)
+  for (let trip = 0; trip < 200 || performance.now() - began < promptly; trip += 1) {
+    const answered = fetch(`http://127.0.0.1:${port}/livez`).then(() => false)
+    if (await Promise.race([happened, answered])) return true
+  }
+  return false
+}
 
 const [first = ""] = chatEvents("m", ["a"])
 
@@ -37,9 +47,8 @@ describe("a client that hangs up closes the connection to the backend", () => {
           const client = await dial(port)
           await client.send(requestBytes("POST", "/v1/chat/completions", body(stream)))
           const seen = await upstream.call(0)
-          const left = performance.now()
           client.hangUp()
-          expect((await seen.gone) - left).toBeLessThan(promptly)
+          expect(await isPrompt(seen.gone, port)).toBe(true)
         }
       ))
   }
@@ -51,9 +60,8 @@ describe("a client that hangs up closes the connection to the backend", () => {
         const client = await dial(port)
         await client.send(requestBytes("POST", "/v1/chat/completions", body(true)))
         await client.until(({ text }) => text === first)
-        const left = performance.now()
         client.hangUp()
-        expect((await upstream.lastCall().gone) - left).toBeLessThan(promptly)
+        expect(await isPrompt(upstream.lastCall().gone, port)).toBe(true)
       }
     ))
 
@@ -62,9 +70,8 @@ describe("a client that hangs up closes the connection to the backend", () => {
       const client = await dial(port)
       await client.send(requestBytes("POST", "/v1/chat/completions", body(true)))
       await client.until(() => client.received() > 1_000_000)
-      const left = performance.now()
       client.hangUp()
-      expect((await upstream.lastCall().gone) - left).toBeLessThan(promptly)
+      expect(await isPrompt(upstream.lastCall().gone, port)).toBe(true)
     }))
 
   test("while the client reads nothing and the stream is held back", () =>
@@ -74,9 +81,8 @@ describe("a client that hangs up closes the connection to the backend", () => {
       await client.until(({ text }) => text.startsWith(first))
       client.pause()
       await Bun.sleep(100)
-      const left = performance.now()
       client.hangUp()
-      expect((await upstream.lastCall().gone) - left).toBeLessThan(promptly)
+      expect(await isPrompt(upstream.lastCall().gone, port)).toBe(true)
     }))
 
   test("and asks no backend when it leaves in the middle of its upload", async () => {
