@@ -1,6 +1,6 @@
 /**
  * Limits that replicas count together in the shared store. Each process takes a little of a limit for requests to come, and those
- * that it is enough for ask nobody. Others wait {@link usualWaitMs} at most for the store; where it does not answer by then, or is
+ * that it is enough for ask nobody. Others wait 5 ms at most for the store; where it does not answer by then, or is
  * away, this replica decides by its share of what was left, and what it let in is settled afterwards.
  */
 import * as Arr from "effect/Array"
@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import { RateLimited } from "../domain/errors.ts"
 import type { LimitUse } from "../domain/limit-use.ts"
 import type { LimitRule } from "../domain/rate-limits.ts"
-import { patience, usualWaitMs } from "../replicas/patience.ts"
+import { patience, StorePatience } from "../replicas/patience.ts"
 import { Replicas } from "../replicas/Replicas.ts"
 import { SharedStore } from "../replicas/SharedStore.ts"
 import { LimitCounts, type LimitDecision, Limiter, type LimitPass, refusalBy, wallClock } from "./Limiter.ts"
@@ -79,7 +79,7 @@ const awayWords =
   'The limits cannot be counted now: what replicas share is away ([cluster] when_away = "refuse"). Please try again in 1s'
 
 /** Limits that are counted by all replicas together. */
-export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs = usualWaitMs) =>
+export const sharedLimiter = (whenAway: () => "count_locally" | "refuse") =>
   Layer.effect(
     Limiter,
     Effect.gen(function* () {
@@ -92,7 +92,7 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
       // Those that the store may have let in before it went, and whose end it does not know.
       let doubtful: Array<{ readonly settled: Settled; readonly since: number }> = []
       const ahead = new Ahead(replicas.processes)
-      const waitAtMost = patience(waitMs, fork)
+      const waitAtMost = patience((yield* StorePatience).requestMs, fork)
       let last = 0
       const wallNow = yield* wallClock
       const nextId = (): string => {

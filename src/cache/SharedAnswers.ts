@@ -1,7 +1,7 @@
 /**
  * Answers that all replicas give again, kept in the store that they share: under a name and sealed with a key that are both made of
  * the request, so that nobody learns an answer there without knowing what it is the answer to. A request waits for the store
- * {@link usualWaitMs} at most, and nothing waits while one is kept.
+ * 5 ms at most, and nothing waits while one is kept.
  */
 import { hash } from "node:crypto"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import * as Redis from "effect/persistence/Redis"
 import * as Schema from "effect/Schema"
 import { sealOf } from "../capture/sealing.ts"
 import { Conflict } from "../domain/errors.ts"
-import { usualWaitMs } from "../replicas/patience.ts"
+import { StorePatience } from "../replicas/patience.ts"
 import { SharedStore } from "../replicas/SharedStore.ts"
 import { AnswerCache, type CacheStanding, type KeptAnswer, sizeOf } from "./AnswerCache.ts"
 
@@ -126,6 +126,7 @@ export const sharedAnswers = (mostOfAll: () => number) =>
     AnswerCache,
     Effect.gen(function* () {
       const store = yield* SharedStore
+      const { requestMs } = yield* StorePatience
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const prefix = store.key("answer:")
       const keys = [store.key("answers"), store.key("answer-sizes"), prefix]
@@ -144,7 +145,7 @@ export const sharedAnswers = (mostOfAll: () => number) =>
           return store
             .run(findScript)(prefix + nameOf(key))
             .pipe(
-              Effect.timeoutOption(usualWaitMs),
+              Effect.timeoutOption(requestMs),
               Effect.flatMap((found) => {
                 const [text, leftMs] = Option.getOrElse(found, () => ["", 0] as const)
                 return text === "" || leftMs <= 0

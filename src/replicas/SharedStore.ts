@@ -1,6 +1,6 @@
 /**
  * The Valkey or Redis that replicas share what they know through. Nobody waits for it: what is asked of it while it is away fails
- * at once, a command has {@link commandMs} for its answer, and nothing is sent a second time. A command that failed may have been
+ * at once, a command has 50 ms for its answer, and nothing is sent a second time. A command that failed may have been
  * carried out all the same.
  */
 import * as Context from "effect/Context"
@@ -15,7 +15,8 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Redis as Client } from "ioredis"
 import type { StoreSettings } from "../config/cluster.ts"
 import { RequestLog } from "../telemetry/logging.ts"
-import { commandMs, type FindAddress, isAnswer, openClient, pingOver, sendOver } from "./store-client.ts"
+import { StorePatience } from "./patience.ts"
+import { type FindAddress, isAnswer, openClient, pingOver, sendOver } from "./store-client.ts"
 
 /** Why something that was asked of the store came to nothing. */
 export class StoreFailed extends Data.TaggedError("StoreFailed")<{
@@ -101,10 +102,11 @@ const wordsOf = (cause: unknown): string => (cause instanceof Error ? cause.mess
 
 const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddress: FindAddress) {
   const log = yield* RequestLog
+  const waits = yield* StorePatience
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   const place = `${settings.host}:${settings.port}`
   const opened = Effect.acquireRelease(
-    Effect.promise(() => openClient(settings, findAddress)),
+    Effect.promise(() => openClient(settings, findAddress, waits)),
     (client) => Effect.sync(() => client.disconnect())
   )
   const client = yield* opened
@@ -156,7 +158,7 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
         onFailure: ({ cause }) => {
           checking = false
           if (!isAnswer(cause))
-            away(wordsOf(first) === wordsOf(cause) ? `no answer within ${commandMs} ms` : wordsOf(cause))
+            away(wordsOf(first) === wordsOf(cause) ? `no answer within ${waits.commandMs} ms` : wordsOf(cause))
         },
         onSuccess: () => {
           checking = false
@@ -220,7 +222,7 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
       return Deferred.await(lost)
     }),
     connect: Effect.map(
-      Effect.promise(() => openClient(settings, findAddress)),
+      Effect.promise(() => openClient(settings, findAddress, waits)),
       (own: Client) => ({ send: sendOver(own), close: Effect.sync(() => own.disconnect()) })
     )
   })
@@ -242,7 +244,7 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
       return !isSentinel
     }
   })
-  const pinged = Effect.match(pingOver(client), {
+  const pinged = Effect.match(pingOver(client, waits), {
     onFailure: ({ cause }) => (isAnswer(cause) ? away(wordsOf(cause)) : check(cause)),
     onSuccess: back
   })
@@ -251,7 +253,7 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
     (isFit) => (isFit ? pinged : Effect.void)
   )
   // Each link by itself: one may be lost without a word while the other is not.
-  const listening = Effect.ignore(pingOver(listener))
+  const listening = Effect.ignore(pingOver(listener, waits))
   const looking = Effect.gen(function* () {
     if (client.status === "ready") yield* ping
     else away(lastError ?? reason ?? "it is not connected")

@@ -1,6 +1,7 @@
 /**
  * Requests that wait for the shared store: nobody waits longer than he may, and one fiber looks after all of them.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
 /** Somebody who waits for what the store says. */
@@ -13,8 +14,23 @@ interface StoreWaiter {
   readonly giveUp: () => void
 }
 
-/** How long a request waits for the store, in milliseconds. */
-export const usualWaitMs = 5
+/** How long the store is waited for, in milliseconds. */
+export interface StoreWaits {
+  /** By a request. */
+  readonly requestMs: number
+  /** For the answer to a command. */
+  readonly commandMs: number
+  /** For anything over a link, before it is given up. */
+  readonly silentMs: number
+}
+
+/** How long the store is waited for where nobody says otherwise. */
+export const usualWaits: StoreWaits = { requestMs: 5, commandMs: 50, silentMs: 1000 }
+
+/** How long this gateway waits for the store. */
+export const StorePatience = Context.Reference<StoreWaits>("nexus/replicas/StorePatience", {
+  defaultValue: () => usualWaits
+})
 
 /** Has all who are given to it wait for so many milliseconds at most. */
 export const patience = (

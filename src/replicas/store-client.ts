@@ -8,15 +8,12 @@ import * as Redacted from "effect/Redacted"
 import { RedisError } from "effect/persistence/Redis"
 import type { Redis as Client, RedisOptions } from "ioredis"
 import type { StoreSettings } from "../config/cluster.ts"
+import { type StoreWaits, usualWaits } from "./patience.ts"
 
 /** Finds an address of a host that may be connected to; rejects with why there is none. */
 export type FindAddress = (host: string, port: number) => Promise<string>
 
-/** Milliseconds that a command has for its answer. */
-export const commandMs = 50
-
-// A link over which nothing comes is given up after so long, and looked for again as often as this.
-const silentMs = 1000
+// How often a link that was lost is looked for again.
 const retryMs = 200
 
 /** What the client is called in the server's list of clients. */
@@ -37,7 +34,11 @@ const tlsOf = ({ host, tls }: StoreSettings) =>
 // All keys are in one slot of a Cluster: whichever node is asked says where they are.
 const movedTo = /^MOVED \d+ (.*):(\d+)$/
 
-const optionsOf = (settings: StoreSettings, isElsewhere: (message: string) => boolean): RedisOptions => ({
+const optionsOf = (
+  settings: StoreSettings,
+  { commandMs, silentMs }: StoreWaits,
+  isElsewhere: (message: string) => boolean
+): RedisOptions => ({
   host: settings.host,
   port: settings.port,
   db: settings.db,
@@ -62,13 +63,17 @@ const optionsOf = (settings: StoreSettings, isElsewhere: (message: string) => bo
 })
 
 /** Opens the client, which connects by itself again and again. */
-export const openClient = async (settings: StoreSettings, findAddress: FindAddress): Promise<Client> => {
+export const openClient = async (
+  settings: StoreSettings,
+  findAddress: FindAddress,
+  waits: StoreWaits = usualWaits
+): Promise<Client> => {
   const [{ AbstractConnector, Redis }, { createConnection, Socket: PlainSocket }, { connect: connectTls }] =
     await Promise.all([import("ioredis"), import("node:net"), import("node:tls")])
   let moved: Pick<StoreSettings, "host" | "port"> | undefined
   class Connector extends AbstractConnector {
     constructor() {
-      super(silentMs)
+      super(waits.silentMs)
     }
 
     override async connect(): Promise<Socket> {
@@ -105,7 +110,7 @@ export const openClient = async (settings: StoreSettings, findAddress: FindAddre
   }
   const tls = tlsOf(settings)
   return new Redis({
-    ...optionsOf(settings, isElsewhere),
+    ...optionsOf(settings, waits, isElsewhere),
     replyMapping: "legacy",
     Connector,
     ...(tls === undefined ? {} : { tls })
@@ -117,7 +122,7 @@ export const openClient = async (settings: StoreSettings, findAddress: FindAddre
  * is opened anew, though something else comes over it: where answers were lost on the way, each is taken for that of an earlier
  * command from then on. So is one at once over which the answer of another command comes.
  */
-export const pingOver = (client: Client): Effect.Effect<unknown, RedisError> => {
+export const pingOver = (client: Client, { silentMs }: StoreWaits = usualWaits): Effect.Effect<unknown, RedisError> => {
   let since: number | undefined
   const answered = (): void => {
     since = undefined

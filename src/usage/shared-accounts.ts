@@ -1,6 +1,6 @@
 /**
  * What is spent and reserved of budgets by all replicas together. Each process tells the store how it stands, and holds a little of
- * what is left for requests to come: those that it is enough for ask nobody. Others wait {@link usualWaitMs} at most for the store to
+ * what is left for requests to come: those that it is enough for ask nobody. Others wait 5 ms at most for the store to
  * say that there is room.
  */
 import * as Arr from "effect/Array"
@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import { patience, usualWaitMs } from "../replicas/patience.ts"
+import { patience, StorePatience } from "../replicas/patience.ts"
 import { Replicas } from "../replicas/Replicas.ts"
 import { SharedStore } from "../replicas/SharedStore.ts"
 import { type Account, type BudgetBook, type NoRoom, periodEnd, type Reservation, type Spender } from "./budget.ts"
@@ -80,7 +80,6 @@ interface SharedAccountsOptions {
   /** Called when the accounts of the book have been told what all have spent. */
   readonly restated: () => void
   readonly whenAway: () => "count_locally" | "refuse"
-  readonly waitMs?: number
 }
 
 /** The accounts in the shared store. */
@@ -88,7 +87,6 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
   bookNow,
   ledgerId,
   restated,
-  waitMs = usualWaitMs,
   wallNow,
   whenAway
 }: SharedAccountsOptions) {
@@ -97,7 +95,7 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   // What is told and heard comes in one order.
   const line = yield* Semaphore.make(1)
-  const waitAtMost = patience(waitMs, fork)
+  const waitAtMost = patience((yield* StorePatience).requestMs, fork)
   const grants = new WeakMap<Account, Grant>()
   let waiting: Array<Waiting> = []
   let telling = new Set<Account>()

@@ -2,6 +2,7 @@
  * Keys of clients for a gateway under test.
  */
 import { createHash } from "node:crypto"
+import type { StoreWaits } from "../../src/replicas/patience.ts"
 import { type Gateway, type SettingsTree, startGateway } from "./gateway.ts"
 
 const digestOf = (key: string): Uint8Array => new Uint8Array(createHash("sha256").update(key).digest())
@@ -16,14 +17,17 @@ export const keyOf = (name: string, more: SettingsTree = {}): SettingsTree => ({
 /** Starts a gateway with these keys. */
 export const startKeyed = (
   keys: Readonly<Record<string, SettingsTree>>,
-  settings: SettingsTree = {}
+  settings: SettingsTree = {},
+  storeWaits?: StoreWaits
 ): Promise<Gateway> => {
   const names = Object.keys(keys)
   const entries = names.map((name) => keyOf(name, keys[name]))
   const { auth, ...rest } = settings
   return startGateway(
     { auth: { ...Object(auth), keys: entries }, ...rest },
-    { backendKeys: new Map(), authKeys: names.map((name) => ({ name, digest: digestOf(`nx-${name}`) })) }
+    { backendKeys: new Map(), authKeys: names.map((name) => ({ name, digest: digestOf(`nx-${name}`) })) },
+    undefined,
+    storeWaits
   )
 }
 

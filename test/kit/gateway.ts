@@ -11,6 +11,7 @@ import { Settings } from "../../src/config/schema.ts"
 import { type DialectList, Dialects } from "../../src/dialect/all.ts"
 import type { BackendEntry } from "../../src/api/backend-entry.ts"
 import { localBackends } from "../../src/remote/local-backends.ts"
+import { StorePatience, type StoreWaits } from "../../src/replicas/patience.ts"
 import { type RunningGateway, start } from "../../src/serve/start.ts"
 import { sourceOf } from "./control.ts"
 import type { FakeUpstream } from "./FakeUpstream.ts"
@@ -99,11 +100,15 @@ const decode = Schema.decodeUnknownSync(Settings, { onExcessProperty: "error" })
 
 const noSecrets: Secrets = { backendKeys: new Map(), authKeys: [] }
 
+/** How long a shared store is waited for where it is none of what is tested: longer than any machine stands still. */
+export const patient: StoreWaits = { requestMs: 30_000, commandMs: 30_000, silentMs: 30_000 }
+
 /** Starts the gateway in this process, and waits until each backend has been probed once. */
 export const startGateway = async (
   settings: SettingsTree,
   secrets: Secrets = noSecrets,
-  dialects: DialectList = Dialects.defaultValue()
+  dialects: DialectList = Dialects.defaultValue(),
+  storeWaits: StoreWaits = patient
 ): Promise<Gateway> => {
   const loaded = compileSettings(decode(laid(quietly, settings)), secrets, { path: undefined, warnings: [], notes: [] })
   const ready = Promise.withResolvers<RunningGateway>()
@@ -122,7 +127,8 @@ export const startGateway = async (
   }).pipe(
     Effect.scoped,
     Effect.provideService(Metric.FiberRuntimeMetrics, counting),
-    Effect.provideService(Dialects, dialects)
+    Effect.provideService(Dialects, dialects),
+    Effect.provideService(StorePatience, storeWaits)
   )
   const fiber = Effect.runFork(life)
   fiber.addObserver((exit) => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { type StoreWaits, usualWaits } from "../../src/replicas/patience.ts"
 import { completion, json } from "../kit/answers.ts"
 import { askAs, startKeyed } from "../kit/clientKeys.ts"
 import { modelOf, startUpstream } from "../kit/FakeUpstream.ts"
@@ -10,7 +11,7 @@ const path = "/v1/chat/completions"
 
 const chat = (text: string, model = "m") => ({ model, messages: [{ role: "user", content: text }] })
 
-const startWorld = async (store: TestStore, cache: SettingsTree = {}) => {
+const startWorld = async (store: TestStore, cache: SettingsTree = {}, storeWaits?: StoreWaits) => {
   const upstream = await startUpstream({
     models: ["m"],
     script: (seen) => [json(completion(modelOf(seen), `the answer: ${"very ".repeat(200)}secret`))]
@@ -23,7 +24,8 @@ const startWorld = async (store: TestStore, cache: SettingsTree = {}) => {
         cache: { store: "shared", ...cache },
         models: [{ name: "m", cache_seconds: 60 }],
         backends: [backendFor("b", upstream)]
-      }
+      },
+      storeWaits
     )
   const [a, b] = [await start(), await start()]
   return {
@@ -90,7 +92,7 @@ describe.skipIf(storePath === undefined)("answers that replicas keep together", 
 
   test("are not waited for while the store is away: requests are answered, and who asks for the answers is told", async () => {
     await using store = await startStore()
-    await using world = await startWorld(store)
+    await using world = await startWorld(store, {}, usualWaits)
     const { a, found, standing } = world
     expect(await found(a, "one")).toBe("miss")
     store.freeze()

@@ -27,20 +27,17 @@ const settings = (
   ...more
 })
 
-/** Asks, and once more where the store was too slow to say what is left: a slow machine is not what is tested. */
-const ask = async ({ url }: Pick<Gateway, "url">): Promise<number> => {
-  for (let tries = 0; ; tries += 1) {
-    const answer = await fetch(`${url}/v1/chat/completions`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ model: "m", messages: [{ role: "user", content: "hi" }] })
-    })
-    const text = await answer.text()
-    if (!text.includes("does not say in time") || tries === 1000) return answer.status
-    expect(answer.headers.get("x-should-retry")).toBeNull()
-    await Bun.sleep(5)
-  }
+const asked = async ({ url }: Pick<Gateway, "url">): Promise<Response> => {
+  const answer = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "m", messages: [{ role: "user", content: "hi" }] })
+  })
+  await answer.text()
+  return answer
 }
+
+const ask = async (gateway: Pick<Gateway, "url">): Promise<number> => (await asked(gateway)).status
 
 interface Budget {
   readonly spent_nanos: number
@@ -225,10 +222,8 @@ describe.skipIf(storePath === undefined)("budgets of replicas", () => {
   test("are not overrun by requests that come to all of them at once", async () => {
     await using store = await startStore()
     await using upstream = await startUpstream({ models: ["m"], script: () => [json(completion("m", "hi"))] })
-    // Nobody is let in on a guess, so that it is no matter how slow the store is.
-    const cluster = { url: store.url, when_away: "refuse" }
-    await using a = await startGateway({ ...settings(store, upstream, named("a1")), cluster })
-    await using b = await startGateway({ ...settings(store, upstream, named("b1")), cluster })
+    await using a = await startGateway(settings(store, upstream, named("a1")))
+    await using b = await startGateway(settings(store, upstream, named("b1")))
     await bothKnown(a, b)
     const statuses = await Promise.all(Array.from({ length: 40 }, (_, nth) => ask(nth % 2 === 0 ? a : b)))
     // Some may have been refused for what others had only reserved.
@@ -250,7 +245,7 @@ describe.skipIf(storePath === undefined)("budgets of replicas", () => {
     expect(await ask(b)).toBe(200)
     let passed = 1
     for (let nth = 0; nth < 120; nth += 1) if ((await ask(a)) === 200) passed += 1
-    expect(passed).toBeWithin(98, 103)
+    expect(passed).toBeWithin(98, 101)
   }, 60_000)
 
   test("of a replica that was killed are free again, though nobody looked for a while", async () => {
@@ -310,7 +305,9 @@ describe.skipIf(storePath === undefined)("budgets of replicas", () => {
     expect(await ask(a)).toBe(200)
     await store.kill()
     await eventually(() => isAway(a), "it has noticed")
-    expect(await ask(a)).toBe(402)
+    const refused = await asked(a)
+    // It may be let in another time.
+    expect([refused.status, refused.headers.get("x-should-retry")]).toEqual([402, null])
     await until(() => a.inFlight() === 0, "quiet")
   }, 60_000)
 })

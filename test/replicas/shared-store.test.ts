@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { Effect, Option } from "effect"
+import { usualWaits } from "../../src/replicas/patience.ts"
 import { openClient, pingOver, sendOver } from "../../src/replicas/store-client.ts"
 import { startGateway, startProcess, until } from "../kit/gateway.ts"
 import { startStore, storePath } from "../kit/sharedStore.ts"
@@ -72,7 +73,7 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
 
   test("a server that takes connections and answers nothing is away within a second, and back when it answers", async () => {
     await using store = await startStore()
-    await using a = await startGateway({ cluster: { url: store.url } })
+    await using a = await startGateway({ cluster: { url: store.url } }, undefined, undefined, usualWaits)
     await eventually(a.url, (part) => part.store.status === "connected")
     store.freeze()
     expect((await eventually(a.url, (part) => part.store.status === "away")).store.reason).toContain("no answer")
@@ -99,7 +100,8 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
   test("one whose link lost some of the store's answers on the way uses the store again, by a new link", async () => {
     await using store = await startStore()
     using link = startLink(store.port)
-    await using a = await startGateway({ cluster: { url: `redis://127.0.0.1:${link.port}` } })
+    const settings = { cluster: { url: `redis://127.0.0.1:${link.port}` } }
+    await using a = await startGateway(settings, undefined, undefined, usualWaits)
     await eventually(a.url, (part) => part.store.status === "connected")
     link.set("swallows")
     await eventually(a.url, (part) => part.store.status === "away")
@@ -118,8 +120,12 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
       replicaName: undefined,
       whenAway: "refuse"
     } as const
-    const client = await openClient({ ...settings, username: undefined, password: undefined, tls: undefined }, (host) =>
-      Promise.resolve(host)
+    // So long that a later answer is in time on any machine.
+    const waits = { ...usualWaits, commandMs: 1000, silentMs: 30_000 }
+    const client = await openClient(
+      { ...settings, username: undefined, password: undefined, tls: undefined },
+      (host) => Promise.resolve(host),
+      waits
     )
     let links = 0
     client.on("error", () => undefined).on("ready", () => (links += 1))
@@ -129,7 +135,7 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
     expect(await echo("lost")).toEqual(Option.none())
     link.set("open")
     const wrong = "it gives the answers of other commands"
-    const ping = Effect.match(pingOver(client), { onFailure: ({ cause }) => String(cause), onSuccess: () => "" })
+    const ping = Effect.match(pingOver(client, waits), { onFailure: ({ cause }) => String(cause), onSuccess: () => "" })
     let said = ""
     for (let tries = 0; !said.includes(wrong) && tries < 100; tries += 1)
       [said] = await Promise.all([Effect.runPromise(ping), echo("next")])

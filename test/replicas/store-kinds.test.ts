@@ -114,16 +114,16 @@ describe.skipIf(storePath === undefined)("a shared store", () => {
     }
     await using a = await startProcess(settings)
     await eventually(a, isConnected)
-    for (let nth = 0; nth < 3; nth += 1) expect(await ask(a)).toBe(200)
-    const names = async (): Promise<ReadonlyArray<string>> => store.client.keys("*")
-    let seen = await names()
-    for (let tries = 0; tries < 200 && !seen.some((name) => name.includes("budget all")); tries += 1) {
-      await Bun.sleep(25)
-      seen = await names()
-    }
-    expect(seen).toContain("{nexus}:limit model m m")
-    expect(seen).toContain("{nexus}:replica")
-    expect(await store.client.pubsub("NUMSUB", "{nexus}:reloads")).toEqual(["{nexus}:reloads", 1])
+    const wanted = ["{nexus}:limit model m m", "{nexus}:replica", "{nexus}:budget all"]
+    await until(async () => {
+      expect(await ask(a)).toBe(200)
+      const seen = await store.client.keys("*")
+      return wanted.every((name) => seen.some((each) => each.startsWith(name)))
+    }, "it keeps there what replicas share")
+    await until(
+      async () => (await store.client.pubsub("NUMSUB", "{nexus}:reloads"))[1] === 1,
+      "it listens to what the others tell"
+    )
     expect(a.output()).not.toContain("NOPERM")
   }, 60_000)
 
