@@ -100,6 +100,7 @@ const suggestion = (path: KeyPath): string | undefined => {
   const sibling = nearest(name, keysAt(parent) ?? [])
   const called = sibling ?? elsewhereCalled[showPath(parent).replaceAll(/\d+/g, "")]?.get(name)
   if (called !== undefined) return showPath([...parent, called])
+  if (path.length === 2 && keysAt([])?.includes(name) === true) return name
   const elsewhere = keyEntries().find(
     (each) => each.path.at(-1) === name && each.path.length === 2 && !each.path.includes(0)
   )
@@ -140,6 +141,10 @@ const mistakeOf = (tree: Table, { path, tag, message }: Leaf): Mistake => {
   const node = schemaAt(path) ?? {}
   // The type and the bounds are told in words of our own, a form in those of the Schema.
   const wanted = message === "" || node["pattern"] === undefined ? expectedText(node) : message
+  if (tag === "MissingKey" && typeof path.at(-1) === "number") {
+    const list = path.slice(0, -1)
+    return { path: list, value: valueAt(tree, list), reason: "expected at least one" }
+  }
   if (tag === "MissingKey") return { path, reason: `${showPath(path)} is missing: expected ${wanted}` }
   const value = valueAt(tree, path)
   const hint = isTable(value) && expectedText(node) === "a list of tables" ? `; write [[${showPath(path)}]]` : ""

@@ -278,7 +278,11 @@ const readWhole = (
       ...worthAWord.map(tellMissing(file, linesOnce)),
       ...legacy,
       ...given.warnings,
-      ...warningsOf(merged.tree, env),
+      ...warningsOf(merged.tree, env, (path) =>
+        originIn(merged.origins, path)._tag === "file" && lineOf(linesOnce(), path) !== undefined
+          ? `${placeOf(file, linesOnce(), [path])}: `
+          : ""
+      ),
       ...otlpWarnings(decoded.success, env),
       ...routeWarnings(decoded.success, {
         place: (path) => placeOf(file, linesOnce(), [path]),

@@ -8,7 +8,7 @@ import { parseBaseUrl } from "../domain/base-url.ts"
 import { rangeFault } from "../domain/key-terms.ts"
 import * as Result from "effect/Result"
 import { splitModelAt } from "../domain/routing.ts"
-import { isLoopback, serverOf } from "../domain/url-host.ts"
+import { serverOf } from "../domain/url-host.ts"
 import type { Mistake } from "./check.ts"
 import { allowedFault, hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
 import { tlsFileKeys } from "./pem.ts"
@@ -17,7 +17,7 @@ import { clusterMistakes } from "./cluster.ts"
 import { privacyMistakes } from "./privacy.ts"
 import { followedMistakes } from "./kubernetes-api.ts"
 import { wakeMistakes } from "./wake.ts"
-import { listenFault } from "./admin-listen.ts"
+import { listeningMistakes } from "./listening.ts"
 import { issuerMistakes } from "./issuer-rules.ts"
 import { keyMistakes } from "./key-rules.ts"
 import { endpointFault } from "./otlp.ts"
@@ -99,7 +99,7 @@ const addressOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
     const path = [...at, "url"]
     return Object.hasOwn(table, "url") || kindNamed(type).home !== undefined
       ? []
-      : [{ path, reason: `${showPath(path)} is missing: expected text that is not empty` }]
+      : [{ path, reason: `${showPath(path)} is missing: expected a URL such as http://127.0.0.1:11434` }]
   })
 
 const keyOfServer = (tree: Table): ReadonlyArray<Mistake> =>
@@ -264,19 +264,6 @@ const weights = (tree: Table): ReadonlyArray<Mistake> => {
     : []
 }
 
-const openToOthers = (tree: Table): ReadonlyArray<Mistake> => {
-  const path = ["server", "host"]
-  const value = valueAt(tree, path)
-  if (typeof value !== "string" || value === "" || isLoopback(value)) return []
-  if (valueAt(tree, ["server", "insecure"]) === true || tablesAt(tree, ["auth", "keys"]).length > 0) return []
-  if (tablesAt(tree, ["auth", "issuers"]).length > 0) return []
-  if (valueAt(tree, ["auth", "store"]) !== undefined) return []
-  const reason =
-    "an address beyond this machine needs keys ([[auth.keys]], see `nexus keys new`), " +
-    "or server.insecure = true (--insecure) to let everybody in"
-  return [{ path, value, reason }]
-}
-
 const origins = (tree: Table): ReadonlyArray<Mistake> => {
   const list = valueAt(tree, ["server", "cors", "origins"])
   return (Array.isArray(list) ? list : []).flatMap((value: unknown, index) => {
@@ -332,6 +319,20 @@ const searched = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
 
 const isTuned = ["options", "keep_alive", "max_num_ctx"] as const
 
+// As Ollama reads it, which has Go's form of a time.
+const goDuration = /^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/
+
+const keptFor = (at: KeyPath, { keep_alive: value }: Table): ReadonlyArray<Mistake> =>
+  typeof value !== "string" || value === "" || goDuration.test(value)
+    ? []
+    : [
+        {
+          path: [...at, "keep_alive"],
+          value,
+          reason: 'expected a time such as "30m" or "1h30m", or a number of seconds, -1 for ever'
+        }
+      ]
+
 const numCtxOf = (table: Table): unknown => valueAt(table, ["options", "num_ctx"])
 
 const tunings = (tree: Table): ReadonlyArray<Mistake> =>
@@ -349,21 +350,15 @@ const tunings = (tree: Table): ReadonlyArray<Mistake> =>
       const least = numCtxOf(each.table) ?? numCtxOf(table)
       const most = each.table["max_num_ctx"] ?? table["max_num_ctx"]
       const path = [...each.at, "max_num_ctx"]
-      if (typeof most !== "number" || !given.includes("max_num_ctx")) return []
-      if (typeof least !== "number") return [{ path, value: most, reason: "it needs options.num_ctx to begin with" }]
-      return least > most ? [{ path, value: most, reason: `it is less than options.num_ctx (${least})` }] : []
+      const kept = keptFor(each.at, each.table)
+      if (typeof most !== "number" || !given.includes("max_num_ctx")) return kept
+      if (typeof least !== "number")
+        return [...kept, { path, value: most, reason: "it needs options.num_ctx to begin with" }]
+      return least > most
+        ? [...kept, { path, value: most, reason: `it is less than options.num_ctx (${least})` }]
+        : kept
     })
   })
-
-const administered = (tree: Table): ReadonlyArray<Mistake> => {
-  const path = ["admin", "listen"]
-  const value = valueAt(tree, path)
-  if (typeof value !== "string" || value === "") return []
-  const [host, port] = [valueAt(tree, ["server", "host"]), valueAt(tree, ["server", "port"])]
-  const isOwn = port !== 0 && value === `${String(host ?? "127.0.0.1")}:${String(port ?? 8000)}`
-  const reason = isOwn ? "this is where the gateway itself listens" : listenFault(value)
-  return reason === undefined ? [] : [{ path, value, reason }]
-}
 
 const exported = (tree: Table): ReadonlyArray<Mistake> => {
   const path = ["telemetry", "otlp"]
@@ -385,8 +380,7 @@ const exported = (tree: Table): ReadonlyArray<Mistake> => {
 
 /** Everything that is wrong between the keys of merged settings. */
 export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => [
-  ...openToOthers(tree),
-  ...administered(tree),
+  ...listeningMistakes(tree),
   ...privacyMistakes(tree),
   ...clusterMistakes(tree),
   ...followedMistakes(tree),

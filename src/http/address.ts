@@ -1,7 +1,7 @@
 /**
  * Where a gateway is reached.
  */
-import { adminListen } from "../config/admin-listen.ts"
+import { adminListen } from "../config/listening.ts"
 import { bareHost, hostInUrl } from "../domain/url-host.ts"
 
 /** The address of a gateway that listens on `host`; a wildcard address is asked on loopback. */

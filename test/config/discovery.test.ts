@@ -93,10 +93,10 @@ test("discovery is on whatever is said of hosts and mDNS, unless it is switched 
 test("settings of discovery that do nothing are told of", () => {
   const warnings = (text: string) => loadedFrom(text).warnings
   expect(warnings(`[discovery]\nenabled = false\nmdns = true\nhosts = ["box"]`)).toEqual([
-    "discovery.hosts and discovery.mdns: without effect while discovery is off"
+    "nexus.toml:2: discovery.hosts and discovery.mdns: without effect while discovery is off"
   ])
   expect(warnings(`[discovery]\nannounce = true`)).toEqual([
-    "discovery.announce: without effect, nobody else can reach 127.0.0.1; set server.host to announce Nexus"
+    "nexus.toml:2: discovery.announce: without effect, nobody else can reach 127.0.0.1; set server.host to announce Nexus"
   ])
   expect(
     warnings(

@@ -57,3 +57,72 @@ test.each(["watch_config = True", "watch_config = no # never", "watch_config = O
     expect(told).toEndWith("; it is true or false, in small letters")
   }
 )
+
+test.each([
+  ["a key twice", "port = 1\nport = 2", 3, "server.port is in line 2 already; keep one"],
+  ["a table twice", "port = 1\n[queue]\n[server]", 4, "server is in line 1 already; keep one"],
+  ["a table in place of a list", "[backends]\n[[backends]]", 3, "backends is in line 2 already; keep one"],
+  ["an inline table twice", "cors = { origins = [] }\n[server.cors]", 3, "server.cors is in line 2 already; keep one"],
+  ["a header without its end", "[queue", 2, "the name of a table ends in ]"],
+  ["a list without its end", 'allowed_hosts = [\n"a"\n', 4, "a list ends in ], a table in }"],
+  [
+    "a text without its end",
+    'host = "127.0.0.1\nport = 1',
+    2,
+    "the quote that it begins with has to end it, in the same line"
+  ],
+  [
+    "a text without its end at the end",
+    "host = '127.0.0.1",
+    2,
+    "the quote that it begins with has to end it, in the same line"
+  ],
+  ["typographic quotes", "host = “127.0.0.1”", 2, "the quotes of a text are straight ones, \" or '"],
+  ["a backslash", 'host = "C:\\data"', 2, "in \"…\" a backslash is written \\\\, in '…' it stands for itself"],
+  ["YAML's colon", "port: 8000", 2, "a key and its value are joined by ="],
+  ["no sign at all", "port 8000", 2, "a key and its value are joined by ="],
+  ["a comment of JavaScript", "// here", 2, "a comment begins with #"],
+  ["a comma at the end", "port = 8000,\nhost = 'x'", 2, "no comma stands between keys"],
+  ["no value", "port = # none", 2, "its value is missing"],
+  ["a unit", "idle_timeout_seconds = 30s", 2, "a number stands without its unit, a text in quotes"],
+  ["a number that is too large", "port = 99999999999999999999", 2, "it is too large"],
+  ["a key of other signs", "ñ = 1", 2, "a key is of letters, digits, - and _, or stands in quotes"]
+])("%s is told where it is and what would be right", (_, rest, line, told) => {
+  const [first] = mistakesOf(`[server]\n${rest}`)
+  expect(first).toStartWith(`nexus.toml:${line}:`)
+  expect(first).toEndWith(`; ${told}`)
+})
+
+const expectedHost = "expected an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all it has"
+
+test.each([
+  ["server.host", `[server]\nhost = "not an address"`, `"not an address": ${expectedHost}`],
+  ["server.host", `[server]\nhost = "http://0.0.0.0"`, `"http://0.0.0.0": ${expectedHost}`],
+  [
+    "server.host",
+    `[server]\nhost = "0.0.0.0:8000"`,
+    `"0.0.0.0:8000": expected the address alone; the port is server.port`
+  ],
+  [
+    "backends[0].keep_alive",
+    `[[backends]]\nkeep_alive = "forever"\nname = "a"\nurl = "http://h:1"\ntype = "ollama"`,
+    `"forever": expected a time such as "30m" or "1h30m", or a number of seconds, -1 for ever`
+  ]
+])("%s that nobody could use is refused before anything starts", (key, toml, told) => {
+  expect(mistakesOf(toml)).toEqual([`nexus.toml:2: ${key} = ${told}`])
+})
+
+test.each(['"::"', '"fe80::1%eth0"', '"[::1]"', '"gateway-1.example"'])("an address may be %s", (host) => {
+  expect(mistakesOf(`[server]\ninsecure = true\nhost = ${host}`)).toEqual([])
+})
+
+test.each(['"30m"', '"1h30m"', '"-1s"', '"0"', '"1.5h"', "-1", "300"])("a model may be kept for %s", (time) => {
+  const backend = `[[backends]]\nname = "a"\nurl = "http://h:1"\ntype = "ollama"\nkeep_alive = ${time}`
+  expect(mistakesOf(backend)).toEqual([])
+})
+
+test("a table of another section is found at the top", () => {
+  expect(mistakesOf(`[limits.models."a"]\ntokens_per_minute = 5`)).toEqual([
+    "nexus.toml:1: unknown key limits.models; did you mean models?"
+  ])
+})

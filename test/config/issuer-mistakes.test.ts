@@ -82,7 +82,7 @@ test("with an issuer the gateway may listen beyond this machine, and nobody is w
 test("keys that come over an open network are worth a warning, not those of the house", () => {
   const of = (address: string) => loadedFrom(`${base}issuer = "${address}"`).warnings
   expect(of("http://login.example/")).toEqual([
-    "issuer corp: its public keys cross the network unencrypted, so whoever sits in between can let anybody in; use https"
+    "nexus.toml:4: issuer corp: its public keys cross the network unencrypted, so whoever sits in between can let anybody in; use https"
   ])
   expect(of("http://keycloak:8080/realms/corp")).toEqual([])
 })

@@ -127,7 +127,7 @@ describe("a warning is given for", () => {
   const env = { K: "key" }
 
   test("a key that crosses the internet unencrypted, not for one that stays in the house", () => {
-    const open = ["backend a: its key crosses the network unencrypted; use https"]
+    const open = ["nexus.toml:3: backend a: its key crosses the network unencrypted; use https"]
     for (const url of ["http://api.example.com", "http://203.0.113.9:8000", "http://[2001:db8::1]"]) {
       expect([url, loadedFrom(backend(url), { env }).warnings]).toEqual([url, open])
     }
@@ -165,13 +165,20 @@ describe("a warning is given for", () => {
   test("fallbacks of an alias, which are never used", () => {
     const toml = `[routing.aliases]\na = "m"\n[routing.fallbacks]\na = ["x"]`
     expect(loadedFrom(toml).warnings).toEqual([
-      "routing.fallbacks.a is never used: the name is an alias; name the model"
+      "nexus.toml:4: routing.fallbacks.a is never used: the name is an alias; name the model"
     ])
+  })
+
+  test("what another source than the file says, without a line of it", () => {
+    const { warnings } = loadedFrom("", { env: { NEXUS_SERVER_HOST: "0.0.0.0", NEXUS_SERVER_INSECURE: "true" } })
+    expect(warnings).toEqual(["listening on 0.0.0.0 without keys: everybody who reaches it can use the backends"])
   })
 
   test("entries of groups at a backend that is not there", () => {
     const toml = `[[backends]]\nname = "box"\nurl = "http://h:1"\n[routing.groups]\na = ["m@box", "n@lab", "@cf/x"]`
-    expect(loadedFrom(toml).warnings).toEqual([`routing.groups.a[1] = "n@lab": no [[backends]] is called lab`])
+    expect(loadedFrom(toml).warnings).toEqual([
+      `nexus.toml:5: routing.groups.a[1] = "n@lab": no [[backends]] is called lab`
+    ])
   })
 })
 

@@ -62,7 +62,7 @@ export const makeReader = async () => {
         stdin: "ignore",
         stdout: "pipe",
         stderr: "pipe",
-        timeout: 20_000
+        timeout: 100_000
       })
       const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
       return { code: await child.exited, stdout, said: stdout + stderr }
