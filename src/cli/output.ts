@@ -43,6 +43,42 @@ export const tableText = (
     .join("\n\n")
 }
 
+// What a name is told by in most houses.
+const shortest = 12
+
+/**
+ * The lines of a table in `room`: where it is wider, what stands in its first `texts` columns is cut, the longest first, since what
+ * follows a name tells more than the end of it.
+ */
+export const narrowedTable = (
+  heading: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  room: number,
+  texts: number
+): ReadonlyArray<string> => {
+  const widths = heading.map((name, column) =>
+    Math.max(name.length, ...rows.map((row) => printable(row[column] ?? "").length))
+  )
+  const most = widths.slice(0, texts)
+  const spare = (column: number): number => (most[column] ?? 0) - Math.max(heading[column]?.length ?? 0, shortest)
+  for (let over = widths.reduce((sum, width) => sum + width + 2, -2) - room; over > 0; over -= 1) {
+    const [longest] = [...most.keys()]
+      .filter((column) => spare(column) > 0)
+      .toSorted((a, b) => (most[b] ?? 0) - (most[a] ?? 0))
+    if (longest === undefined) break
+    most[longest] = (most[longest] ?? 0) - 1
+  }
+  const cut = (text: string, column: number): string => {
+    const width = most[column] ?? Infinity
+    const shown = printable(text)
+    return shown.length > width ? `${shown.slice(0, width - 1)}…` : shown
+  }
+  return tableText(
+    heading,
+    rows.map((row) => row.map(cut))
+  ).split("\n")
+}
+
 /** The columns of the terminal; no end of them where standard output is none. */
 export const terminalRoom = (): number => process.stdout.columns || Infinity
 

@@ -335,6 +335,15 @@ const keptFor = (at: KeyPath, { keep_alive: value }: Table): ReadonlyArray<Mista
 
 const numCtxOf = (table: Table): unknown => valueAt(table, ["options", "num_ctx"])
 
+const grownTo = (at: KeyPath, own: Table, backend: Table): ReadonlyArray<Mistake> => {
+  const least = numCtxOf(own) ?? numCtxOf(backend)
+  const value = own["max_num_ctx"]
+  const path = [...at, "max_num_ctx"]
+  if (typeof value !== "number") return []
+  if (typeof least !== "number") return [{ path, value, reason: "it needs options.num_ctx to begin with" }]
+  return least > value ? [{ path, value, reason: `it is less than options.num_ctx (${least})` }] : []
+}
+
 const tunings = (tree: Table): ReadonlyArray<Mistake> =>
   tablesAt(tree, ["backends"]).flatMap(({ at, table }) => {
     const type = textOf(table, "type")
@@ -347,16 +356,7 @@ const tunings = (tree: Table): ReadonlyArray<Mistake> =>
         const reason = `it is for backends of type ${takers.join(" or ")} alone`
         return given.map((key) => ({ path: [...each.at, key], value: each.table[key], reason }))
       }
-      const least = numCtxOf(each.table) ?? numCtxOf(table)
-      const most = each.table["max_num_ctx"] ?? table["max_num_ctx"]
-      const path = [...each.at, "max_num_ctx"]
-      const kept = keptFor(each.at, each.table)
-      if (typeof most !== "number" || !given.includes("max_num_ctx")) return kept
-      if (typeof least !== "number")
-        return [...kept, { path, value: most, reason: "it needs options.num_ctx to begin with" }]
-      return least > most
-        ? [...kept, { path, value: most, reason: `it is less than options.num_ctx (${least})` }]
-        : kept
+      return keptFor(each.at, each.table).concat(grownTo(each.at, each.table, table))
     })
   })
 

@@ -213,6 +213,22 @@ describe("the view of nexus top", () => {
     expect(shown.filter((line) => look(line) === "7")).toHaveLength(1)
   })
 
+  test("shows the state of servers with long names on a narrow terminal", () => {
+    const name = "a-server-with-a-rather-long-name.example.internal"
+    const state = topState(statsOf([name]), [{ ...requestOf("one"), backend: name }])
+    const lines = topLines(state, url, { columns: 60, rows: 20 }, false).map(bare)
+    expect(lines.find((line) => line.startsWith("a-server"))).toMatch(/^a-server\S*… +\S+ +healthy /)
+    expect(lines.find((line) => line.startsWith("one"))).toMatch(/ a-ser\S*… +committed /)
+  })
+
+  test("is not ended by Escape, which closes what is read", () => {
+    const state = topState(statsOf(["a"]), ["1"].map(requestOf))
+    const reading = { ...state, page: { lines: ["a text"], from: 0 } }
+    expect(press(reading, "escape").state.page).toBeUndefined()
+    expect(press(state, "escape")).toEqual({ state })
+    expect(press(state, "q").does).toBe("quit")
+  })
+
   test("tells which models are waited for", () => {
     const classes = { high: 0, normal: 2, batch: 1 }
     const queue = [{ model: "busy:70b", waiting: 3, classes, longest_wait_ms: 4000 }]
@@ -229,7 +245,7 @@ describe("the view of nexus top", () => {
     expect(shown.some((line) => line.startsWith("one"))).toBe(true)
   })
 
-  test("cuts the ids of requests where a line would not fit, so that what is known of each stays", () => {
+  test("cuts names where a line would not fit, the longest first, so that what is known of each stays", () => {
     const id = "96e98683-247a-46cc-b507-d008ded6c49c"
     const one = { ...requestOf(id), model: "a-model-with-a-long-name:120b", pieces: 552, bytes: 12_400 }
     const shown = (columns: number) =>
@@ -237,7 +253,9 @@ describe("the view of nexus top", () => {
         .map(bare)
         .find((line) => line.startsWith("96e"))
     expect(shown(160)).toMatch(/^96e98683-247a-46cc-b507-d008ded6c49c .* 12 KB, 552 pieces *$/)
-    expect(shown(110)).toMatch(/^96e98683… .* 12 KB, 552 pieces *$/)
+    expect(shown(110)).toMatch(/^96e98683-[\da-f-]*… .* 12 KB, 552 pieces *$/)
+    expect(shown(80)).toMatch(/^96e98683-24… +a-model-wit… /)
+    for (const columns of [80, 60]) expect(shown(columns)?.length).toBeLessThanOrEqual(columns)
   })
 
   test("keeps what is chosen while it is there, and takes what has its place when it is gone", () => {

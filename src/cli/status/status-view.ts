@@ -4,7 +4,7 @@
 import { printable } from "../../domain/printable.ts"
 import type { ClusterStatus } from "../../api/cluster-api.ts"
 import type { Figures, Stats } from "../../api/stats-api.ts"
-import { duration, tableText } from "../output.ts"
+import { duration, narrowedTable, tableText } from "../output.ts"
 import { slotsText } from "../slots-text.ts"
 
 /** Room there is; undefined when the output is no terminal, and then there is no bound. */
@@ -72,20 +72,23 @@ const figuresTable = (
   room?: number
 ): ReadonlyArray<string> => {
   const last = rows.some(([, , reason]) => (reason ?? "") !== "")
-  const make = (left: ReadonlyArray<number>): ReadonlyArray<string> => {
+  const table = (left: ReadonlyArray<number>) => {
     const kept = (all: ReadonlyArray<string>) => all.filter((_, at) => !left.includes(at))
-    return tableText(
-      [...first, ...kept(heading), ...(last ? ["Reason"] : [])],
-      rows.map(([names, figures, reason = ""]) => [...names, ...kept(cells(figures)), ...(last ? [reason] : [])]),
-      room
-    ).split("\n")
+    return {
+      heading: [...first, ...kept(heading), ...(last ? ["Reason"] : [])],
+      rows: rows.map(([names, figures, reason = ""]) => [...names, ...kept(cells(figures)), ...(last ? [reason] : [])])
+    }
   }
   for (let count = 0; count < dispensable.length; count += 1) {
-    const lines = make(dispensable.slice(0, count))
+    const { heading: names, rows: all } = table(dispensable.slice(0, count))
+    const lines = tableText(names, all, room).split("\n")
     // The reason comes last, and may be cut.
     if ((lines[0] ?? "").length <= columns) return lines
   }
-  return make(dispensable)
+  const { heading: names, rows: all } = table(dispensable)
+  const longest = Math.max(...rows.map(([, , reason = ""]) => reason.length))
+  const cutAtEnd = last ? Math.max(0, longest - "Reason".length) : 0
+  return room === undefined ? narrowedTable(names, all, columns + cutAtEnd, 1) : tableText(names, all, room).split("\n")
 }
 
 /** The figures of all together. */

@@ -4,7 +4,7 @@
 import type { RequestUnderWay } from "../../api/admin-api.ts"
 import type { Stats } from "../../api/stats-api.ts"
 import { printable } from "../../domain/printable.ts"
-import { tableText } from "../output.ts"
+import { narrowedTable } from "../output.ts"
 import { requestRows } from "../requests.ts"
 import { backendLines, clippedLine, queueLines, type TerminalSize, totalLines } from "../status/status-view.ts"
 
@@ -107,7 +107,7 @@ export const press = (state: TopState, key: string, room = 10): Pressed => {
   const by = stepOf(key, room)
   if (by !== undefined) return { state: step({ ...state, told: "" }, by, room) }
   if (page !== undefined) return { state: { ...state, page: undefined } }
-  if (key === "q" || key === "escape") return { state, does: "quit" }
+  if (key === "q") return { state, does: "quit" }
   if (key === "tab") return { state: { ...state, pane: pane === "requests" ? "backends" : "requests", told: "" } }
   if (pane === "requests" && request !== undefined) {
     if (key === "c") return { state: { ...state, wanted: { _tag: "Cancel", id: request } } }
@@ -169,24 +169,10 @@ const backendTable = ({ backend, pane, stats }: TopState, columns: number): Read
   ]
 }
 
-const shortId = 8
-
-/** The lines of a table; ids are cut where it is too wide: what follows them tells more. */
-const requestTexts = (requests: TopState["requests"], columns: number): ReadonlyArray<string> => {
-  const { heading, rows } = requestRows(requests)
-  const lines = tableText(heading, rows).split("\n")
-  if (lines.every(({ length }) => length <= columns)) return lines
-  const cut = (text: string, column: number): string =>
-    column === 0 && text.length > shortId + 1 ? `${text.slice(0, shortId)}…` : text
-  return tableText(
-    heading,
-    rows.map((row) => row.map(cut))
-  ).split("\n")
-}
-
 const requestTable = ({ pane, request, requests }: TopState, columns: number): ReadonlyArray<Line> => {
   if (requests.length === 0) return [{ text: "No request is under way.", look: "heading" }]
-  const [first = "", ...rest] = requestTexts(requests, columns)
+  const { heading, rows } = requestRows(requests)
+  const [first = "", ...rest] = narrowedTable(heading, rows, columns, 3)
   return [
     { text: first, look: "heading" },
     ...rest.map((text, at): Line =>
