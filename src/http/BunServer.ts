@@ -37,6 +37,8 @@ export interface Listening {
   readonly timeout: (request: Request, seconds: number) => void
   /** The address a request comes from; undefined when its connection has gone. */
   readonly peer: (request: Request) => string | undefined
+  /** The address that all requests come from; undefined where each may come from another one. */
+  readonly onlyPeer: string | undefined
   /** Makes a WebSocket of a request, with these headers of its answer; gives the answer, undefined when it is none. */
   readonly upgrade: (
     request: Request,
@@ -96,6 +98,9 @@ const socketReasons: Readonly<Record<string, string>> = {
   EACCES: "not permitted",
   ENOENT: "there is no such directory"
 }
+
+// Whoever may open a socket of ours, or has reached this address, is on this machine.
+const ownAddress = "127.0.0.1"
 
 // What a new file may not allow: reading, writing and running by anybody but its owner, and running by that one.
 const privately = 0o177
@@ -172,8 +177,8 @@ export const listenOnBun = (options: ListenOptions): Effect.Effect<Listening, Li
           hostname: options.hostname,
           port: server.port ?? options.port,
           timeout: (request, seconds) => server.timeout(request, seconds),
-          // Whoever may open the socket is on this machine.
-          peer: (request) => (socket === undefined ? server.requestIP(request)?.address : "127.0.0.1"),
+          peer: (request) => (socket === undefined ? server.requestIP(request)?.address : ownAddress),
+          onlyPeer: socket !== undefined || hostname === ownAddress ? ownAddress : undefined,
           upgrade: (request, data, headers) =>
             server.upgrade(request, { data, headers: { ...headers } }) ? upgradedAnswer() : undefined,
           onGone: ({ signal }, left) => (signal.aborted ? left() : signal.addEventListener("abort", left)),

@@ -95,6 +95,7 @@ export const listenOnWire = (options: ListenOptions): Effect.Effect<Listening, L
         if (isOurs(request)) request.silentFor(seconds === 0 ? Infinity : seconds * 1000)
       },
       peer: (request) => (isOurs(request) ? request.peer : undefined),
+      onlyPeer: undefined,
       upgrade: (request, owner, headers) =>
         isOurs(request) && openWebSocket(request.exchange, owner, answerFields(headers).lines, socketLimits)
           ? upgradedAnswer()

@@ -122,8 +122,8 @@ export class RequestRun implements UnderWay, Delivery {
   }
 
   peer(): string | undefined {
-    // It takes a microsecond to ask, and several do at the end.
-    this.address ??= this.server.peer(this.record.request)
+    // It takes some microseconds to ask, and several do at the end.
+    this.address ??= this.server.onlyPeer ?? this.server.peer(this.record.request)
     return this.address
   }
 

@@ -137,7 +137,7 @@ const believing = (): (({ clientAddress }: AdmissionRules, server: Listening) =>
     if (clientAddress === undefined) return server
     if (last?.server !== server || last.of !== clientAddress) {
       const peer = (request: Request) => clientAddress(server.peer(request), request.headers.get("x-forwarded-for"))
-      last = { of: clientAddress, server, made: { ...server, peer } }
+      last = { of: clientAddress, server, made: { ...server, peer, onlyPeer: undefined } }
     }
     return last.made
   }

@@ -51,6 +51,7 @@ const server: Listening = {
   port: 0,
   timeout: () => undefined,
   peer: () => "127.0.0.1",
+  onlyPeer: undefined,
   upgrade: () => undefined,
   onGone: (request, left) => request.signal.addEventListener("abort", left),
   reply: (body, head) => new Response(body instanceof Uint8Array ? body : new ReadableStream(body), head),
