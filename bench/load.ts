@@ -51,22 +51,24 @@ class Tally {
 const openAll = (port: number, count: number): Promise<Array<Wire>> =>
   Promise.all(Array.from({ length: count }, () => connect(port)))
 
-/** Keeps `concurrency` requests under way for `seconds`, each on a connection of its own. */
-export const closedLoop = async (
+interface Told {
+  readonly note: (status: number, took: number) => void
+  failed: number
+}
+
+/** Keeps requests under way, one on each wire, for as long as it goes on. */
+const keepAsking = (
   port: number,
   request: Uint8Array,
-  concurrency: number,
-  seconds: number
-): Promise<Load> => {
-  const wires = await openAll(port, concurrency)
-  const tally = new Tally()
-  const start = performance.now()
-  const until = start + seconds * 1000
+  wires: Array<Wire>,
+  tally: Told,
+  goesOn: () => boolean
+): Promise<unknown> => {
   const drive = (wire: Wire): Promise<void> =>
     new Promise((done) => {
       let current = wire
       const again = (): void => {
-        if (performance.now() >= until) return done()
+        if (!goesOn()) return done()
         if (current.usable()) return once()
         void connect(port).then((fresh) => {
           current = fresh
@@ -89,10 +91,54 @@ export const closedLoop = async (
       wires.push(current)
       once()
     })
-  await Promise.all([...wires].map(drive))
+  return Promise.all([...wires].map(drive))
+}
+
+/** Keeps `concurrency` requests under way for `seconds`, each on a connection of its own. */
+export const closedLoop = async (
+  port: number,
+  request: Uint8Array,
+  concurrency: number,
+  seconds: number
+): Promise<Load> => {
+  const wires = await openAll(port, concurrency)
+  const tally = new Tally()
+  const start = performance.now()
+  const until = start + seconds * 1000
+  await keepAsking(port, request, wires, tally, () => performance.now() < until)
   const took = (performance.now() - start) / 1000
   for (const wire of wires) wire.close()
   return tally.result(took)
+}
+
+/** A load that goes on while readings are taken; how many answers there were so far. */
+export interface SteadyLoad {
+  readonly done: () => number
+  readonly failed: () => number
+  readonly end: () => Promise<void>
+}
+
+/** Keeps `concurrency` requests under way, each on a connection of its own, until it is ended. */
+export const steadyLoad = async (port: number, request: Uint8Array, concurrency: number): Promise<SteadyLoad> => {
+  const wires = await openAll(port, concurrency)
+  let [done, goesOn] = [0, true]
+  const tally = {
+    failed: 0,
+    note: (status: number): void => {
+      if (status === 200) done += 1
+      else tally.failed += 1
+    }
+  }
+  const over = keepAsking(port, request, wires, tally, () => goesOn)
+  return {
+    done: () => done,
+    failed: () => tally.failed,
+    end: async () => {
+      goesOn = false
+      await over
+      for (const wire of wires) wire.close()
+    }
+  }
 }
 
 /**

@@ -4,8 +4,8 @@
  */
 import { disturbanceNote, type Field } from "../compare.ts"
 import { smallRequest, startNexus } from "../legs.ts"
-import { closedLoop } from "../load.ts"
-import { atMost, Readings, type Row } from "../measure.ts"
+import { steadyLoad, type SteadyLoad } from "../load.ts"
+import { above, below, both, type Mark, Readings, type Row } from "../measure.ts"
 import { ready, startMockProcess } from "../processes.ts"
 import { cpuOf, cpuOfMachine, cpuOfThreads } from "../procfs.ts"
 
@@ -24,17 +24,25 @@ interface Variant {
   readonly name: string
   readonly tables: (mockPort: number) => ReadonlyArray<string>
   readonly followed?: boolean
+  /** Of the time with it by the time without it. */
+  readonly mark?: Mark
+}
+
+/** What the process has taken in a turn, in microseconds, and what it has answered. */
+interface Reading {
+  readonly cpu: number
+  readonly done: number
 }
 
 const variants: ReadonlyArray<Variant> = [
   // What differs here is the machine's doing, and no ratio below says more than that.
-  { name: "none of it (control)", tables: () => [] },
+  { name: "none of it (control)", tables: () => ["# on"], mark: both(above(0.97, "×"), below(1.03, "×")) },
   { name: "traces of all", tables: (port) => otlp(port) },
   { name: "traces of a tenth", tables: (port) => otlp(port, "sampling_ratio = 0.1") },
   { name: "traces of all as JSON", tables: (port) => otlp(port, 'protocol = "http/json"') },
   { name: "access log", tables: () => accessLog },
   { name: "a follower of events", tables: () => [], followed: true },
-  { name: "all of it", tables: (port) => [...otlp(port), ...accessLog], followed: true }
+  { name: "all of it", tables: (port) => [...otlp(port), ...accessLog], followed: true, mark: below(1.08, "×") }
 ]
 
 /** Follows the events of a gateway as the live page does, until it is ended. */
@@ -60,59 +68,85 @@ const reload = async (port: number): Promise<void> => {
   if (status !== 200) throw new Error(`reload: status ${String(status)}`)
 }
 
+/** A turn takes so long, in seconds, and so many requests at least; as it begins what a reload has made anew settles. */
+const turns = { settles: { seconds: 0.1, requests: 300 }, lasts: { seconds: 0.4, requests: 1000 } } as const
+
+/** Waits until so long has passed and so much been answered; a load that answers nothing any more is waited for no longer. */
+const passes = async (load: SteadyLoad, { requests, seconds }: (typeof turns)["lasts" | "settles"]): Promise<void> => {
+  const from = load.done()
+  await Bun.sleep(seconds * 1000)
+  for (let waited = 0; waited < 500 && load.done() - from < requests; waited += 1) await Bun.sleep(20)
+}
+
+/** The order of turns: what drifts or comes again and again meets both alike. */
+const order = [false, true, true, false, true, false, false, true] as const
+
 /** CPU of a small request at 32 at a time, off as floor, on as nexus. */
 export const watch: Row = {
   name: "watch",
-  title: "Traces by OTLP, access log and a live page: on (as nexus) against off (as floor), one process",
+  title: "Traces by OTLP, access log and a live page: on (as nexus) against off (as floor), in turns of one process",
   run: async ({ seconds, trials }) => {
     const readings = new Readings()
     const request = smallRequest()
-    const mock = await startMockProcess()
+    const [mock, collector] = await Promise.all([startMockProcess(), startMockProcess()])
     const setup = { mockPort: mock.port }
     const gateway = startNexus("nexus", setup)
     const field: Pick<Field, "disturbance"> = { disturbance: 0 }
-    let failed = 0
-    const others = (): number => cpuOfMachine() - cpuOf(process.pid) - cpuOf(gateway.pid) - cpuOf(mock.pid)
-    let done = 0
-    const read = async (): Promise<number> => {
-      const [before, start, own] = [others(), performance.now(), cpuOfThreads(gateway.pid)]
-      const load = await closedLoop(gateway.port, request, 32, seconds)
-      const cost = (cpuOfThreads(gateway.pid) - own) / load.done
-      field.disturbance = Math.max(field.disturbance, (others() - before) / 1000 / (performance.now() - start))
-      failed += load.failed
-      done += load.done
-      return cost
+    const others = (): number =>
+      [process.pid, gateway.pid, mock.pid, collector.pid].reduce((sum, pid) => sum - cpuOf(pid), cpuOfMachine())
+    const read = async (load: SteadyLoad): Promise<Reading> => {
+      const [strange, start, done, own] = [others(), performance.now(), load.done(), cpuOfThreads(gateway.pid)]
+      await passes(load, turns.lasts)
+      const read = { cpu: cpuOfThreads(gateway.pid) - own, done: load.done() - done }
+      field.disturbance = Math.max(field.disturbance, (others() - strange) / 1000 / (performance.now() - start))
+      return read
     }
-    const under = async ({ followed = false, tables }: Variant): Promise<number> => {
-      gateway.rewrite({ ...setup, tables: tables(mock.port) })
+    const under = async (load: SteadyLoad, { followed = false, tables }: Variant): Promise<Reading> => {
+      gateway.rewrite({ ...setup, tables: tables(collector.port) })
       await reload(gateway.port)
       const end = followed ? await follow(gateway.port) : undefined
       try {
-        return await read()
+        await passes(load, turns.settles)
+        return await read(load)
       } finally {
         await end?.()
       }
     }
     const off: Variant = { name: "off", tables: () => [] }
+    let failed = 0
     try {
       await ready(gateway, request)
+      const load = await steadyLoad(gateway.port, request, 32)
       const all = [off, ...variants]
-      while (done < warmRequests * all.length) for (const variant of all) await under(variant)
+      while (load.done() < warmRequests * all.length) for (const variant of all) await under(load, variant)
       for (let trial = 0; trial < trials; trial += 1) {
         for (const variant of variants) {
-          for (const leg of trial % 2 === 0 ? (["floor", "nexus"] as const) : (["nexus", "floor"] as const)) {
-            readings.add(variant.name, leg, await under(leg === "floor" ? off : variant))
+          const sums = { floor: { cpu: 0, done: 0 }, nexus: { cpu: 0, done: 0 } }
+          for (let at = 0; at * turns.lasts.seconds < seconds * 2; at += 1) {
+            const isOn = order[at % order.length] === true
+            const { cpu, done } = await under(load, isOn ? variant : off)
+            const sum = sums[isOn ? "nexus" : "floor"]
+            sum.cpu += cpu
+            sum.done += done
           }
+          const [without, on] = [sums.floor.cpu / sums.floor.done, sums.nexus.cpu / sums.nexus.done]
+          readings.add(variant.name, "floor", without)
+          readings.add(variant.name, "nexus", on)
+          readings.add(`${variant.name}, of the time without`, "nexus", on / without)
         }
       }
+      await load.end()
+      failed = load.failed()
     } finally {
       await gateway.stop()
       await mock.stop()
+      await collector.stop()
     }
     return {
-      measures: variants.map(({ name }) =>
-        readings.measure(name, "µs/request", 1, name === "all of it" ? atMost(1.08) : undefined)
-      ),
+      measures: variants.flatMap(({ mark, name }) => [
+        readings.measure(name, "µs/request", 1),
+        readings.measure(`${name}, of the time without`, "×", 3, mark)
+      ]),
       notes: [`${String(failed)} requests failed`, disturbanceNote(field)]
     }
   }
