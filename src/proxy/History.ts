@@ -302,8 +302,8 @@ export class History extends Context.Service<
     readonly underWay: RequestsUnderWay
     /** Takes one that has ended. */
     readonly note: (request: UnderWay, end: RequestEnd) => void
-    /** The last ones, newest first; those alone that ended since then, in milliseconds since 1970. */
-    readonly list: (since?: number) => ReadonlyArray<RecentRequest>
+    /** The last ones, newest first, so many at most; those alone that ended since then, in milliseconds since 1970. */
+    readonly list: (since?: number, most?: number) => ReadonlyArray<RecentRequest>
     /** Those of so many milliseconds that were decided, under another config; newest first. */
     readonly replay: (replay: Replay, sinceMs: number) => ReadonlyArray<ReplayedRequest>
     /** The newest one with this id, and its decision when there was one to make. */
@@ -334,9 +334,9 @@ export class History extends Context.Service<
           underWay.delete(request)
           ring.put(request.record, end, now, now + aheadNow(now))
         },
-        list: (since) => {
+        list: (since, most) => {
           const places = since === undefined ? ring.places() : ring.endedSince(since - aheadNow(performance.now()))
-          return places.map((at) => ring.request(at))
+          return places.slice(0, most).map((at) => ring.request(at))
         },
         replay: (replay, sinceMs) => {
           const now = performance.now()

@@ -85,13 +85,20 @@ export interface RequestLabels {
   readonly status: (typeof statusClasses)[number]
 }
 
-/** The labels of each cell, by its place. */
-export const requestCells = (endpoints: ReadonlyArray<string>): ReadonlyArray<RequestLabels> =>
+const cellsOf = (endpoints: ReadonlyArray<string>): ReadonlyArray<RequestLabels> =>
   endpoints.flatMap((endpoint) =>
     [false, true].flatMap((stream) =>
       outcomes.flatMap((outcome) => statusClasses.map((status) => ({ endpoint, stream, outcome, status })))
     )
   )
+
+let known: { readonly endpoints: ReadonlyArray<string>; readonly cells: ReadonlyArray<RequestLabels> } | undefined
+
+/** The labels of each cell, by its place; a thousand, so they are made once. */
+export const requestCells = (endpoints: ReadonlyArray<string>): ReadonlyArray<RequestLabels> => {
+  if (known?.endpoints !== endpoints) known = { endpoints, cells: cellsOf(endpoints) }
+  return known.cells
+}
 
 const classOf = (status: number): number => (status < 400 ? 0 : status < 500 ? 1 : 2)
 

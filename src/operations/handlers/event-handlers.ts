@@ -33,8 +33,8 @@ const backendsAtOnce = 20
 /** Who follow at a time. */
 const mostFollowers = 64
 
-// Requests are told of by several processes, each by its own moment.
-const overlapMs = 2000
+// Requests are told of by several processes, each by its own moment; those of this one by the clock alone.
+const overlapMs = { own: 50, others: 2000 } as const
 
 // Headers of a stream leave with its first byte; a browser comes back after this.
 const opening = ": hello\nretry: 2000\n\n"
@@ -60,7 +60,7 @@ export const eventHandlers = (
       let followers = 0
 
       const look = Effect.fnUntraced(function* (since: number | undefined) {
-        const asked = since === undefined ? {} : { since }
+        const asked = since === undefined ? {} : { since: since - overlapMs.others }
         const ended = yield* siblings.ask(siblingQuestions.requests, asked)
         const underWay = yield* siblings.ask(siblingQuestions.underWay, {})
         const whole = yield* total
@@ -76,7 +76,10 @@ export const eventHandlers = (
           backends,
           config: control.status(),
           underWay: [...recent.underWay.list(), ...(underWay ?? [])].toSorted((a, b) => a.at - b.at),
-          ended: [...recent.list(since), ...(ended ?? [])].slice(0, since === undefined ? mostEnded : undefined),
+          ended: [
+            ...recent.list(since === undefined ? undefined : since - overlapMs.own, mostEnded),
+            ...(ended ?? [])
+          ].slice(0, since === undefined ? mostEnded : undefined),
           figures: statsOf(whole, snapshot, router.names(), (now - started) / 1000)
         }
         return found
@@ -88,7 +91,9 @@ export const eventHandlers = (
         const latest = yield* SubscriptionRef.make(feed.latest)
         let since = yield* Clock.currentTimeMillis
         const beat = Effect.gen(function* () {
-          const from = since - overlapMs
+          // What was begun is kept for a while for those who come back.
+          if (followers === 0) return
+          const from = since
           since = yield* Clock.currentTimeMillis
           feed.take(yield* look(from))
           yield* SubscriptionRef.set(latest, feed.latest)
