@@ -16,12 +16,13 @@ import type { Plan } from "../router/plan.ts"
 import { noBackendLabel, otherLabel } from "../telemetry/meter-table.ts"
 import { requestEnded, RequestLog } from "../telemetry/logging.ts"
 import type { AttemptOutcome, HedgeOutcome, Meter } from "../telemetry/meter.ts"
-import { type RefusedRequest, lineFacts, RequestLines, turnedAwayFields, requestFields } from "./request-line.ts"
+import { type EndedFacts, endedFacts, isTraced } from "./ended-facts.ts"
+import { type RefusedRequest, RequestLines, turnedAwayFields, requestFields } from "./request-line.ts"
 import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import type { QueueCounts } from "../telemetry/queue-counts.ts"
 import type { GenAiCounts } from "../telemetry/gen-ai-counts.ts"
-import { genAiName, genAiProvider, requestError, tracedOf } from "./spans.ts"
-import type { RequestTrace } from "./request-trace.ts"
+import { genAiName, genAiProvider, requestError } from "./spans.ts"
+import type { TracedRequest } from "./request-trace.ts"
 import { Traces } from "./Traces.ts"
 import type { RuleCounts, ShadowOutcome } from "../telemetry/rule-counts.ts"
 import { Prices } from "../usage/Prices.ts"
@@ -54,13 +55,11 @@ const ends: Readonly<Record<Outcome, AttemptOutcome>> = {
   failed: "abandoned"
 }
 
-/** A request of which something is to be written down: one after the other what does that is in the caches of the processor. */
+/** A request whose row of usage is to be written down: one after the other what does that is in the caches of the processor. */
 interface Ended {
   readonly request: UnderWay
   readonly end: RequestEnd
   readonly now: number
-  readonly isAccess: boolean
-  readonly writesUsage: boolean
 }
 
 /** Models that a warning is given of at most. */
@@ -108,11 +107,11 @@ export class Accounting extends Context.Service<
       facts: AnswerFacts | undefined
     ) => void
     /**
-     * The request has ended, whatever the way. It is counted at once; what is written down of it is, together with what else has
-     * ended, at the end of this turn of the event loop.
+     * The request has ended, whatever the way. It is counted at once; what is written down of it is together with others: its
+     * row of usage at the end of this turn of the event loop, its line and its spans a little later.
      */
     readonly ended: (request: UnderWay, end: RequestEnd) => void
-    /** Writes down at once all that has ended. */
+    /** Writes down at once what has been used by all that has ended. */
     readonly settle: () => void
     /** The request ended by a defect of the gateway. */
     readonly defect: (requestId: string, cause: Cause.Cause<unknown>) => void
@@ -250,15 +249,13 @@ export class Accounting extends Context.Service<
           request_id: id
         })
       }
-      const traced = (request: UnderWay, trace: RequestTrace, end: RequestEnd, now: number): void => {
-        if (!trace.sampled) return
-        const { record } = request
-        record.asked?.trace?.ends(now, end.outcome === "completed" ? undefined : ends[end.outcome])
-        const { committed, started, stream } = record
+      const traced = (record: RequestRecord, facts: TracedRequest): void => {
+        const { ended: now, outcome, started, stream, trace } = facts
+        record.asked?.trace?.ends(now, outcome === "completed" ? undefined : ends[outcome])
         const meter = record.asked?.meter ?? unasked(record)
-        meter.exemplifies({ started, stream, firstByteAt: committed?.at ?? 0 }, trace.traceId, now)
+        meter.exemplifies({ started, stream, firstByteAt: record.committed?.at ?? 0 }, trace.traceId, now)
         // Who takes them may be another one than when it came.
-        traces.current()?.take(tracedOf(record, trace, end, request.peer(), now))
+        traces.current()?.take(facts)
       }
       const wrote = (entry: UsageRecord): void => {
         const lost = usage.record(entry)
@@ -267,9 +264,7 @@ export class Accounting extends Context.Service<
         if (budgets.isOn()) budgets.spend(entry, entry.cost.nanos)
       }
       let lines: RequestLines | undefined
-      const factsOf = (request: UnderWay, end: RequestEnd, now: number) => lineFacts(request, end, now, log.time())
-      const accessed = (request: UnderWay, end: RequestEnd, now: number): void => {
-        const facts = factsOf(request, end, now)
+      const accessed = (facts: EndedFacts): void => {
         const template = log.accessTemplate()
         if (template === undefined) return log.write("info", requestEnded, requestFields(facts))
         if (template !== lines?.template) lines = new RequestLines(template, log)
@@ -277,23 +272,27 @@ export class Accounting extends Context.Service<
       }
       const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
         log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })
-      const takeDown = ({ end, isAccess, now, request, writesUsage }: Ended): void => {
-        const { record } = request
-        if (writesUsage) wrote(usageEntryOf(record, end, now, prices))
-        if (record.trace !== undefined) traced(request, record.trace, end, now)
-        if (isAccess) accessed(request, end, now)
-      }
       const pending: Array<Ended> = []
       const settle = (): void => {
-        for (const each of pending.splice(0)) {
+        for (const { end, now, request } of pending.splice(0)) {
+          const { record } = request
           try {
-            takeDown(each)
+            wrote(usageEntryOf(record, end, now, prices))
           } catch (thrown) {
-            defect(each.request.record.id, Cause.die(thrown))
+            defect(record.id, Cause.die(thrown))
           }
         }
       }
       const settleSoon = afterTurn(settle)
+      // Facts alone are taken here; what is made of them is made of many at a time.
+      const takeDown = (record: RequestRecord, facts: EndedFacts, isAccess: boolean): void => {
+        try {
+          if (isTraced(facts)) traced(record, facts)
+          if (isAccess) accessed(facts)
+        } catch (thrown) {
+          defect(facts.id, Cause.die(thrown))
+        }
+      }
       const ended = (request: UnderWay, end: RequestEnd): void => {
         const { record } = request
         const now = performance.now()
@@ -305,14 +304,13 @@ export class Accounting extends Context.Service<
         if (isUrgent) wrote(usageEntryOf(record, end, now, prices))
         const share = log.accessShare()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
-        if (!isAccess && log.debugEnabled()) log.write("debug", requestEnded, requestFields(factsOf(request, end, now)))
-        const writesUsage = usage.isOn && !isUrgent
-        const isTraced = record.trace?.sampled === true
-        // Nobody knows it any more once the answer has gone.
-        if (isAccess || isTraced) request.peer()
-        else if (!writesUsage) return
+        if (isAccess || record.trace?.sampled === true)
+          takeDown(record, endedFacts(request, end, now, log.time()), isAccess)
+        if (!isAccess && log.debugEnabled())
+          log.write("debug", requestEnded, requestFields(endedFacts(request, end, now, log.time())))
+        if (!usage.isOn || isUrgent) return
         if (pending.length === 0) settleSoon()
-        pending.push({ request, end, now, isAccess, writesUsage })
+        pending.push({ request, end, now })
       }
       // Where it is written to is closed behind this.
       yield* Effect.addFinalizer(() => Effect.sync(settle))

@@ -8,7 +8,7 @@ import type { RequestLog } from "../telemetry/logging.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
 import type { Outcome } from "../domain/request.ts"
 import type { Usage } from "../telemetry/meter.ts"
-import type { Hedge, RequestEnd, UnderWay } from "./record.ts"
+import type { Hedge } from "./record.ts"
 
 /** A request that was refused before anything of it was read. */
 export interface RefusedRequest {
@@ -26,19 +26,19 @@ const longestHeader = 200
 
 const some = (name: string, value: string | undefined): Fields => (value === undefined ? {} : { [name]: value })
 
-const header = ({ headers }: Request, name: string): string | undefined =>
-  headers.get(name)?.slice(0, longestHeader) ?? undefined
+const someHeader = (name: string, value: string | null): Fields =>
+  value === null ? {} : { [name]: value.slice(0, longestHeader) }
 
 /** Whose request it is, as far as that can be told. */
 const senderFields = (
   client: string | undefined,
-  forwardedFor: string | undefined,
-  userAgent: string | undefined,
+  forwardedFor: string | null,
+  userAgent: string | null,
   key: string | undefined
 ): Fields => ({
   ...some("client", client),
-  ...some("forwarded_for", forwardedFor),
-  ...some("user_agent", userAgent),
+  ...someHeader("forwarded_for", forwardedFor),
+  ...someHeader("user_agent", userAgent),
   ...some("key", key)
 })
 
@@ -54,15 +54,15 @@ const askedFields = (
 
 const endedFields = (outcome: string, status: number, attempts: number): Fields => ({ outcome, status, attempts })
 
-/** What a line says of a request that has ended; nothing else of the request is held until it is written. */
+/** What a line says of a request that has ended. */
 export interface LineFacts {
   /** When it ended, in milliseconds since 1970. */
   readonly time: number
   readonly id: string
   readonly traceId: string | undefined
   readonly client: string | undefined
-  readonly forwardedFor: string | undefined
-  readonly userAgent: string | undefined
+  readonly forwardedFor: string | null
+  readonly userAgent: string | null
   readonly key: string | undefined
   readonly endpoint: string
   readonly dialect: string
@@ -83,44 +83,6 @@ export interface LineFacts {
   readonly bytes: number
   readonly usage: Usage | undefined
   readonly failures: ReadonlyArray<AttemptFailure>
-}
-
-/** What is said of a request that has ended; `now` in monotonic milliseconds, `time` in those since 1970. */
-export const lineFacts = (
-  ended: Pick<UnderWay, "peer" | "record">,
-  end: RequestEnd,
-  now: number,
-  time: number
-): LineFacts => {
-  const { record } = ended
-  const { asked, committed, request, started } = record
-  return {
-    time,
-    id: record.id,
-    traceId: record.trace?.traceId,
-    client: ended.peer(),
-    forwardedFor: header(request, "x-forwarded-for"),
-    userAgent: header(request, "user-agent"),
-    key: record.key,
-    endpoint: record.endpoint,
-    dialect: record.route.dialect.id,
-    model: record.model,
-    upstreamModel: asked?.model ?? "",
-    backend: end.backend,
-    rule: record.decided?.ruling?.rule?.name,
-    stream: record.stream,
-    outcome: end.outcome,
-    status: end.status,
-    attempts: record.attempts,
-    hedge: record.hedge,
-    retried: request.headers.get("x-stainless-retry-count"),
-    tookMs: now - started,
-    queuedMs: record.queuedMs,
-    firstMs: committed === undefined ? undefined : committed.at - started,
-    bytes: end.bytes,
-    usage: record.usage,
-    failures: record.failures
-  }
 }
 
 const retryFields = (retried: string | null): Fields =>
@@ -286,7 +248,7 @@ const pathOf = (url: string): string => {
 /** The fields of a request that was refused before anything of it was read. */
 export const turnedAwayFields = ({ id, key, request, server, status }: RefusedRequest): Fields => ({
   request_id: id,
-  ...senderFields(server.peer(request), header(request, "x-forwarded-for"), header(request, "user-agent"), key),
+  ...senderFields(server.peer(request), request.headers.get("x-forwarded-for"), request.headers.get("user-agent"), key),
   method: request.method,
   path: pathOf(request.url),
   outcome: "refused",

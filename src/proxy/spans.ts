@@ -13,8 +13,8 @@ import type { ByteWriter } from "../telemetry/byte-writer.ts"
 import type { Usage } from "../telemetry/meter.ts"
 import { Recurring } from "../telemetry/recurring.ts"
 import type { Attributes, SpanEncoding, SpanWriter } from "../telemetry/span-encoding.ts"
-import type { RequestEnd, RequestRecord } from "./record.ts"
-import type { RequestTrace, TracedAttempt, TracedRequest } from "./request-trace.ts"
+import type { RequestEnd } from "./record.ts"
+import type { TracedAttempt, TracedRequest } from "./request-trace.ts"
 
 const longest = 256
 
@@ -68,42 +68,6 @@ export const genAiName = ({ operation: { genAi, generates, name } }: DialectRout
 
 /** What they call those who are asked. */
 export const genAiProvider = (type: BackendType): string => kindNamed(type).provider ?? type
-
-/** What spans are made of when a request has ended. */
-export const tracedOf = (
-  record: RequestRecord,
-  trace: RequestTrace,
-  end: RequestEnd,
-  client: string | undefined,
-  now: number
-): TracedRequest => {
-  const { request, route } = record
-  return {
-    trace,
-    waits: record.waited,
-    id: record.id,
-    method: request.method,
-    url: request.url,
-    endpoint: record.endpoint,
-    genAi: genAiName(route),
-    dialect: route.dialect.id,
-    model: record.model,
-    answeredModel: record.committed?.answeredModel,
-    stream: record.stream,
-    maxTokens: record.needs?.outputTokens ?? 0,
-    isJson: record.needs?.abilities.includes("json_mode") ?? false,
-    key: record.key,
-    client,
-    userAgent: request.headers.get("user-agent"),
-    outcome: end.outcome,
-    status: end.status,
-    backend: end.backend,
-    bytes: end.bytes,
-    usage: record.usage,
-    started: record.started,
-    ended: now
-  }
-}
 
 /** What recurs of a span. */
 interface Shape {

@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
 import { outcomes } from "../../src/domain/request.ts"
+import { endedFacts } from "../../src/proxy/ended-facts.ts"
 import type { RequestEnd, RequestRecord } from "../../src/proxy/record.ts"
-import { type LineFacts, lineFacts, requestFields, RequestLines } from "../../src/proxy/request-line.ts"
+import { type LineFacts, requestFields, RequestLines } from "../../src/proxy/request-line.ts"
 import { LineTemplate } from "../../src/telemetry/line-template.ts"
 import { jsonLine } from "../../src/telemetry/log-line.ts"
 import { logNamings } from "../../src/telemetry/log-names.ts"
@@ -17,6 +18,8 @@ const times = fc.double({ min: 0, max: 1e7, noNaN: true })
 const counts = fc.oneof(fc.nat(), fc.double())
 const maybe = <A>(one: fc.Arbitrary<A>) => fc.option(one, { nil: undefined })
 
+const operation = { name: "embeddings", generates: false }
+
 const requests = fc.record({
   peer: maybe(fc.constantFrom("127.0.0.1", "fe80::1")),
   headers: fc.record({ agent: maybe(words), forwarded: maybe(words), retries: maybe(fc.constantFrom("0", "3", "x")) }),
@@ -25,7 +28,7 @@ const requests = fc.record({
     trace: maybe(fc.constant({ traceId: "0af7651916cd43dd8448eb211c80319c" })),
     key: maybe(words),
     endpoint: fc.constantFrom("chat/completions", "embeddings"),
-    route: fc.constantFrom({ dialect: { id: "openai" } }, { dialect: { id: "anthropic" } }),
+    route: fc.constantFrom({ dialect: { id: "openai" }, operation }, { dialect: { id: "anthropic" }, operation }),
     model: words,
     asked: maybe(fc.record({ model: words })),
     decided: maybe(fc.record({ ruling: maybe(fc.record({ rule: maybe(fc.record({ name: words })) })) })),
@@ -55,8 +58,8 @@ const factsOf = (id: string): LineFacts => ({
   id,
   traceId: undefined,
   client: "127.0.0.1",
-  forwardedFor: undefined,
-  userAgent: undefined,
+  forwardedFor: null,
+  userAgent: null,
   key: undefined,
   endpoint: "chat/completions",
   dialect: "openai",
@@ -96,7 +99,7 @@ test.each(Object.keys(logNamings) as Array<keyof typeof logNamings>)(
         const request = { headers: { get: (name: string) => headers.get(name) ?? null } }
         const record = { ...of, request } as unknown as RequestRecord // reason: what a line says is all there
         const end: RequestEnd = { ...given, cutPrompt: undefined }
-        const facts = lineFacts({ record, peer: () => peer }, end, now, time)
+        const facts = endedFacts({ record, peer: () => peer }, end, now, time)
         const fields = { ...fixed, ...requestFields(facts) }
         lines.note(facts)
         expect(written.pop()).toBe(jsonLine({ time, level: "info", message: "request ended", fields }, naming))
