@@ -38,6 +38,8 @@ export interface StreamPlan {
   /** Milliseconds between two frames. */
   readonly every: number
   readonly pad?: number
+  /** Called for each frame, with when it was sent and how long it took to come, in microseconds. */
+  readonly came?: (sent: number, delay: number) => void
   /** Called once, when each stream has had its first frame, with the frames so far. */
   readonly allOpen?: (frames: number) => void
   /** Called once, when the first stream ends, with the frames so far. */
@@ -72,13 +74,15 @@ class FrameReader {
   readonly sums: Sums
   readonly started: number
   readonly opened: () => void
+  readonly came: StreamPlan["came"]
   readonly marks: Pick<Voice, "last" | "mark" | "separator">
 
-  constructor(sums: Sums, started: number, opened: () => void, marks = chatMarks) {
+  constructor(sums: Sums, opened: () => void, { came, voice }: StreamPlan) {
     this.sums = sums
-    this.started = started
+    this.started = microseconds()
     this.opened = opened
-    this.marks = marks
+    this.came = came
+    this.marks = voice ?? chatMarks
   }
 
   piece(bytes: Buffer): void {
@@ -116,6 +120,7 @@ class FrameReader {
       sums.gaps.push(now - this.#cameBefore - (sent - this.#sentBefore))
     }
     if (sums.delays.length < kept) sums.delays.push(now - sent)
+    this.came?.(sent, now - sent)
     this.#expected = number + 1
     this.#sentBefore = sent
     this.#cameBefore = now
@@ -123,15 +128,9 @@ class FrameReader {
   }
 }
 
-const readOne = (
-  wire: Wire,
-  request: Uint8Array,
-  sums: Sums,
-  opened: () => void,
-  voice: Voice | undefined
-): Promise<void> =>
+const readOne = (wire: Wire, request: Uint8Array, sums: Sums, opened: () => void, plan: StreamPlan): Promise<void> =>
   new Promise((resolve) => {
-    const frames = new FrameReader(sums, microseconds(), opened, voice)
+    const frames = new FrameReader(sums, opened, plan)
     wire.send(request, {
       piece: (bytes) => {
         frames.piece(bytes)
@@ -183,7 +182,7 @@ export const readStreams = async (plan: StreamPlan): Promise<StreamLoad> => {
     const size = Math.min(batch, plan.streams - at)
     const fresh = await Promise.all(Array.from({ length: size }, () => connect(plan.port)))
     for (const wire of fresh) {
-      const one = readOne(wire, request, sums, opened, plan.voice).then(() => {
+      const one = readOne(wire, request, sums, opened, plan).then(() => {
         ended += 1
         if (ended === 1) plan.firstEnded?.(sums.frames)
       })

@@ -10,6 +10,7 @@ import { above, addsAtMost, atMost, Readings, type Row } from "../measure.ts"
 import { proxyCore, type Running, startMockProcess, told } from "../processes.ts"
 import { cpuOf, rssOf } from "../procfs.ts"
 import { readStreams } from "../streams.ts"
+import { type Delay, readTogether } from "../together.ts"
 import { chatVoice, type Voice, voices } from "../voices.ts"
 import { post } from "../wire.ts"
 
@@ -51,7 +52,33 @@ const withGateway = async <A>(use: (field: Field) => Promise<A>): Promise<A> => 
   }
 }
 
-/** Reads streams of a dialect; what a token cost in processor time, and its delay. */
+// A second lot of the same streams: how far two equal things are apart.
+const itself = "floor against itself"
+
+// Where they are read, and how they are asked for.
+const asked = (leg: LegName, name: string, voice: Voice = chatVoice) => ({ leg, name, voice })
+
+/** Reads streams of all dialects at one time; what comes of each is added to the readings by name and leg. */
+const readDelays = async (field: Field, seconds: number, add: (name: string, leg: LegName, delay: Delay) => void) => {
+  const lots = [
+    asked("direct", itself),
+    asked("floor", itself),
+    asked("nexus", itself),
+    ...translated.map(([name, voice]) => asked("nexus", name, voice))
+  ]
+  const parts = lots.flatMap((lot) => {
+    const port = field.legs.get(lot.leg)?.port
+    return port === undefined ? [] : [[lot, { port, voice: lot.voice }] as const]
+  })
+  const { delays, lost } = await readTogether(new Map(parts), seconds)
+  for (const [{ leg, name }, delay] of delays) {
+    const names = leg === "nexus" ? [name] : [itself, ...translated.map(([each]) => each)]
+    for (const each of names) add(each, leg, delay)
+  }
+  return lost
+}
+
+/** Reads streams of a dialect; what a token cost in processor time. */
 const readTokens = async ({ pid, port }: Running, voice: Voice, streams: number, seconds: number) => {
   let from = { cpu: 0, frames: 0 }
   let cost = Number.NaN
@@ -68,7 +95,7 @@ const readTokens = async ({ pid, port }: Running, voice: Voice, streams: number,
       cost = (cpuOf(pid) - from.cpu) / (frames - from.frames)
     }
   })
-  return { cost, delay: load.delay, lost: load.lost + load.broken }
+  return { cost, lost: load.lost + load.broken }
 }
 
 /** Memory of a thousand open streams in a fresh process, in KB a stream. */
@@ -111,18 +138,19 @@ export const dialects: Row = {
         }
       }
       await inTurn(context, field, async (leg, running) => {
+        if (leg === "direct") return
         for (const [names, voice] of spoken(leg)) {
-          if (leg !== "direct") {
-            const { cost, lost: missing } = await readTokens(running, voice, 200, context.seconds)
-            lost += missing
-            add(names, "CPU of a token", leg, cost)
-          }
-          const { delay, lost: missing } = await readTokens(running, voice, 100, context.seconds)
+          const { cost, lost: missing } = await readTokens(running, voice, 200, context.seconds)
           lost += missing
-          add(names, "delay of a token p50", leg, delay.p50)
-          add(names, "delay of a token p99", leg, delay.p99)
+          add(names, "CPU of a token", leg, cost)
         }
       })
+      for (let trial = 0; trial < context.trials; trial += 1) {
+        lost += await readDelays(field, 4 * context.seconds, (name, leg, { p50, p99 }) => {
+          readings.add(`${name}: delay of a token p50`, leg, p50)
+          readings.add(`${name}: delay of a token p99`, leg, p99)
+        })
+      }
       for (const [name] of translated) {
         const { token } = (await told("bench/codec.ts", [name, "1"])) as { token: number } // reason: its own last words
         readings.add(`${name}: its codecs alone`, "nexus", token)
@@ -178,7 +206,12 @@ export const dialects: Row = {
         readings.measure(`${name}: CPU of a request of 1 MB`, "ms", 2, atMost(2))
       ])
       return {
-        measures: [...measures, ...(beside === undefined ? [] : litellm)],
+        measures: [
+          ...measures,
+          readings.added(`${itself}: delay of a token p50`, "µs", 0),
+          readings.added(`${itself}: delay of a token p99`, "µs", 0),
+          ...(beside === undefined ? [] : litellm)
+        ],
         notes: [
           `${String(lost)} frames lost or streams broken, ${String(failed)} requests failed`,
           disturbanceNote(field)

@@ -3,12 +3,15 @@
  * end, at some hundred bytes for a token.
  */
 
-// As few as are worth a copy, which is the only way to let go of them.
-const mostPieces = 32
+// A piece that was cut out of an event holds all of the event: only a copy, as the engine makes one when it joins, lets go of it.
+const mostPieces = 4
+
+// So long are the parts that are not copied again.
+const partLength = 1024
 
 /** One such text. */
 export class GrowingText {
-  private readonly parts: Array<string> = []
+  private parts: Array<string> | undefined
   private pieces: Array<string> = []
   /** Its length so far. */
   length = 0
@@ -21,12 +24,17 @@ export class GrowingText {
     if (piece === "") return
     this.length += piece.length
     if (this.pieces.push(piece) < mostPieces) return
-    this.parts.push(this.pieces.join(""))
+    const joined = this.pieces.join("")
+    if (joined.length < partLength) {
+      this.pieces = [joined]
+      return
+    }
+    ;(this.parts ??= []).push(joined)
     this.pieces = []
   }
 
   /** All of it so far. */
   get text(): string {
-    return this.parts.join("") + this.pieces.join("")
+    return (this.parts?.join("") ?? "") + this.pieces.join("")
   }
 }

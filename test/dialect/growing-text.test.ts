@@ -21,6 +21,26 @@ test("a text that grows is its pieces one behind the other (law)", () =>
     })
   ))
 
+test("a text that grows does not hold the events that its pieces were cut out of", () => {
+  const size = 100_000
+  const events = 200
+  const grown = (): GrowingText => {
+    const growing = new GrowingText()
+    for (let at = 0; at < events; at += 1) growing.add(`${at} `.repeat(size / 5).slice(10, 20))
+    return growing
+  }
+  const held = (): number => {
+    Bun.gc(true)
+    const { extraMemorySize, heapSize } = heapStats()
+    return heapSize + extraMemorySize
+  }
+  grown()
+  const before = held()
+  const growing = grown()
+  expect(held() - before).toBeLessThan(8 * size)
+  expect(growing.length).toBe(10 * events)
+})
+
 const turns = [{ role: "user", content: "hello" }]
 
 const requests: ReadonlyArray<readonly [Dialect, object]> = [

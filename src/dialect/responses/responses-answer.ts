@@ -24,12 +24,14 @@ import {
   type ResponseItem
 } from "./responses-items.ts"
 import type { ToolNames } from "./responses-tools.ts"
+import type { TransducerStep } from "../Transducer.ts"
 import { Untold } from "../untold.ts"
 
 const encoder = new TextEncoder()
 
 /** What of a request its answer depends on. */
 interface Asked {
+  /** What the answer tells of it again. */
   readonly asked: JsonObject
   readonly names: ToolNames
   /** Whether the client keeps what the model has thought for the next turn. */
@@ -60,9 +62,28 @@ interface Began {
   readonly evenMs: number
 }
 
-class ResponseWriting {
+/** What a response tells again of its request, as JSON without its brace: less to hold than what it is made of. */
+interface Echo {
+  readonly json: string
+}
+
+let latest: WeakRef<Echo> | undefined
+
+// An agent asks with the same tools again and again: answers that are under way at once hold them once.
+const sharedEcho = (asked: JsonObject): Echo => {
+  const json = JSON.stringify(echoOf(asked)).slice(1)
+  const known = latest?.deref()
+  if (known?.json === json) return known
+  const own = { json }
+  latest = new WeakRef(own)
+  return own
+}
+
+class ResponseWriting implements TransducerStep<ChatEvent, Uint8Array> {
   private readonly context: AnswerContext
-  private readonly asked: Asked
+  private readonly names: ToolNames
+  private readonly seals: boolean
+  private readonly echo: Echo
   private readonly began: Began
   private readonly ids: CallIds
   private readonly writer = new EventWriter()
@@ -72,14 +93,14 @@ class ResponseWriting {
   // The call that is open, by the number of its server.
   private openCall = -1
   // What has come behind a call that is not whole, and the calls in it.
-  private held: Array<ChatEvent> = []
-  private readonly heldCalls = new Set<number>()
+  private held: Array<ChatEvent> | undefined
+  private heldCalls: Set<number> | undefined
   // How much of the text has come.
   private length = 0
   private readonly untold = new Untold()
-  private echo: string | undefined
   private begun = false
-  private over = false
+  /** Whether it has come to its end. */
+  over = false
   private stop: ChatStop | undefined
   private usage: ChatUsage | undefined
   /** What became of it, once it is whole. */
@@ -89,12 +110,28 @@ class ResponseWriting {
 
   constructor(context: AnswerContext, asked: Asked, began: Began) {
     this.context = context
-    this.asked = asked
+    this.names = asked.names
+    this.seals = asked.seals
+    this.echo = sharedEcho(asked.asked)
     this.began = began
     this.ids = new CallIds(context, idForm)
   }
 
-  take(): ReadonlyArray<Uint8Array> {
+  push(event: ChatEvent): ReadonlyArray<Uint8Array> {
+    this.event(event)
+    return this.take()
+  }
+
+  end(): ReadonlyArray<Uint8Array> {
+    return []
+  }
+
+  broken(error: string): Uint8Array {
+    this.fail(failureOf(error))
+    return Buffer.concat(this.take())
+  }
+
+  private take(): Array<Uint8Array> {
     const text = this.writer.take()
     return text === "" ? [] : [encoder.encode(text)]
   }
@@ -135,9 +172,9 @@ class ResponseWriting {
   }
 
   private say(event: Spoken): void {
-    if (this.held.length > 0 || (this.open instanceof CallItem && !this.open.isOver)) {
-      if (event.type === "call") this.heldCalls.add(event.call)
-      this.held.push(event)
+    if (this.held !== undefined || (this.open instanceof CallItem && !this.open.isOver)) {
+      if (event.type === "call") (this.heldCalls ??= new Set()).add(event.call)
+      ;(this.held ??= []).push(event)
       return
     }
     switch (event.type) {
@@ -164,21 +201,21 @@ class ResponseWriting {
   private argue(event: ChatEvent & { readonly type: "arguments" }): void {
     if (event.call === this.openCall && this.open instanceof CallItem) {
       this.open.append(event.text)
-      if (this.held.length > 0 && this.open.isOver) this.release()
-    } else if (this.heldCalls.has(event.call)) this.held.push(event)
+      if (this.held !== undefined && this.open.isOver) this.release()
+    } else if (this.heldCalls?.has(event.call) === true) this.held?.push(event)
     else if (event.text.trim() !== "") this.fail(serverFailure("The backend went on with a call that was whole"))
   }
 
   // Goes on behind a call with what had to wait for it.
   private release(status?: "completed" | "incomplete"): void {
-    const { held } = this
-    this.held = []
-    this.heldCalls.clear()
+    const { held = [] } = this
+    this.held = undefined
+    this.heldCalls = undefined
     this.closeOpen(status)
     for (const event of held) this.event(event)
   }
 
-  fail(failure: ResponseFailure): void {
+  private fail(failure: ResponseFailure): void {
     this.begin()
     this.over = true
     this.failure = failure.message
@@ -188,16 +225,16 @@ class ResponseWriting {
   private begin(): void {
     if (this.begun) return
     this.begun = true
-    this.writer.tell("response.created", this.response({}))
-    this.writer.tell("response.in_progress", this.response({}))
+    const response = this.response({})
+    this.writer.tell("response.created", response)
+    this.writer.tell("response.in_progress", response)
   }
 
   private response(more: object): string {
     const { context } = this
-    this.echo ??= JSON.stringify(echoOf(this.asked.asked)).slice(1)
     const created = Math.floor(this.began.wallMs / 1000)
     const head = responseHead({ id: `resp_${context.id}`, created, model: context.model })
-    return `${JSON.stringify({ ...head, ...more }).slice(0, -1)},${this.echo}`
+    return `${JSON.stringify({ ...head, ...more }).slice(0, -1)},${this.echo.json}`
   }
 
   private place(prefix: string): ItemPlace {
@@ -224,7 +261,7 @@ class ResponseWriting {
     // What follows a signature is a thought of its own.
     if (this.open instanceof ReasoningItem && this.open.signature === undefined) return this.open
     this.closeOpen()
-    const item = new ReasoningItem(this.writer, this.place("rs"), this.asked.seals)
+    const item = new ReasoningItem(this.writer, this.place("rs"), this.seals)
     this.items.push(item)
     this.open = item
     return item
@@ -232,9 +269,9 @@ class ResponseWriting {
 
   private call({ call, id, name, signature }: ChatEvent & { readonly type: "call" }): void {
     // There is no place for it but in what was thought before the call.
-    if (signature !== undefined && this.asked.seals) this.thought().callSignature = signature
+    if (signature !== undefined && this.seals) this.thought().callSignature = signature
     this.closeOpen()
-    const form = this.asked.names.form(name)
+    const form = this.names.form(name)
     const place = this.place(prefixes[form.kind])
     const item = new CallItem(this.writer, place, this.ids.of(id), form)
     this.items.push(item)
@@ -258,7 +295,7 @@ class ResponseWriting {
 
   private finish(): void {
     const reason = incomplete[this.stop?.reason ?? ""]
-    while (this.held.length > 0) {
+    while (this.held !== undefined) {
       const isCut = reason !== undefined && this.open instanceof CallItem && !this.open.isWhole
       this.release(isCut ? "incomplete" : "completed")
     }
@@ -299,22 +336,7 @@ export const responsesAnswers = (asked: Asked): AnswerEncoder => {
   const writingFor = (context: AnswerContext): ResponseWriting =>
     new ResponseWriting(context, asked, { wallMs: context.now, evenMs })
   return {
-    stream: (context) => ({
-      start: () => {
-        const writing = writingFor(context)
-        return {
-          push: (event) => {
-            writing.event(event)
-            return writing.take()
-          },
-          end: () => [],
-          broken: (error) => {
-            writing.fail(failureOf(error))
-            return Buffer.concat([...writing.take()])
-          }
-        }
-      }
-    }),
+    stream: (context) => ({ start: () => writingFor(context) }),
     whole: (events, context) => {
       const writing = writingFor(context)
       for (const event of events) writing.event(event)

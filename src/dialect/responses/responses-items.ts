@@ -71,7 +71,8 @@ export abstract class ResponseItem {
 
   // The events there are most of: their fields are written once.
   protected say(type: string, at: string, delta: string, after?: string): void {
-    this.head ??= `${JSON.stringify({ item_id: this.place.id, output_index: this.place.output_index }).slice(1, -1)},`
+    // One string: put together of pieces, each of them would be held.
+    this.head ??= ['"item_id":"', this.place.id, '","output_index":', this.place.output_index, ","].join("")
     this.writer.say(type, `${this.head}${at}"delta":`, delta, after)
   }
 
