@@ -33,7 +33,7 @@ export const smoke = (): ReadonlyArray<Check> => {
   writeFileSync(join(cwd, "bunfig.toml"), 'preload = ["./evil.ts"]\n')
   writeFileSync(join(cwd, "evil.ts"), 'require("node:fs").writeFileSync("evil-ran", "")\n')
   writeFileSync(join(cwd, ".env"), "NEXUS_PORT=1\nNEXUS_HOST=192.0.2.1\n")
-  const nexus = (...args: ReadonlyArray<string>) => run(binary, args, { cwd, limitMs: 20_000 })
+  const nexus = (...args: ReadonlyArray<string>) => run(binary, args, { cwd, limitMs: 60_000 })
   const gateway = start(binary, ["serve", "--demo", "--port", "0"], { cwd, limitMs: 120_000 })
   const url = (): string => /listens on (http:\/\/\S+)/.exec(gateway.stdout())?.[1] ?? ""
   const get = (path: string) => fetch(url() + path)
@@ -60,7 +60,7 @@ export const smoke = (): ReadonlyArray<Check> => {
   return [
     {
       name: "serve --demo starts and says where",
-      check: async () => must(await until(() => url() !== "", 20_000), gateway.stdout() + gateway.stderr())
+      check: async () => must(await until(() => url() !== "", 60_000), gateway.stdout() + gateway.stderr())
     },
     {
       name: "/health is healthy",
@@ -90,7 +90,7 @@ export const smoke = (): ReadonlyArray<Check> => {
         const line = /^ {2}(curl .*)$/m.exec(gateway.stdout())?.[1] ?? ""
         must(line !== "", `no curl line in: ${gateway.stdout()}`)
         if (Bun.which("curl") === null) return
-        const result = await run("sh", ["-c", line], { cwd, limitMs: 20_000 })
+        const result = await run("sh", ["-c", line], { cwd, limitMs: 60_000 })
         must(result.stdout.includes('"chat.completion"'), told(result))
       }
     },
@@ -116,7 +116,10 @@ export const smoke = (): ReadonlyArray<Check> => {
     {
       name: "names are completed from the running gateway",
       check: async () => {
-        const result = await nexus("complete", "models", "--", "nexus", "explain", "--port", new URL(url()).port)
+        const ask = () => nexus("complete", "models", "--", "nexus", "explain", "--port", new URL(url()).port)
+        let result = await ask()
+        // Nobody waits for a completion for longer than a second, which a busy machine may take.
+        for (let more = 5; more > 0 && result.stdout === ""; more -= 1) result = await ask()
         must(result.stdout.split("\n").includes("simulated-small"), told(result))
       }
     },

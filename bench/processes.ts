@@ -133,7 +133,7 @@ export const once = async (port: number, request: Uint8Array): Promise<{ status:
 }
 
 /** Waits until the request gets a 200; throws with the program's output after `limitMs`. */
-export const ready = async (program: Running, request: Uint8Array, limitMs = 20_000): Promise<void> => {
+export const ready = async (program: Running, request: Uint8Array, limitMs = 60_000): Promise<void> => {
   const until = performance.now() + limitMs
   let last = { status: 0, text: "" }
   while (performance.now() < until) {

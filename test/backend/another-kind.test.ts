@@ -83,7 +83,7 @@ describe("a kind of server that has a file and a line", () => {
 
   test("is looked for at its port, and told by what it answers", async () => {
     const name = `toy-${open.port}`
-    const end = performance.now() + 20_000
+    const end = performance.now() + 60_000
     while (!(await backends()).has(name) && performance.now() < end) await Bun.sleep(20)
     expect((await backends()).get(name)).toMatchObject({ type: "toy", models: [{ id: "tin-soldier" }] })
   })

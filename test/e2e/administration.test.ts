@@ -23,9 +23,7 @@ const ask = (gateway: Process, model: string) =>
 
 /** Asks until a status comes: workers are told within moments. */
 const comes = async (gateway: Process, model: string, wanted: number): Promise<void> => {
-  let status = 0
-  for (let tries = 0; tries < 500 && status !== wanted; tries += 1) status = await ask(gateway, model)
-  expect(status).toBe(wanted)
+  await until(async () => (await ask(gateway, model)) === wanted, `${model} is answered with ${wanted}`)
 }
 
 const backends = [backendFor("one", one)]

@@ -6,7 +6,7 @@ import { type Client, reportSchema, type Setup, weather } from "../kit/client.ts
 import { clientCases, thrown } from "../kit/clientCases.ts"
 import { brokenEnds } from "../kit/clientFailures.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
-import { backendFor, startGateway } from "../kit/gateway.ts"
+import { backendFor, startGateway, until } from "../kit/gateway.ts"
 
 const client = ({ baseURL, apiKey, model, embedder }: Setup): Client => {
   const nexus = createOpenAICompatible({
@@ -69,11 +69,20 @@ describe("textStream of the AI SDK, which passes over error events,", () => {
   for (const [end, steps] of brokenEnds.slice(0, 2)) {
     test(`throws all the same when ${end}`, async () => {
       const events = chatEvents("m", ["half", " an"]).slice(0, 2).map(chunk)
-      await using upstream = await startUpstream({ models: ["m"], script: () => [streamHead(), ...events, ...steps] })
+      const pieces: Array<string> = []
+      await using upstream = await startUpstream({
+        models: ["m"],
+        script: () => [
+          streamHead(),
+          ...events,
+          // A connection that breaks takes what nobody has read yet with it.
+          { until: until(() => pieces.length === 2, "both pieces are read") },
+          ...steps
+        ]
+      })
       await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
       const nexus = createOpenAICompatible({ name: "nexus", baseURL: `${gateway.url}/v1` })
       const { textStream } = streamText({ model: nexus("m"), prompt: "talk", maxRetries: 0, onError: () => {} })
-      const pieces: Array<string> = []
       const failure = await thrown(
         (async () => {
           for await (const piece of textStream) pieces.push(piece)

@@ -122,7 +122,7 @@ describe("a key that is made while the gateway runs", () => {
     other.close()
     let status = 200
     const look = setInterval(() => void listAs(key).then((answer) => (status = answer.status)), 50)
-    await until(() => status === 401, "the key is refused", 10_000)
+    await until(() => status === 401, "the key is refused")
     clearInterval(look)
   })
 })

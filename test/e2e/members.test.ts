@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test"
 import { type DnsRecord, startDns } from "../kit/dnsServer.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
-import { startGateway, startProcess } from "../kit/gateway.ts"
+import { startGateway, startProcess, until } from "../kit/gateway.ts"
 import { KubernetesApi } from "../kit/kubernetesApi.ts"
 import { terminate, wrong } from "../kit/tls.ts"
 
@@ -139,7 +139,7 @@ describe("a backend whose name stands for several servers", () => {
     pods(1)
     // A worker is told some milliseconds later than the supervisor hears of it.
     let answer = await ask(gateway.url, "extra")
-    for (let tries = 0; answer.status !== 200 && tries < 1000; tries += 1) answer = await ask(gateway.url, "extra")
+    await until(async () => answer.status === 200 || (answer = await ask(gateway.url, "extra")).status === 200, "told")
     expect([answer.status, answer.headers.get("x-nexus-backend")]).toEqual([200, "vllm-1"])
   })
 })

@@ -8,7 +8,7 @@ import { Dialects } from "../../src/dialect/all.ts"
 import { bodyOf, formOf } from "../kit/refusals.ts"
 import { chatEvents, completion, event, json, lastChunk, streamHead, chunk, whole } from "../kit/answers.ts"
 import { type FakeUpstream, good, modelOf, startUpstream, wantsStream } from "../kit/FakeUpstream.ts"
-import { backendFor, type Gateway, type SettingsTree, startGateway, startProcess } from "../kit/gateway.ts"
+import { backendFor, type Gateway, type SettingsTree, startGateway, startProcess, until } from "../kit/gateway.ts"
 import { judgeBy, type OpenApiJudge } from "../kit/openApi.ts"
 import { ask as askRaw, dial } from "../kit/rawClient.ts"
 import type { Script } from "../kit/rawServer.ts"
@@ -183,14 +183,14 @@ describe("every endpoint of the document", () => {
     await first.text()
     const id = first.headers.get("x-request-id") ?? ""
     const isRemembered = async () => (await ask(`/admin/v1/decisions/${id}`, {}, mine)).status === 200
-    for (let tries = 0; tries < 100 && !(await isRemembered()); tries++);
+    await until(isRemembered, "it is remembered")
     // One that is under way: its body never comes whole.
     using client = await dial(mine.port)
     await client.send(
       `POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nx-request-id: ${underWay}\r\nContent-Length: 9\r\n\r\n{`
     )
     const isUnderWay = async () => (await ask(`/admin/v1/requests/${underWay}`, {}, mine)).status === 200
-    for (let tries = 0; tries < 100 && !(await isUnderWay()); tries++);
+    await until(isUnderWay, "it is under way")
     // What takes a backend out comes last, after all that is done to it.
     const order = judge.operations.toSorted((a, b) => Number(a.method === "delete") - Number(b.method === "delete"))
     for (const { method, path } of order) {

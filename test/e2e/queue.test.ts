@@ -52,7 +52,10 @@ describe("requests beyond the slots of a server", () => {
     const first = await post(gateway.port, "a")
     await held.upstream.call(0)
     const rest = await line(gateway.port, ["b", "c"])
-    for (const client of [first, ...rest]) client.hangUp()
+    for (const client of rest) client.hangUp()
+    // One that has not been seen to leave would get the slot.
+    await untilQueued(gateway.port, 0)
+    first.hangUp()
     await gateway.quiet()
     using later = await post(gateway.port, "z")
     await held.upstream.call(1)
@@ -85,7 +88,7 @@ describe("requests beyond the slots of a server", () => {
     await using held = await startHeld()
     await using gateway = await startGateway({
       backends: [backendFor("one", held.upstream)],
-      queue: { queue_timeout_seconds: 10 }
+      queue: { queue_timeout_seconds: 30 }
     })
     const first = await post(gateway.port, "first")
     await held.upstream.call(0)

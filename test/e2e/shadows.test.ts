@@ -34,7 +34,7 @@ const startTwo = async (shadow: SettingsTree, of: SettingsTree = {}) => {
 
 /** The copies that ended so, once there are that many. */
 const shadowed = async ({ port }: Gateway, outcome: string, count: number): Promise<void> => {
-  const end = performance.now() + 20_000
+  const end = performance.now() + 60_000
   for (;;) {
     const found = total(await scrape(port), "nexus_shadows_total", { outcome })
     if (found === count) return

@@ -8,15 +8,15 @@ const path = "/v1/chat/completions"
 const body = (stream: boolean) => JSON.stringify({ model: "m", messages: [], stream })
 const [first = "", ...others] = chatEvents("m", ["a", "b", "c"])
 
-/** Every limit passes several times over while the process stands still. */
+/** Every limit passes while the process stands still, and none while a busy machine does what comes before and after. */
 const limits = {
-  connect_timeout_seconds: 0.5,
-  first_byte_timeout_seconds: 0.7,
-  idle_timeout_seconds: 0.7,
-  upload_timeout_seconds: 0.7,
-  request_timeout_seconds: 2
+  connect_timeout_seconds: 2,
+  first_byte_timeout_seconds: 2.5,
+  idle_timeout_seconds: 2.5,
+  upload_timeout_seconds: 2.5,
+  request_timeout_seconds: 6
 }
-const pauseMs = 2500
+const pauseMs = 7000
 
 /** Stops the gateway as a debugger or a machine without memory would, for longer than any of its limits. */
 const pauseOf = async (gateway: Process, meanwhile: () => void): Promise<void> => {
@@ -47,7 +47,7 @@ test.concurrent("a pause of Nexus cuts no stream, loses no answer and blames no 
   await using gateway = await startProcess({
     server: limits,
     routing: { max_retries: 0 },
-    health_check: { interval_seconds: 0.2, timeout_seconds: 0.3, failure_threshold: 1 },
+    health_check: { interval_seconds: 0.2, timeout_seconds: 2, failure_threshold: 1 },
     backends: [backendFor("one", upstream)]
   })
   const streams = await Promise.all(Array.from({ length: 10 }, () => dial(gateway.port)))

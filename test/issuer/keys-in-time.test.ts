@@ -156,7 +156,7 @@ describe("the keys of an issuer", () => {
         yield* Effect.promise(() => issuer.rotate())
         yield* TestClock.adjust("301 seconds")
         // What is under way is a real question.
-        const end = performance.now() + 10_000
+        const end = performance.now() + 60_000
         while (outcome(tokens()?.known(token, 0)) !== "unchecked" && performance.now() < end)
           yield* Effect.promise(() => Bun.sleep(1))
         expect(yield* checked(tokens(), token)).toBe("Unauthorized")

@@ -136,7 +136,7 @@ describe("tokens that are revoked before they end", () => {
     expect(await statusOf(token, second)).toBe(200)
     await revoke({ name: "corp:gina" })
     let last = 200
-    const end = performance.now() + 20_000
+    const end = performance.now() + 60_000
     while (last === 200 && performance.now() < end) {
       last = await statusOf(token, second)
       await Bun.sleep(5)

@@ -132,7 +132,7 @@ describe("a token of an issuer", () => {
     expect(answers).toEqual([200, 200, 429])
     const chief = await issuer.token({ groups: ["llm-chiefs"] })
     const sums = async (by: string) => (await ask(chief, `/admin/v1/usage?by=${by}`)).text
-    const deadline = performance.now() + 10_000
+    const deadline = performance.now() + 60_000
     while (!(await sums("owner")).includes("few") && performance.now() < deadline) await Bun.sleep(5)
     expect(await sums("owner")).toContain('"few"')
     expect(await sums("key")).toContain('"corp:app"')
@@ -246,10 +246,17 @@ describe("a token that is not good is refused, in words that tell what is wrong 
 
 test("a token lets in until it ends, and not a moment longer, however often it was good before", async () => {
   await using short = await started([corp({ clock_tolerance_seconds: 0, name_claim: "client_id" })])
-  const token = await issuer.signed({ client_id: "x", exp: later(2) })
+  let token = ""
   const status = async () => (await ask(token, "/v1/models", undefined, short)).status
-  expect([await status(), await status()]).toEqual([200, 200])
-  const end = performance.now() + 10_000
+  let first: ReadonlyArray<number> = []
+  // A slow machine gets one that is good for longer.
+  for (let seconds = 2; !first.includes(200) || first.includes(401); seconds *= 2) {
+    if (seconds > 64) throw new Error(`not let in, but ${first.join(", ")}`)
+    token = await issuer.signed({ client_id: "x", exp: later(seconds) })
+    first = [await status(), await status()]
+  }
+  expect(first).toEqual([200, 200])
+  const end = performance.now() + 100_000
   while ((await status()) === 200 && performance.now() < end) await Bun.sleep(10)
   expect(await refusal(token, short)).toEqual([401, "The token of issuer 'corp' has expired"])
 })
@@ -295,7 +302,7 @@ describe("while an issuer is away", () => {
       "Tokens of issuer 'corp' cannot be checked now: it has told no keys yet, or not for too long"
     ])
     away.instead(undefined)
-    const end = performance.now() + 20_000
+    const end = performance.now() + 60_000
     let last = 503
     while (last === 503 && performance.now() < end) last = (await ask(first, "/v1/models", undefined, fresh)).status
     expect(last).toBe(200)

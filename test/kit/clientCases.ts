@@ -7,7 +7,7 @@ import { chunk, streamHead } from "./answers.ts"
 import { type Client, reportSchema, type Setup } from "./client.ts"
 import { brokenEnds, refusals } from "./clientFailures.ts"
 import { startUpstream } from "./FakeUpstream.ts"
-import { backendFor, startGateway } from "./gateway.ts"
+import { backendFor, startGateway, until } from "./gateway.ts"
 import type { Script, Seen } from "./rawServer.ts"
 import {
   allEvents,
@@ -217,12 +217,14 @@ export const clientCases = (
 
     for (const [end, steps] of brokenEnds) {
       test(`raises when, in the middle of a stream, ${end}`, async () => {
+        const pieces: Array<string> = []
         await using here = await world((request) => [
           streamHead(),
           ...openingEvents(voice, wantedOf(request), ["half", " an"]).map((each) => chunk(each)),
+          // A connection that breaks takes what nobody has read yet with it.
+          { until: until(() => pieces.length === 2, "both pieces are read") },
           ...steps
         ])
-        const pieces: Array<string> = []
         const failure = await thrown(collect(make(here.setup).stream("talk"), pieces))
         expect(failure).toBeInstanceOf(Error)
         expect(make(here.setup).failure(failure).message).toMatch(/stream|connection|EngineCore/i)

@@ -38,7 +38,7 @@ export interface Gateway extends AsyncDisposable {
 }
 
 /** Waits until something holds, looking at each turn of the event loop; fails after `limitMs`. */
-export const until = async (holds: () => boolean | Promise<boolean>, what: string, limitMs = 20_000): Promise<void> => {
+export const until = async (holds: () => boolean | Promise<boolean>, what: string, limitMs = 60_000): Promise<void> => {
   const end = performance.now() + limitMs
   while (!(await holds())) {
     if (performance.now() > end) throw new Error(`not within ${limitMs} ms: ${what}`)

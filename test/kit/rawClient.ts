@@ -111,7 +111,7 @@ export const dial = (port: number, headOnly = false): Promise<RawClient> =>
       if (closed === "open") closed = "fin"
       wake()
     })
-    const until = (holds: ((answer: Answer) => boolean) | undefined, limitMs = 20_000): Promise<Answer> =>
+    const until = (holds: ((answer: Answer) => boolean) | undefined, limitMs = 60_000): Promise<Answer> =>
       new Promise((done, failed) => {
         const stop = () => {
           clearTimeout(timer)

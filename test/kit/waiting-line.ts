@@ -23,19 +23,22 @@ const contentOf = (text: string): string => JSON.parse(text).messages[0].content
 
 /** Starts a server whose answers are held. */
 export const startHeld = async (): Promise<Held> => {
+  // Each is there before its request or its permission, whichever comes first.
   const gates: Array<PromiseWithResolvers<void>> = []
+  const gateOf = (nth: number) => (gates[nth] ??= Promise.withResolvers<void>())
+  let begun = 0
   const upstream = await startUpstream({
     models: ["m"],
     script: async function* (request) {
-      const gate = Promise.withResolvers<void>()
-      gates.push(gate)
-      yield { until: gate.promise }
+      const nth = begun
+      begun += 1
+      yield { until: gateOf(nth).promise }
       yield* good()(request)
     }
   })
   return {
     upstream,
-    answer: (nth) => gates[nth]?.resolve(),
+    answer: (nth) => gateOf(nth).resolve(),
     asked: () => upstream.calls().map(({ text }) => contentOf(text)),
     [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose]()
   }
@@ -62,7 +65,7 @@ export const phases = async (port: number, headers: ReadonlyArray<string> = []) 
 
 /** Waits until so many wait for a slot. */
 export const untilQueued = async (port: number, count: number, headers: ReadonlyArray<string> = []): Promise<void> => {
-  const end = performance.now() + 20_000
+  const end = performance.now() + 60_000
   for (;;) {
     const queued = (await phases(port, headers)).filter(({ phase }) => phase === "queued").length
     if (queued === count) return

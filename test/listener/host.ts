@@ -112,7 +112,7 @@ export const call = (port: number): Promise<Caller> =>
         const timer = setTimeout(() => {
           waiting.delete(look)
           failed(new Error(`still waiting, with ${JSON.stringify(text.slice(-300))}`))
-        }, 10_000)
+        }, 60_000)
         waiting.add(look)
         look()
       })

@@ -18,7 +18,7 @@ const mocking = async (...args: ReadonlyArray<string>) =>
 
 describe("nexus bench", () => {
   test("measures a server by its URL, tells beforehand what it takes, and never says more than it has measured", async () => {
-    const url = await mocking("--model", "small", "--speed", "200", "--tokens", "40")
+    const url = await mocking("--model", "small", "--speed", "50", "--tokens", "40")
     const asked = ["bench", `${url}/v1`, "--requests", "4", "--max-tokens", "20", "--concurrency", "1,2"]
     const [shown, told] = await Promise.all([nexus(...asked), nexus(...asked, "--json")])
     expect(shown.code).toBe(0)
@@ -37,7 +37,7 @@ describe("nexus bench", () => {
     // The mock writes no faster than it was told, whatever the machine does.
     for (const { tokens_per_second: speed } of rows) {
       const { median, p5 } = speed as { median: number; p5: null } // reason: its shape is what is tested
-      expect(median).toBeLessThan(260)
+      expect(median).toBeLessThan(65)
       expect(p5).toBeNull()
     }
   })

@@ -106,7 +106,7 @@ export const rejection = (sent: Promise<unknown>): Promise<unknown> =>
   )
 
 /** Waits for something that other events bring about. */
-export const until = async (reached: () => boolean, withinMs = 2000): Promise<void> => {
+export const until = async (reached: () => boolean, withinMs = 60_000): Promise<void> => {
   const end = performance.now() + withinMs
   while (!reached()) {
     if (performance.now() > end) throw new Error("it did not come to that")
