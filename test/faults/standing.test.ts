@@ -94,12 +94,15 @@ describe("a backend that says when to come back", () => {
     for (const status of [503, 429]) {
       await using busy = await startUpstream({ models: ["m"], script: saying(status, ["Retry-After: 30"]) })
       await using gateway = await startGateway({ backends: [backendFor("busy", busy)] })
+      const began = performance.now()
       const first = await post(gateway)
       expect([first.status, first.header("x-nexus-attempts")]).toEqual([status, "1"])
       const second = await post(gateway)
       expect([second.status, second.header("x-should-retry")]).toEqual([status, undefined])
       for (const answer of [first, second]) {
-        expect(Number(answer.header("retry-after"))).toBeGreaterThanOrEqual(29)
+        expect(Number(answer.header("retry-after"))).toBeGreaterThanOrEqual(
+          Math.floor(30 - (performance.now() - began) / 1000)
+        )
         expect(Number(answer.header("retry-after"))).toBeLessThanOrEqual(45)
       }
       if (status === 503) {

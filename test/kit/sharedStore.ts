@@ -66,8 +66,11 @@ export const startStore = async (args: ReadonlyArray<string> = [], password?: st
   }
   const revive = async (): Promise<void> => {
     const given = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, ...args]
-    child = spawn(storePath ?? "", given, { stdio: "ignore" })
-    await until(() => client.status === "ready", "the store answers")
+    await until(() => {
+      // Somebody else may have its port for a moment.
+      if (child === undefined || child.exitCode !== null) child = spawn(storePath ?? "", given, { stdio: "ignore" })
+      return client.status === "ready"
+    }, "the store answers")
     await client.ping()
   }
   await revive()
