@@ -105,6 +105,8 @@ console.log(`     ${store.note}`)
 // Tests that start the program as a process start the built file: it is what users run, and is there sooner.
 const isBuilt = await step("build", [".ci/build.ts"])
 await tests("tests", [], {
+  // Laws look for new counterexamples wherever else they are run.
+  LAWS_SEED: "1",
   ...(isBuilt ? { PROGRAM_UNDER_TEST: join(root, "dist/nexus") } : {}),
   ...(python === undefined ? {} : { PYTHON_WITH_SDKS: python }),
   ...(browser.path === undefined ? {} : { CHROMIUM: browser.path }),
