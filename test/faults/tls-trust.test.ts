@@ -43,7 +43,7 @@ const shown: Tls = { cert: client.cert, key: Redacted.make(client.key) }
 const gatewayFor = (url: string, tls: Tls | undefined) =>
   startGateway(
     {
-      health_check: { timeout_seconds: 2 },
+      health_check: { timeout_seconds: 20 },
       backends: [backendFor("one", { url }, { models: [{ id: "m" }] })]
     },
     { backendKeys: new Map(), authKeys: [], ...(tls === undefined ? {} : { backendTls: new Map([["one", tls]]) }) }
