@@ -12,7 +12,8 @@ const listOnly = (request: Seen): Iterable<Step> =>
 describe("doctor tells http and https apart:", () => {
   test("https:// on a plain server", async () => {
     await using upstream = await start()
-    const findings = await look(backendAt(upstream.url.replace("http:", "https:"), { type: "ollama" }))
+    const secure = backendAt(upstream.url.replace("http:", "https:"), { type: "ollama" })
+    const findings = await look(secure, false, { timeoutMs: 2000 })
     expect(bad(findings)).toMatchObject([{ check: "TLS", severity: "error", fix: `url = "${upstream.url}"` }])
     expect(findings.map(({ check }) => check)).toEqual(["connect", "TLS"])
   })
@@ -27,7 +28,7 @@ describe("doctor tells http and https apart:", () => {
 
   test("a server that answers neither is not told to be one of them", async () => {
     await using upstream = await start({ probe: () => ["reset"] })
-    const findings = await look(backendAt(upstream.url))
+    const findings = await look(backendAt(upstream.url), false, { timeoutMs: 2000 })
     expect(bad(findings)).toMatchObject([{ check: "health", severity: "error" }])
     expect(findings.map(({ check }) => check)).not.toContain("type")
   })

@@ -24,7 +24,7 @@ export const backendAt = (url: string, more: Partial<Backend> = {}): Backend => 
 /** What doctor finds of it. */
 export const look = (backend: Backend, inference = false, times: Partial<Parameters<typeof examineBackend>[1]> = {}) =>
   Effect.runPromise(
-    examineBackend(backend, { inference, timeoutMs: 2000, answerMs: 5000, ...times }).pipe(
+    examineBackend(backend, { inference, timeoutMs: 20_000, answerMs: 30_000, ...times }).pipe(
       Effect.provide(Transport.layer),
       Effect.scoped
     )

@@ -203,8 +203,8 @@ test("doctor looks at nothing beyond, with what bounds the gateway", async () =>
   const { findings } = await Effect.runPromise(
     examineBackend(backend("b", { url: `http://127.0.0.2:${beyond.port}` }), {
       inference: true,
-      timeoutMs: 2000,
-      answerMs: 2000
+      timeoutMs: 20_000,
+      answerMs: 20_000
     }).pipe(
       Effect.provide(Layer.provide(Transport.layer, Layer.succeed(Perimeter, gate))),
       Effect.provideService(Perimeter, gate),
