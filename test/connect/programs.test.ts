@@ -46,7 +46,7 @@ const run = async (command: ReadonlyArray<string>, input: string): Promise<strin
     stdin: new Blob([input]),
     stdout: "pipe",
     stderr: "pipe",
-    timeout: 25_000
+    timeout: 60_000
   })
   const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
   if ((await child.exited) !== 0) throw new Error(`${command.join(" ")}: ${stderr}`)

@@ -93,7 +93,7 @@ export const makeShell = (program: Program = usual) => {
         stdin: "ignore",
         stdout: Bun.file(file),
         stderr: "pipe",
-        timeout: 25_000
+        timeout: 60_000
       })
       running.add(child)
       void child.exited.then(() => running.delete(child))
@@ -109,7 +109,7 @@ export const makeShell = (program: Program = usual) => {
         stdin: "ignore",
         stdout: "ignore",
         stderr: "pipe",
-        timeout: 20_000
+        timeout: 60_000
       })
       running.add(child)
       const stderr = await new Response(child.stderr).text()
