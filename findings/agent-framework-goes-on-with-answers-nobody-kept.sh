@@ -8,7 +8,7 @@
 # Seen (what the second request says):
 #   as it is: previous_response_id resp_1, function_call_output
 #   store false: no previous_response_id, message, function_call, function_call_output
-set -eu
+set -euo pipefail
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 cd "$here"

@@ -9,7 +9,7 @@
 # Seen:
 #   chunks: 0 toolu_1 one({"n":1}), stop, 0 toolu_2 two({"n":2}), stop
 #   put together by openai: two({"n":1}{"n":2})
-set -eu
+set -euo pipefail
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 cd "$here"

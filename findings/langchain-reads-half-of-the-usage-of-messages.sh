@@ -10,7 +10,7 @@
 # Seen, prompt + answer, of 16 + 5 told at first, or 18 + 5 told at last:
 #   told at first: Python 0 + 5, JavaScript 16 + 6, AI SDK 16 + 5
 #   told again at last: Python 18 + 5, JavaScript 16 + 6, AI SDK 18 + 5
-set -eu
+set -euo pipefail
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 cd "$here"

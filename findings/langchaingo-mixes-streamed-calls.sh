@@ -14,7 +14,7 @@
 #   an error event: "half an ", error <nil>
 #
 # Needs Go 1.24.4 or newer.
-set -eu
+set -euo pipefail
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 cd "$here"

@@ -12,7 +12,7 @@
 #   taking turns: Python one() two() None({"x":) None({"y":) None(1}) None(2}), JavaScript raises SyntaxError
 #   in one chunk: Python one({"x":1}), JavaScript one({"x":1})
 #   a word before: Python one({"x":1}), JavaScript no call
-set -eu
+set -euo pipefail
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 cd "$here"

@@ -15,7 +15,7 @@
 #   langchaingo, chat completions, the connection breaks: error reading streaming response: unexpected EOF
 #
 # Needs Go 1.26 or newer.
-set -eu
+set -euo pipefail
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 cd "$here"

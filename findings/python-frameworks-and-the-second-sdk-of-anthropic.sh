@@ -13,7 +13,7 @@
 #   llama-index: raises TypeError, 0 requests; raises TypeError, 0 requests
 #   google-adk: answers; raises TypeError, 0 requests
 #   langchain: answers; answers, temperature 0.5
-set -eu
+set -euo pipefail
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 cd "$here"

@@ -10,7 +10,7 @@
 #   one after the other: openai one({"n":1}) two({"n":2}); langchain one({"n": 1}) two({"n": 2}); agno one(1) two(2); crewai ''
 #   side by side: openai one({"n":1}) two({"n":2}); langchain one({}) two({}) ({"n": 1}) ({"n": 2}); agno no call; crewai ''
 #   not streamed: crewai one two
-set -eu
+set -euo pipefail
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 cd "$here"

@@ -15,7 +15,7 @@
 #   a lone call with index 1: livekit ['one({"n": 1})'] ''; pipecat ['({})', 'one({"n": 1})'] ''
 #
 # Needs Python 3.11 or newer.
-set -eu
+set -euo pipefail
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 cd "$here"
