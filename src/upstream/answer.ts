@@ -14,7 +14,6 @@ import {
   type StreamFilter,
   type StreamWatch
 } from "../dialect/Dialect.ts"
-import type { BodyKind } from "../dialect/first-bytes.ts"
 import { idAtHead, toldIn, type ToldAnswer } from "../dialect/told-facts.ts"
 import type { ReceivedAnswer, BodySink } from "../wire/received-answer.ts"
 import { isCoded, isOfType } from "./content-encoding.ts"
@@ -80,6 +79,8 @@ const heldBytes = 64 * 1024
 
 // What a body is shows within so many bytes, or never.
 const tellingBytes = 4096
+
+const noBytes = new Uint8Array()
 
 /** Of an error's body this much is read, compressed or not. */
 export const mostOfAnError = 256 * 1024
@@ -240,40 +241,50 @@ class CodedJudge implements IntakeJudge<CommittedAnswer> {
   dropped(): void {}
 }
 
-/** Tells by the first bytes whether an answer is the stream that was asked for, whatever it calls itself. */
+/** Who judges an answer that begins so; undefined as long as more of it is needed to know, and where none came before its end. */
+type Chooser = (
+  head: ReceivedAnswer,
+  wanted: AnswerExpectation,
+  bytes: Uint8Array,
+  isAll: boolean
+) => IntakeJudge<CommittedAnswer> | undefined
+
+/** Leaves an answer to the judge that its first bytes call for. */
 class FirstBytesJudge implements IntakeJudge<CommittedAnswer> {
   private readonly head: ReceivedAnswer
   private readonly wanted: AnswerExpectation
+  private readonly choose: Chooser
   private chosen: IntakeJudge<CommittedAnswer> | undefined
 
-  constructor(head: ReceivedAnswer, wanted: AnswerExpectation) {
+  constructor(head: ReceivedAnswer, wanted: AnswerExpectation, choose: Chooser) {
     this.head = head
     this.wanted = wanted
+    this.choose = choose
   }
 
   enough(piece: Uint8Array, body: BodyBeginning): boolean | UpstreamError {
     if (this.chosen !== undefined) return this.chosen.enough(piece, body)
     const bytes = body.bytes()
-    const kind = this.wanted.route.dialect.kindOf(bytes)
-    if (kind === "untold" && body.size <= tellingBytes) return false
-    this.chosen = this.judgeFor(kind)
-    return this.chosen.enough(bytes, body)
+    this.chosen = this.choose(this.head, this.wanted, bytes, body.size > tellingBytes)
+    return this.chosen?.enough(bytes, body) ?? false
   }
 
   judge(intake: BodyIntake): Judged {
-    this.chosen ??= this.judgeFor("untold")
-    return this.chosen.judge(intake)
+    this.chosen ??= this.choose(this.head, this.wanted, noBytes, true)
+    return this.chosen?.judge(intake) ?? badAnswer("an empty body")
   }
 
   dropped(): void {
     this.chosen?.dropped()
   }
+}
 
-  private judgeFor(kind: BodyKind): IntakeJudge<CommittedAnswer> {
-    const { head, wanted } = this
-    const events = kind === "events" || (kind !== "document" && isNamedStream(head, wanted.route))
-    return events ? new EventsJudge(head, wanted) : plainJudge(head, wanted)
-  }
+/** An answer is the stream that was asked for by what it begins with, whatever it calls itself. */
+const askedStream: Chooser = (head, wanted, bytes, isAll) => {
+  const kind = wanted.route.dialect.kindOf(bytes)
+  if (kind === "untold" && !isAll) return undefined
+  const events = kind === "events" || (kind !== "document" && isNamedStream(head, wanted.route))
+  return events ? new EventsJudge(head, wanted) : plainJudge(head, wanted)
 }
 
 class BodyJudge implements IntakeJudge<CommittedAnswer> {
@@ -322,33 +333,6 @@ class BodyJudge implements IntakeJudge<CommittedAnswer> {
   }
 }
 
-/** Passes bytes on as they come; what is JSON or a page may be an error, and is looked at whole. */
-class BytesJudge implements IntakeJudge<CommittedAnswer> {
-  private readonly head: ReceivedAnswer
-  private readonly wanted: AnswerExpectation
-  private chosen: IntakeJudge<CommittedAnswer> | undefined
-
-  constructor(head: ReceivedAnswer, wanted: AnswerExpectation) {
-    this.head = head
-    this.wanted = wanted
-  }
-
-  enough(piece: Uint8Array, body: BodyBeginning): boolean | UpstreamError {
-    this.chosen ??= mayBeError(this.head, piece)
-      ? new BodyJudge(this.head, this.wanted)
-      : new CodedJudge(this.head, this.wanted)
-    return this.chosen.enough(piece, body)
-  }
-
-  judge(intake: BodyIntake): Judged {
-    return this.chosen?.judge(intake) ?? badAnswer("an empty body")
-  }
-
-  dropped(): void {
-    this.chosen?.dropped()
-  }
-}
-
 const mediaTypes = /^\s*(?:audio|image|video)\//i
 
 // What JSON and pages begin with, behind blanks.
@@ -359,12 +343,18 @@ const mayBeError = (head: ReceivedAnswer, piece: Uint8Array): boolean => {
   return first === 0x7b || first === 0x3c || /json|html/i.test(type)
 }
 
+/** Bytes are passed on as they come; what is JSON or a page may be an error, and is looked at whole. */
+const passedBytes: Chooser = (head, wanted, bytes) =>
+  bytes.length === 0 ? undefined : mayBeError(head, bytes) ? new BodyJudge(head, wanted) : new CodedJudge(head, wanted)
+
 const plainJudge = (head: ReceivedAnswer, wanted: AnswerExpectation): IntakeJudge<CommittedAnswer> =>
-  wanted.route.operation.passes === true && !isCoded(head) ? new BytesJudge(head, wanted) : new BodyJudge(head, wanted)
+  wanted.route.operation.passes === true && !isCoded(head)
+    ? new FirstBytesJudge(head, wanted, passedBytes)
+    : new BodyJudge(head, wanted)
 
 const judgeFor = (head: ReceivedAnswer, wanted: AnswerExpectation): IntakeJudge<CommittedAnswer> => {
   if (!wanted.stream) return plainJudge(head, wanted)
-  if (!isCoded(head)) return new FirstBytesJudge(head, wanted)
+  if (!isCoded(head)) return new FirstBytesJudge(head, wanted, askedStream)
   return isNamedStream(head, wanted.route) ? new CodedJudge(head, wanted) : new BodyJudge(head, wanted)
 }
 

@@ -91,7 +91,8 @@ export interface Sent {
   readonly fail: (error: UpstreamError) => void
 }
 
-const server: Listening = {
+/** A listening server without a socket, whose clients are gone when their requests are aborted. */
+export const server: Listening = {
   hostname: "",
   port: 0,
   timeout: () => undefined,

@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test"
 import { Context, Effect, Layer, ManagedRuntime } from "effect"
-import type { Listening } from "../../src/http/BunServer.ts"
 import { Accounting } from "../../src/proxy/Accounting.ts"
 import { Limiter } from "../../src/admission/Limiter.ts"
 import { Drain } from "../../src/admission/Drain.ts"
@@ -21,6 +20,7 @@ import { Deadlines } from "../../src/upstream/Deadlines.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { Upstream } from "../../src/upstream/Upstream.ts"
 import { logsAt } from "../kit/log.ts"
+import { server } from "../kit/stage.ts"
 
 const limits = {
   totalMs: 0,
@@ -44,20 +44,6 @@ const limits = {
   rates: { keys: {}, owners: [], models: [] },
   cached: [],
   maxKeptBytes: 0
-}
-
-const server: Listening = {
-  hostname: "",
-  port: 0,
-  timeout: () => undefined,
-  peer: () => "127.0.0.1",
-  onlyPeer: undefined,
-  upgrade: () => undefined,
-  onGone: (request, left) => request.signal.addEventListener("abort", left),
-  reply: (body, head) => new Response(body instanceof Uint8Array ? body : new ReadableStream(body), head),
-  pending: () => 0,
-  closeIdle: () => undefined,
-  stop: () => Promise.resolve()
 }
 
 test("a defect of the gateway is a 500 with the request id alone; the log has its cause, and others are served", async () => {

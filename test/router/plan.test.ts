@@ -10,7 +10,17 @@ import type { Attempt } from "../../src/router/choice.ts"
 import { planAll } from "../../src/router/decision.ts"
 import { Plan } from "../../src/router/plan.ts"
 import { Router } from "../../src/router/Router.ts"
-import { ableStandings, anyNeeds, modelIds, needs, now, settings, snapshotOf, standings } from "../kit/generators.ts"
+import {
+  ableStandings,
+  anyNeeds,
+  modelIds,
+  needs,
+  now,
+  plainSettings as smart,
+  settings,
+  snapshotOf,
+  standings
+} from "../kit/generators.ts"
 
 const planOf = (wanted: RoutingNeeds, set: RoutingSettings, snapshot: Snapshot, turn = 0, draws = 0.5): Plan => {
   return new Plan(wanted, set, snapshot, { turn, random: () => draws }, now)
@@ -143,23 +153,6 @@ describe("a plan", () => {
     }
   )
 })
-
-const smart: RoutingSettings = {
-  strategy: "smart",
-  maxRetries: 2,
-  weights: { priority: 50, load: 30, latency: 20 },
-  waits: false,
-  affinity: false,
-  sessionHeaders: [],
-  pinsSlots: false,
-  aliases: new Map(),
-  groups: new Map(),
-  stripPrefixes: true,
-  modelSuffixes: true,
-  listAliases: true,
-  fallbacks: new Map(),
-  rules: []
-}
 
 const rankOf = (snapshot: Snapshot, set: RoutingSettings, name: string): number =>
   planAll(planOf(anyNeeds("a"), set, snapshot), now).findIndex(({ candidate }) => candidate.state.backend.name === name)
