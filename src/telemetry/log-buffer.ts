@@ -2,8 +2,11 @@
  * Lines wait here, in a bounded ring, until the sink takes them: a log reader that stalls costs lines, never time.
  */
 
-/** Takes text without blocking and calls `done` once it has been handed over, or could not be. */
-export type LogSink = (text: string, done: () => void) => void
+/** Takes text without blocking and calls `done` once it has been handed over; with `failed` when it could not be, or in part. */
+export type LogSink = (text: string, done: (failed?: boolean) => void) => void
+
+/** Why lines were lost: their reader took too long, or they could not be written, as on a full disk. */
+export type LossReason = "slow" | "unwritten"
 
 /** Most characters that wait; beyond them the oldest lines are dropped. */
 export const maxWaiting = 1024 * 1024
@@ -11,18 +14,19 @@ export const maxWaiting = 1024 * 1024
 const maxChunk = 64 * 1024
 
 /**
- * A bounded queue of lines in front of `sink`; `lost` makes the line that reports how many were dropped, `later` calls back
+ * A bounded queue of lines in front of `sink`; `lost` makes the line that reports how many were, and why, `later` calls back
  * after a moment.
  */
 export const makeLogBuffer = (
   sink: LogSink,
-  lost: (count: number) => string,
+  lost: (count: number, why: LossReason) => string,
   later: (call: () => void) => void = queueMicrotask
 ) => {
   const waiting: Array<string> = []
   let head = 0
   let size = 0
   let dropped = 0
+  let unwritten = 0
   let busy = false
   let gathering = false
   let idle: Array<() => void> = []
@@ -33,8 +37,12 @@ export const makeLogBuffer = (
     lines?.()
   }
   const take = (): string => {
-    let chunk = dropped === 0 ? "" : `${lost(dropped)}\n`
+    if (head === waiting.length) return ""
+    let chunk = dropped === 0 ? "" : `${lost(dropped, "slow")}\n`
+    // Half a line may be all that was written of those: what follows stands in a line of its own.
+    if (unwritten > 0) chunk = `\n${lost(unwritten, "unwritten")}\n${chunk}`
     dropped = 0
+    unwritten = 0
     while (head < waiting.length && chunk.length < maxChunk) {
       const line = waiting[head++] ?? ""
       size -= line.length
@@ -48,9 +56,15 @@ export const makeLogBuffer = (
   }
   const pump = (): void => {
     if (idle.length > 0) make()
+    const told = unwritten + dropped
+    const own = (unwritten > 0 ? 2 : 0) + (dropped > 0 ? 1 : 0)
     const chunk = take()
     busy = chunk !== ""
-    if (busy) return sink(chunk, pump)
+    if (busy)
+      return sink(chunk, (failed) => {
+        if (failed === true) unwritten = told + chunk.split("\n").length - 1 - own
+        pump()
+      })
     if (making !== undefined) gather()
     const waiters = idle
     idle = []
@@ -117,6 +131,6 @@ const ignore = (): void => undefined
 export const stderrSink = (): LogSink => {
   if (!process.stderr.listeners("error").includes(ignore)) process.stderr.on("error", ignore)
   return (text, done) => {
-    process.stderr.write(text, () => done())
+    process.stderr.write(text, (error) => done(error instanceof Error))
   }
 }

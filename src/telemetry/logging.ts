@@ -11,7 +11,7 @@ import * as References from "effect/References"
 import type * as EffectLevel from "effect/LogLevel"
 import type { Settings } from "../config/schema.ts"
 import { logLevels } from "../config/telemetry-schema.ts"
-import { makeLogBuffer, type LogSink, stderrSink } from "./log-buffer.ts"
+import { type LossReason, makeLogBuffer, type LogSink, stderrSink } from "./log-buffer.ts"
 import { jsonLine, type LogRecord, textLine, valueText } from "./log-line.ts"
 import { type LogLevel, type LogNames, logNamings } from "./log-names.ts"
 import { LineTemplate } from "./line-template.ts"
@@ -93,7 +93,10 @@ export const layerOf = (
     const later = (call: () => void): void => {
       run(Effect.andThen(Effect.sleep(gatherMs), Effect.sync(call)))
     }
-    const lost = (lines: number) => format("warn", "log lines dropped, the reader is too slow", { lines })
+    const lost = (lines: number, why: LossReason) =>
+      format("warn", `log lines dropped, ${why === "slow" ? "the reader is too slow" : "they could not be written"}`, {
+        lines
+      })
     const buffer = yield* Effect.acquireRelease(
       Effect.sync(() => makeLogBuffer(sink, lost, later)),
       ({ flushed }) => Effect.ignore(Effect.timeout(Effect.promise(flushed), "1 second"))

@@ -93,6 +93,36 @@ describe("a log reader that stalls", () => {
   })
 })
 
+test("lines that could not be written, on a full disk, leave no half line in front of the next one, and are told of with it", async () => {
+  let file = ""
+  let room = 40
+  const buffer = makeLogBuffer(
+    (text, done) => {
+      file += text.slice(0, room)
+      done(text.length > room)
+    },
+    (count, why) => `${why} ${count}`
+  )
+  buffer.push("first")
+  await buffer.flushed()
+  room = 3
+  for (const line of ["second", "third"]) buffer.push(line)
+  await buffer.flushed()
+  room = 0
+  for (const line of ["fourth", "fifth"]) {
+    buffer.push(line)
+    await buffer.flushed()
+  }
+  room = 1000
+  await buffer.flushed()
+  expect(file).toBe("first\nsec")
+  buffer.push("sixth")
+  await buffer.flushed()
+  const [first, half, ...rest] = file.split("\n").filter((line) => line !== "")
+  expect([first, half]).toEqual(["first", "sec"])
+  expect(rest).toEqual(["unwritten 4", "sixth"])
+})
+
 test("lines that may wait leave together after a moment, or at once with one that may not, or when there are many", async () => {
   const taken: Array<string> = []
   const moments: Array<() => void> = []
