@@ -12,6 +12,12 @@ import { tooBusy, type ProbeEnd, type Talk } from "./talk.ts"
 
 const form = /\/(?:openai|anthropic)$/
 
+// Mantle has most models at `/v1`, and those of OpenAI's that are not open at `/openai/v1`; the older endpoint has all there.
+const isMantle = ({ url }: Pick<Server, "url">): boolean => url.includes("//bedrock-mantle.")
+
+const openAiPath = (server: Pick<Server, "url">): string =>
+  isMantle(server) && !server.url.endsWith("/openai") ? "" : "/openai"
+
 const isOfAnthropic = ({ url }: Pick<Server, "url">): boolean => url.endsWith("/anthropic")
 
 // Where there is no list, what is asked for is what config names.
@@ -34,7 +40,7 @@ export const bedrock: Kind = {
   authHeaders: openAiLike.authHeaders,
   url: (server, path) => {
     const root = { ...server, url: server.url.replace(form, "") }
-    const below = path.startsWith("/v1/messages") ? "/anthropic" : "/openai"
+    const below = path.startsWith("/v1/messages") ? "/anthropic" : openAiPath(server)
     return joinUrl(root, `${below}${path}`)
   },
   prober: statelessProber(models)

@@ -57,6 +57,21 @@ describe("the address of a request", () => {
       "bedrock",
       "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1",
       "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1/chat/completions"
+    ],
+    [
+      "bedrock",
+      "https://bedrock-mantle.us-east-1.api.aws",
+      "https://bedrock-mantle.us-east-1.api.aws/v1/chat/completions"
+    ],
+    [
+      "bedrock",
+      "https://bedrock-mantle.us-east-1.api.aws/v1",
+      "https://bedrock-mantle.us-east-1.api.aws/v1/chat/completions"
+    ],
+    [
+      "bedrock",
+      "https://bedrock-mantle.us-east-1.api.aws/openai/v1",
+      "https://bedrock-mantle.us-east-1.api.aws/openai/v1/chat/completions"
     ]
   ])("of %s at %s is %s", (type, url, address) => {
     expect(addressOf(type, url)).toBe(address)
