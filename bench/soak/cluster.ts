@@ -23,8 +23,8 @@ const perMinute = 1200
 
 const events = { kill: 3, freeze: 3, slow: 3, swallow: 3, cut: 2, "kill a replica": 3 }
 
-// What is lost of the ledger of one that is killed: the last 0.1 s, and what a busy machine makes of it.
-const ledgerMs = 300
+// What is lost of the ledger of one that is killed: the last 0.4 s, and what a busy machine makes of it.
+const ledgerMs = 600
 
 /** What came of a request. */
 interface Outcome {

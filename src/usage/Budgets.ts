@@ -93,8 +93,8 @@ const whose = ({ of, rule }: Account): string => (of === "" ? rule.name : `${rul
 // What this process is called where its ledger has no name since it cannot be written.
 const ownId = crypto.randomUUID()
 
-// How often what other processes have spent is looked up.
-const lookMs = 2000
+// How often what other processes have spent is looked up: with the time that it waits to be written, within two seconds.
+const lookMs = 1500
 
 const hookMs = 5000
 

@@ -1,6 +1,6 @@
 /**
- * The ledger of what requests took. Who ends a request puts it into a queue in memory, which a fiber writes to the file every
- * {@link flushMs}; a file that cannot be written, for want of room or for anything else, holds up no request.
+ * The ledger of what requests took. Who ends a request puts it into a queue in memory, which a fiber writes to the file a few
+ * times a second; a file that cannot be written, for want of room or for anything else, holds up no request.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -39,8 +39,8 @@ export interface LedgerStanding {
 /** The ledger cannot be read now. */
 export class UsageUnreadable extends Data.TaggedError("UsageUnreadable")<{ readonly reason: string }> {}
 
-/** How long a record waits to be written with others, in milliseconds. */
-const flushMs = 100
+// How long a record waits to be written with others, in milliseconds: SQLite begins with empty caches each time.
+const flushMs = 400
 
 // Until a file that failed is tried again.
 const retryMs = 1000
@@ -53,8 +53,9 @@ const mostTogether = 500
 
 const pruneMs = 60_000
 
-// Rows that are deleted in one turn.
+// Rows that are deleted in one turn, and how long until the next one.
 const pruneRows = 500
+const pruneTurnMs = 100
 
 /** Where requests are written down that have ended. */
 export class UsageLedger extends Context.Service<
@@ -205,7 +206,7 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
 
   const pruning = Effect.gen(function* () {
     yield* Effect.sleep(pruneMs)
-    while (prune()) yield* Effect.sleep(flushMs)
+    while (prune()) yield* Effect.sleep(pruneTurnMs)
   })
 
   yield* Effect.addFinalizer(() =>

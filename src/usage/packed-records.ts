@@ -27,7 +27,14 @@ export const packedColumns = {
 const width = 15
 
 // As many as come between two times that some are written; more have the room that they need for as long as they wait.
-const usualRoom = 1024
+const usualRoom = 4096
+
+const placesIn = <Word extends string>(words: ReadonlyArray<Word>): ReadonlyMap<Word, number> =>
+  new Map(words.map((word, at) => [word, at]))
+
+const outcomePlaces = placesIn(outcomes)
+const countPlaces = placesIn(countSources)
+const pricePlaces = placesIn(priceSources)
 
 // Series of which it is remembered that some came of late: those of records that wait are few.
 const mostLately = 8
@@ -66,7 +73,7 @@ export class PackedRecords {
     this.series[to] = this.seriesOf(record)
     let column = to * width
     numbers[column++] = record.at
-    numbers[column++] = outcomes.indexOf(record.outcome)
+    numbers[column++] = outcomePlaces.get(record.outcome) ?? 0
     numbers[column++] = record.status
     numbers[column++] = record.stream ? 1 : 0
     numbers[column++] = record.attempts
@@ -75,9 +82,9 @@ export class PackedRecords {
     numbers[column++] = tokens.cacheWrite
     numbers[column++] = tokens.output
     numbers[column++] = tokens.reasoning
-    numbers[column++] = countSources.indexOf(record.counted)
+    numbers[column++] = countPlaces.get(record.counted) ?? 0
     numbers[column++] = cost.nanos
-    numbers[column++] = priceSources.indexOf(cost.by)
+    numbers[column++] = pricePlaces.get(cost.by) ?? 0
     numbers[column++] = record.durationMs
     numbers[column] = record.firstByteMs ?? -1
     this.to = to + 1
