@@ -8,7 +8,7 @@ import type { LivePageMode, ModelChangers } from "../domain/server.ts"
 import { type IssuedTokens, isTokenForm, type TokenRefusal } from "../domain/token-issuer.ts"
 import { bareHost, isLoopback } from "../domain/url-host.ts"
 import { addressThrough, type ClientAddress, isLocal } from "./client-address.ts"
-import type { KeyFault, KeyRing } from "./key-ring.ts"
+import { type KeyFault, type KeyRing, type KnownKey, plainBearer } from "./key-ring.ts"
 import { bearer, isOwnPage, isRead, isUi, keyInCookie } from "./own-page.ts"
 import { adminPrefix, areaOf, areaRefusal, looksOnly } from "./permissions.ts"
 
@@ -150,7 +150,7 @@ const grantsIn = function* (
   const ring = keys()
   for (const given of keysIn(request, parameter)) {
     const key = ring.find(given)
-    if (key !== undefined) yield key.fault(visitor.now(), () => visitor.peer()) ?? key.grant
+    if (key !== undefined) yield key.fault?.(visitor.now(), () => visitor.peer()) ?? key.grant
     else {
       const token = knownToken?.(given, visitor.now())
       if (token === undefined || isGrant(token)) yield token ?? { tried: given }
@@ -159,27 +159,24 @@ const grantsIn = function* (
   }
 }
 
-const plainBearer = "Bearer "
-
-/** What the key lets do that nearly all requests have where it belongs; undefined where more is to be looked at. */
-const usualGrant = (
+/** What lets nearly all requests in that ask models; undefined where more is to be looked at. */
+const usualAdmission = (
   ring: KeyRing,
   { tokens }: AdmissionRules,
   { headers }: Request,
   visitor: Visitor
-): Grant | undefined => {
+): { readonly grant: Grant } | undefined => {
   const value = headers.get("authorization")
-  if (value === null || !value.startsWith(plainBearer)) return undefined
-  const given = value.slice(plainBearer.length)
-  const known = ring.find(given)
-  if (known === undefined) {
-    const token = tokens?.known(given, visitor.now())
-    return token !== undefined && isGrant(token) && areaRefusal(token, "models", false) === undefined
-      ? token
-      : undefined
-  }
-  if (known.fault(visitor.now(), () => visitor.peer()) !== undefined) return undefined
-  return areaRefusal(known.grant, "models", false) === undefined ? known.grant : undefined
+  if (value === null) return undefined
+  const known = ring.findIn(value) ?? (tokens === undefined ? undefined : tokenIn(tokens, value, visitor))
+  if (known === undefined || areaRefusal(known.grant, "models", false) !== undefined) return undefined
+  return known.fault?.(visitor.now(), () => visitor.peer()) === undefined ? known : undefined
+}
+
+const tokenIn = (tokens: IssuedTokens, authorization: string, visitor: Visitor): KnownKey | undefined => {
+  if (!authorization.startsWith(plainBearer)) return undefined
+  const token = tokens.known(authorization.slice(plainBearer.length), visitor.now())
+  return token !== undefined && isGrant(token) ? { grant: token, fault: undefined } : undefined
 }
 
 /** A key that is nobody's, or a token that is not good. */
@@ -253,10 +250,11 @@ export const admit = (
       ? { refusal: new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" }) }
       : letIn
   }
-  if (openPaths.has(path) || isUi(path) || isPreflight(rules, request)) return letIn
+  const isOpen = openPaths.has(path) || isUi(path)
   const area = areaOf(path)
-  const usual = area === "models" ? usualGrant(ring, rules, request, visitor) : undefined
-  if (usual !== undefined) return { grant: usual }
+  const usual = area === "models" && !isOpen ? usualAdmission(ring, rules, request, visitor) : undefined
+  if (usual !== undefined) return usual
+  if (isOpen || isPreflight(rules, request)) return letIn
   const isHere = area === "models" || isLocal(visitor.peer())
   let why: GatewayError | undefined
   let tried: string | undefined

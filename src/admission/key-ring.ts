@@ -8,18 +8,16 @@ import { isIn, networksOf } from "./client-address.ts"
 /** A key as it was found. */
 export interface KnownKey {
   readonly grant: Grant
-  /** Why it does not count at this moment, or from there; undefined when it does. */
-  readonly fault: (now: number, peer: () => string | undefined) => KeyFault | undefined
+  /** Why it does not count at this moment, or from there; undefined when it does. Absent where it always does. */
+  readonly fault: ((now: number, peer: () => string | undefined) => KeyFault | undefined) | undefined
 }
 
 /** Why a key that is known lets nobody in. */
 export type KeyFault = "early" | "expired" | "elsewhere"
 
-const always = (): undefined => undefined
-
 const faultsOf = ({ expires, networks, notBefore }: AuthKey, until: number | undefined): KnownKey["fault"] => {
   const end = Math.min(expires ?? Infinity, until ?? Infinity)
-  if (notBefore === undefined && end === Infinity && networks === undefined) return always
+  if (notBefore === undefined && end === Infinity && networks === undefined) return undefined
   const from = networks === undefined ? undefined : networksOf(networks)
   return (now, peer) => {
     if (now >= end) return "expired"
@@ -31,6 +29,16 @@ const faultsOf = ({ expires, networks, notBefore }: AuthKey, until: number | und
 // Keys that are known without their digest being made.
 const mostLately = 10_000
 
+/** How nearly all say that they have a key. */
+export const plainBearer = "Bearer "
+
+const remember = (lately: Map<string, KnownKey>, by: string, known: KnownKey | undefined): KnownKey | undefined => {
+  if (known === undefined) return undefined
+  if (lately.size >= mostLately) lately.clear()
+  lately.set(by, known)
+  return known
+}
+
 const textOf = (digest: Uint8Array): string => Buffer.from(digest).toString("base64")
 
 /** Some keys; never changed, another takes its place. */
@@ -39,6 +47,8 @@ export class KeyRing {
   private readonly byName = new Map<string, Grant>()
   // Those that came of late, as they were given: nearly all requests come with one of them.
   private readonly lately = new Map<string, KnownKey>()
+  // The same by the header that they came in: it takes as long to cut a key out of it as all else that is done for one.
+  private readonly shown = new Map<string, KnownKey>()
 
   /** Whether everybody needs a key. */
   readonly needed: boolean
@@ -63,11 +73,14 @@ export class KeyRing {
   find(given: string): KnownKey | undefined {
     const before = this.lately.get(given)
     if (before !== undefined) return before
-    const known = this.byDigest.get(hash("sha256", given, "base64"))
-    if (known === undefined) return undefined
-    if (this.lately.size >= mostLately) this.lately.clear()
-    this.lately.set(given, known)
-    return known
+    return remember(this.lately, given, this.byDigest.get(hash("sha256", given, "base64")))
+  }
+
+  /** The key in an `authorization` header, written as nearly all write it. */
+  findIn(authorization: string): KnownKey | undefined {
+    const before = this.shown.get(authorization)
+    if (before !== undefined || !authorization.startsWith(plainBearer)) return before
+    return remember(this.shown, authorization, this.find(authorization.slice(plainBearer.length)))
   }
 
   /** What the key of this name lets do. */
