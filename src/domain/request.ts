@@ -78,7 +78,7 @@ export interface RoutingNeeds {
   /** The models and backends that its key is for; all of them when absent. */
   readonly scope?: Scope
   /** Whose it is; absent where nobody is told apart. */
-  readonly key?: string
+  readonly key?: string | undefined
   /** What bounds the zones that it may go to; absent where it may go anywhere. */
   readonly zones?: ZoneLimits
   /** What the client allows as output (`max_completion_tokens` or `max_tokens`); 0 when it does not say. */

@@ -195,7 +195,7 @@ const neededBy = (
   if (free === 0 && scope === undefined && zones === undefined && key !== undefined) {
     if (told.dialect !== dialect) return { ...told, dialect, key }
     // Read for this request alone: a copy would take as long as all else that is done for a key.
-    const own: RoutingNeeds & { key?: string } = told
+    const own: RoutingNeeds & { key?: string | undefined } = told
     own.key = key
     return own
   }

@@ -87,7 +87,9 @@ const needsOf = (
     abilities,
     promptTokens: Math.floor(content.bytes / 4),
     atLeastTokens: 0,
-    outputTokens: outputOf(top)
+    outputTokens: outputOf(top),
+    // Its place: what is put beside the others of an object later takes another one.
+    key: undefined
   })
 }
 
