@@ -76,12 +76,12 @@ const refusalUnder = (
   { maxConcurrent = 0, requestsPerMinute = 0, tokensPerMinute = 0 }: RateLimits,
   { isFull, waitForRequests, waitForTokens }: Objection,
   tokens: number,
-  left: () => LimitsLeft
+  left: LimitsLeft
 ): RateLimited | undefined => {
   const refused = (what: string, waitMs: number) => {
     const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000))
     const message = `Rate limit reached for ${of}: ${what}. Please try again in ${retryAfterSeconds}s`
-    return new RateLimited({ message, retryAfterSeconds, left: left() })
+    return new RateLimited({ message, retryAfterSeconds, left })
   }
   if (waitForTokens > 0 && waitForTokens >= waitForRequests)
     return refused(`${Math.floor(tokensPerMinute)} tokens per minute, ${tokens} are asked for`, waitForTokens)
@@ -104,10 +104,7 @@ export const refusalBy = (
     const objection = objections[at]
     return objection === undefined
       ? refusal
-      : longest(
-          refusal,
-          refusalUnder(rule, rule.limits, objection, tokens, () => left)
-        )
+      : longest(refusal, refusalUnder(rule, rule.limits, objection, tokens, left))
   }, undefined)
 
 interface Counted {
@@ -137,22 +134,25 @@ const mostUses = 200
 export const least = (a: AmountLeft | undefined, b: AmountLeft): AmountLeft =>
   a === undefined || b.left / b.limit < a.left / a.limit ? b : a
 
-/** What is left of limits, at a moment in milliseconds since 1970. */
-export const leftAt = (at: number, requests: AmountLeft | undefined, tokens: AmountLeft | undefined): LimitsLeft => {
-  if (requests !== undefined) return tokens === undefined ? { at, requests } : { at, requests, tokens }
-  return tokens === undefined ? { at } : { at, tokens }
-}
-
-class Held implements LimitPass {
-  readonly left: LimitsLeft
+class Held implements LimitPass, LimitsLeft {
+  readonly at: number
+  readonly requests: AmountLeft | undefined
+  readonly tokens: AmountLeft | undefined
   private readonly all: ReadonlyArray<Counted>
-  private readonly tokens: number
+  private readonly reserved: number
   private isOver = false
 
-  constructor(all: ReadonlyArray<Counted>, tokens: number, left: LimitsLeft) {
+  constructor(all: ReadonlyArray<Counted>, reserved: number, { at, requests, tokens }: LimitsLeft) {
     this.all = all
+    this.reserved = reserved
+    this.at = at
+    this.requests = requests
     this.tokens = tokens
-    this.left = left
+  }
+
+  // It is made for each request: another object for this would be dearer than what it holds.
+  get left(): LimitsLeft {
+    return this
   }
 
   end(used: number, now: number): void {
@@ -160,7 +160,7 @@ class Held implements LimitPass {
     this.isOver = true
     for (const counts of this.all) {
       const { tokensPerMinute } = counts.limits
-      if (tokensPerMinute !== undefined) counts.tokens.take(tokensPerMinute, used - this.tokens, now)
+      if (tokensPerMinute !== undefined) counts.tokens.take(tokensPerMinute, used - this.reserved, now)
       counts.underWay -= 1
     }
   }
@@ -187,13 +187,7 @@ export class LimitCounts {
   enter(rules: ReadonlyArray<LimitRule>, tokens: number, now: number, wall: number): LimitDecision {
     this.sweep(now)
     const all = this.countsOfAll(rules, now)
-    let refusal: RateLimited | undefined
-    for (const counts of all) {
-      const objection = this.objection(counts, tokens, now)
-      if (objection === undefined) continue
-      const left = () => this.leftOf(all, now, wall)
-      refusal = longest(refusal, refusalUnder(counts.rule, counts.limits, objection, tokens, left))
-    }
+    const refusal = this.isOpposed(all, tokens, now) ? this.refusal(all, tokens, now, wall) : undefined
     if (refusal !== undefined) return refusal
     for (const counts of all) {
       const { requestsPerMinute, tokensPerMinute } = counts.limits
@@ -224,7 +218,7 @@ export class LimitCounts {
         tokens = least(tokens, amountLeft(tokensPerMinute, level.tokens, tokensOwedOf))
       }
     }
-    return leftAt(at, requests, tokens)
+    return { at, requests, tokens }
   }
 
   /** Counts a request among those under way that somebody else has let in. */
@@ -315,6 +309,22 @@ export class LimitCounts {
     counts.tokens.resize(before.tokensPerMinute, limits.tokensPerMinute, processes, now)
   }
 
+  private isOpposed(all: ReadonlyArray<Counted>, tokens: number, now: number): boolean {
+    for (const counts of all) if (this.objection(counts, tokens, now) !== undefined) return true
+    return false
+  }
+
+  private refusal(all: ReadonlyArray<Counted>, tokens: number, now: number, wall: number): RateLimited | undefined {
+    const left = this.leftOf(all, now, wall)
+    let refusal: RateLimited | undefined
+    for (const counts of all) {
+      const objection = this.objection(counts, tokens, now)
+      if (objection === undefined) continue
+      refusal = longest(refusal, refusalUnder(counts.rule, counts.limits, objection, tokens, left))
+    }
+    return refusal
+  }
+
   // What speaks against a request; most have nothing against them, and nothing is made for them.
   private objection(
     { limits, requests, tokens: held, underWay }: Counted,
@@ -336,7 +346,7 @@ export class LimitCounts {
       if (requestsPerMinute !== undefined) requests = least(requests, counts.requests.left(requestsPerMinute, now))
       if (tokensPerMinute !== undefined) tokens = least(tokens, counts.tokens.left(tokensPerMinute, now))
     }
-    return leftAt(at, requests, tokens)
+    return { at, requests, tokens }
   }
 
   // Of whoever is not under way and has all that is his, a new count knows as much.

@@ -2,7 +2,7 @@
  * What a process has taken of shared limits for requests to come: so little that limits hold, and so much that few have to ask.
  */
 import type { AmountLeft, LimitRule, LimitsLeft } from "../domain/rate-limits.ts"
-import { least, leftAt } from "./Limiter.ts"
+import { least } from "./Limiter.ts"
 import { type EnterAnswer, type Entering, sparePlaces, type WantedAhead } from "./limit-scripts.ts"
 import { TokenBucket } from "./token-bucket.ts"
 
@@ -94,7 +94,7 @@ export class Ahead {
         ofTokens = least(ofTokens, taken.leftTokens.left(tokensPerMinute, now))
       }
     }
-    return { left: leftAt(wallNow(), requests, ofTokens), places: places ?? noPlaces }
+    return { left: { at: wallNow(), requests, tokens: ofTokens }, places: places ?? noPlaces }
   }
 
   private isEnough(rule: LimitRule, tokens: number): boolean {

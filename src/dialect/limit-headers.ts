@@ -4,9 +4,14 @@
 import type { AmountLeft, LimitsLeft } from "../domain/rate-limits.ts"
 import type { Dialect } from "./Dialect.ts"
 
+const millisecondsOf = (ms: number): string => `${ms}ms`
+
+// Below a second, which is what nearly all are told.
+const shortTimes = Array.from({ length: 1001 }, (_, ms) => millisecondsOf(ms))
+
 // As OpenAI writes a time: 12ms, 1.5s, 6m0s.
 const duration = (ms: number): string => {
-  if (ms < 1000) return `${Math.ceil(ms)}ms`
+  if (ms < 1000) return shortTimes[Math.ceil(ms)] ?? millisecondsOf(Math.ceil(ms))
   const seconds = Math.ceil(ms / 100) / 10
   return seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${Math.ceil(seconds % 60)}s`
 }

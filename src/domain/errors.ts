@@ -106,8 +106,8 @@ const AmountLeftSchema = Schema.Struct({ limit: Schema.Number, left: Schema.Numb
 
 const LimitsLeftSchema = Schema.Struct({
   at: Schema.Number,
-  requests: Schema.optionalKey(AmountLeftSchema),
-  tokens: Schema.optionalKey(AmountLeftSchema)
+  requests: Schema.optional(AmountLeftSchema),
+  tokens: Schema.optional(AmountLeftSchema)
 })
 
 /** The gateway takes no more work now: too many requests, or it is stopping. */

@@ -109,6 +109,6 @@ export interface AmountLeft {
 /** What is left of the limits of a request, those of which the least is left; at a moment in milliseconds since 1970. */
 export interface LimitsLeft {
   readonly at: number
-  readonly requests?: AmountLeft
-  readonly tokens?: AmountLeft
+  readonly requests?: AmountLeft | undefined
+  readonly tokens?: AmountLeft | undefined
 }

@@ -80,8 +80,9 @@ export class Prices extends Context.Service<
         return Prices.of({
           of,
           cost: (backend, model, tokens, durationMs) => {
-            if (backend === undefined) return nothingAsked
+            if (backend === undefined) return costsUnknown
             const { by, price } = of(backend, model)
+            if (price === free) return by === "free" ? costsNothing : costsUnknown
             return { nanos: costOf(price, tokens, durationMs), by }
           }
         })
@@ -89,7 +90,9 @@ export class Prices extends Context.Service<
     )
 }
 
-const nothingAsked: Cost = { nanos: 0, by: "unknown" }
+const costsNothing: Cost = { nanos: 0, by: "free" }
+
+const costsUnknown: Cost = { nanos: 0, by: "unknown" }
 
 // Models of one backend whose prices are kept.
 const mostModels = 1000
