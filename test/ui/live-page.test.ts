@@ -325,6 +325,22 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await tab.page.getByText("What a reload would change").waitFor()
   })
 
+  test("shows all that was expected of those who could answer without a scroll to the side at 1440 px", async () => {
+    const { bossKey, gateway } = await (fleet ??= startFleet(folder))
+    await using tab = await inBrowser({ viewport: { width: 1440, height: 900 } })
+    await tab.page.route("**/admin/v1/decisions/search-0", async (route) => {
+      const told = await (await route.fetch()).json()
+      const parts = { wait_ms: 11_200, load_ms: 8400, read_ms: 1250, write_ms: 10_300, cached_tokens: 12_288 }
+      for (const each of told.decision.candidates) Object.assign(each, { expected_ms: 24_800, parts })
+      await route.fulfill({ json: told })
+    })
+    await signIn(tab.page, gateway, bossKey)
+    await open(tab.page, gateway, "requests/search-0")
+    await tab.page.getByText("when its end was expected").waitFor()
+    const table = tab.page.locator(".detail .wide")
+    expect(await table.evaluate((box) => box.scrollWidth - box.clientWidth)).toBe(0)
+  })
+
   for (const width of [390, 1440]) {
     for (const colorScheme of ["light", "dark"] as const) {
       test(`fits ${width} px in ${colorScheme} colours, and can be used by whoever hears it read`, async () => {
