@@ -16,18 +16,25 @@ export const cpuOf = (pid: number): number => {
   return ((Number(fields[11]) + Number(fields[12])) * 1e6) / ticksPerSecond
 }
 
-/** The same to the nanosecond, of the threads that it has now. */
-export const cpuOfThreads = (pid: number): number =>
-  readdirSync(`/proc/${String(pid)}/task`).reduce((sum, thread) => {
-    try {
-      return (
-        sum + Number(readFileSync(`/proc/${String(pid)}/task/${thread}/schedstat`, "latin1").split(" ", 1)[0]) / 1000
-      )
-    } catch {
-      // It has ended in between.
-      return sum
-    }
-  }, 0)
+/** The same to the nanosecond, by the threads that it has now. */
+export const cpuByThread = (pid: number): ReadonlyMap<string, number> =>
+  new Map(
+    readdirSync(`/proc/${String(pid)}/task`).flatMap((thread): ReadonlyArray<readonly [string, number]> => {
+      try {
+        const [ran] = readFileSync(`/proc/${String(pid)}/task/${thread}/schedstat`, "latin1").split(" ", 1)
+        return [[thread, Number(ran) / 1000]]
+      } catch {
+        // It has ended in between.
+        return []
+      }
+    })
+  )
+
+/** What has been used since then; a sum over all threads would go back by all that one has ever used that ends. */
+export const cpuSince = (pid: number, before: ReadonlyMap<string, number>): number =>
+  cpuByThread(pid)
+    .entries()
+    .reduce((sum, [thread, used]) => sum + used - (before.get(thread) ?? 0), 0)
 
 /** What a process has started and what still runs. */
 export const childrenOf = (pid: number): ReadonlyArray<number> =>

@@ -7,7 +7,7 @@ import { smallRequest, startNexus } from "../legs.ts"
 import { steadyLoad, type SteadyLoad } from "../load.ts"
 import { above, below, both, type Mark, Readings, type Row } from "../measure.ts"
 import { ready, startMockProcess } from "../processes.ts"
-import { cpuOf, cpuOfMachine, cpuOfThreads } from "../procfs.ts"
+import { cpuByThread, cpuOf, cpuOfMachine, cpuSince } from "../procfs.ts"
 
 const otlp = (mockPort: number, ...more: ReadonlyArray<string>): ReadonlyArray<string> => [
   "[telemetry.otlp]",
@@ -95,9 +95,9 @@ export const watch: Row = {
     const others = (): number =>
       [process.pid, gateway.pid, mock.pid, collector.pid].reduce((sum, pid) => sum - cpuOf(pid), cpuOfMachine())
     const read = async (load: SteadyLoad): Promise<Reading> => {
-      const [strange, start, done, own] = [others(), performance.now(), load.done(), cpuOfThreads(gateway.pid)]
+      const [strange, start, done, own] = [others(), performance.now(), load.done(), cpuByThread(gateway.pid)]
       await passes(load, turns.lasts)
-      const read = { cpu: cpuOfThreads(gateway.pid) - own, done: load.done() - done }
+      const read = { cpu: cpuSince(gateway.pid, own), done: load.done() - done }
       field.disturbance = Math.max(field.disturbance, (others() - strange) / 1000 / (performance.now() - start))
       return read
     }
