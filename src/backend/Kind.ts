@@ -130,6 +130,8 @@ export interface Kind {
   readonly fuller?: FullerDialect
   /** Whether a server is the service that made its dialect up, and takes no field but those of it. */
   readonly isOriginal?: (server: Pick<Server, "url">) => boolean
+  /** Whether a server refuses a message with a field that is another service's, such as what that signs calls with. */
+  readonly isStrict?: (server: Pick<Server, "url">) => boolean
   /** Whether it keeps files and batches for its clients. */
   readonly keepsFiles?: boolean
   /** The dialect in which clients have it get, make or lose models; absent where they cannot. */

@@ -13,6 +13,9 @@ export interface Backend extends Server {
 /** Whether a backend is the service that made its dialect up. */
 export const isOriginal = (backend: Backend): boolean => kindNamed(backend.type).isOriginal?.(backend) === true
 
+/** Whether a backend refuses a message with a field that is another service's. */
+export const isStrict = (backend: Backend): boolean => kindNamed(backend.type).isStrict?.(backend) === true
+
 const speakingOf = (backend: Backend): Speaking => {
   const { speaks, speaksAt } = kindNamed(backend.type)
   return speaksAt?.(backend) ?? speaks

@@ -26,5 +26,7 @@ export const openai: Kind = {
   locality: "cloud",
   keepsFiles: true,
   speaks,
+  // Google's own endpoint of chat completions may be set up as one.
+  isStrict: ({ url }) => !/(?:^|\.)googleapis\.com$/.test(new URL(url).hostname),
   isOriginal: ({ url }) => /(?:^|\.)(?:openai|azure)\.com$/.test(new URL(url).hostname)
 }

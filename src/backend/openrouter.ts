@@ -18,5 +18,6 @@ export const openrouter: Kind = {
   home: "https://openrouter.ai/api/v1",
   takes: { ...openai.takes, signedThoughts: true, linkedFiles: true, images: true, samplers: namesOfVllm },
   isOriginal: () => false,
+  isStrict: () => false,
   prober: statelessProber(models)
 }

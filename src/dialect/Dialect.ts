@@ -278,6 +278,8 @@ export interface Dialect {
   readonly withModel: (body: Uint8Array, model: string, span: Span | undefined) => ReadonlyArray<Uint8Array>
   /** The body without what nobody but this gateway can read, and otherwise as it came; absent where there is no such thing. */
   readonly withoutSeals?: (body: Uint8Array) => Uint8Array
+  /** The body without what only some other service of the dialect takes, and otherwise as it came; absent where there is no such thing. */
+  readonly withoutForeign?: (body: Uint8Array) => Uint8Array
   /** The body with fields of the server's own, where the client has not told them, and a context to have the model in. */
   readonly withOwn?: (
     body: Uint8Array,

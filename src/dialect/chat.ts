@@ -293,6 +293,8 @@ export interface ServerTraits {
   readonly signedThoughts?: true
   /** Whether its models make images where they are asked to. */
   readonly images?: true
+  /** Whether it refuses fields that are another service's, such as what that signs calls with. */
+  readonly isStrict?: boolean
   /** Whether it refuses a strict schema that is not closed in all its parts, as OpenAI does. */
   readonly closedSchemas?: boolean
   /** What it calls the ways of choosing a token that it has beyond those of all. */

@@ -20,7 +20,7 @@ import { type BodySource, isSource, type RequestBody } from "../wire/request-byt
 import type { Accounting } from "./Accounting.ts"
 import { collected } from "./collected.ts"
 import { failureReason } from "./final-failure.ts"
-import { tunedFor } from "./fuller.ts"
+import { openedFor, tunedFor } from "./fuller.ts"
 import { pinningFor, withSlot } from "./named-slot.ts"
 import type { Asked } from "./record.ts"
 import { isUnmeasured, mayLoad } from "../backend/backend.ts"
@@ -343,7 +343,7 @@ export class Asking implements Asker {
     if (came instanceof StreamedBody) {
       return came.as(isSame ? undefined : model, candidate.state.backend.limits.firstByteMs)
     }
-    const open = dialect.withoutSeals?.(came) ?? came
+    const open = openedFor(candidate, dialect, came)
     const tuned = dialect.withOwn === undefined ? undefined : tunedFor(candidate, dialect.id, needs)
     const body = tuned === undefined ? open : (dialect.withOwn?.(open, tuned.own, tuned.context) ?? open)
     const named = isSame ? [body] : dialect.withModel(body, model, body === came ? span : undefined)

@@ -2,7 +2,9 @@
  * Servers that hear more in another dialect than in their main one: when they are asked in it, and with what of their own.
  */
 import { kindNamed } from "../backend/all.ts"
+import { isStrict } from "../backend/backend.ts"
 import { contextNow, sizedContext, tuningFor } from "../backend/tuning.ts"
+import type { Dialect } from "../dialect/Dialect.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { Tuning } from "../domain/server.ts"
 import type { Candidate } from "../registry/snapshot.ts"
@@ -117,3 +119,9 @@ export const tunedFor = (
   needs: RoutingNeeds
 ): Pick<Fuller, "context" | "own"> | undefined =>
   kindNamed(candidate.state.backend.type).fuller?.dialect === dialect ? ownOf(candidate, needs) : undefined
+
+/** A body in the words of its client without what a server can make nothing of: seals of this gateway, and what only others take. */
+export const openedFor = ({ state: { backend } }: Candidate, dialect: Dialect, body: Uint8Array): Uint8Array => {
+  const open = dialect.withoutSeals?.(body) ?? body
+  return isStrict(backend) ? (dialect.withoutForeign?.(open) ?? open) : open
+}

@@ -27,7 +27,7 @@ import type { Deadlines } from "../upstream/Deadlines.ts"
 import { RequestClock, type Upstream } from "../upstream/Upstream.ts"
 import type { RequestBody } from "../wire/request-bytes.ts"
 import type { Accounting } from "./Accounting.ts"
-import { tunedFor } from "./fuller.ts"
+import { openedFor, tunedFor } from "./fuller.ts"
 import { newRecord, type RequestRecord } from "./record.ts"
 import { relay, type FlowEnd } from "./relay.ts"
 import type { RequestRun } from "./request-run.ts"
@@ -248,7 +248,7 @@ const ownBody = (
   came: Uint8Array
 ): RequestBody => {
   const { dialect } = route
-  const open = dialect.withoutSeals?.(came) ?? came
+  const open = openedFor(candidate, dialect, came)
   const tuned = dialect.withOwn === undefined ? undefined : tunedFor(candidate, dialect.id, needs)
   const body = tuned === undefined ? open : (dialect.withOwn?.(open, tuned.own, tuned.context) ?? open)
   return dialect.withModel(body, candidate.model.id, body === came ? span : undefined)

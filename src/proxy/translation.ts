@@ -4,7 +4,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
-import { beyondBackend, isOriginal, isSpokenNatively, sortsTools, speakerOf } from "../backend/backend.ts"
+import { beyondBackend, isOriginal, isSpokenNatively, isStrict, sortsTools, speakerOf } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import { askedIn, type Beyond } from "../backend/speech.ts"
 import type { DialectList } from "../dialect/all.ts"
@@ -123,6 +123,7 @@ class Translator {
       original,
       files: kind.locality === "cloud",
       closedSchemas: kind.locality === "cloud",
+      isStrict: isStrict(backend),
       ...(mostTokens === undefined ? {} : { mostTokens }),
       ...(thinks === undefined ? {} : { thinks }),
       ...(fuller === undefined ? {} : { own: fuller.own }),

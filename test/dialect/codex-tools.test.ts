@@ -221,3 +221,28 @@ describe("a search for tools that a client of Responses runs, as Codex does", ()
     expect(own.body.messages).toEqual([{ role: "user", content: "go" }])
   })
 })
+
+test("what OpenAI has done on an MCP server is a call and what came of it to another model, and its lists are left out and named", () => {
+  const done = { type: "mcp_call", server_label: "docs", name: "find", arguments: '{"q":1}' }
+  const { body, dropped } = askedFor({
+    input: [
+      user,
+      { type: "mcp_list_tools", id: "mcpl_1", server_label: "docs", tools: [] },
+      { ...done, id: "mcp_1", output: "found", error: null },
+      { ...done, id: "mcp_2", output: null, error: "no such thing" },
+      { type: "message", role: "assistant", content: [{ type: "output_text", text: "there" }] },
+      user
+    ]
+  })
+  const call = (id: string) => ({ id, type: "function", function: { name: "docs__find", arguments: '{"q":1}' } })
+  expect(body.messages).toEqual([
+    { role: "user", content: "go" },
+    { role: "assistant", content: null, tool_calls: [call("mcp_1")] },
+    { role: "tool", tool_call_id: "mcp_1", content: "found" },
+    { role: "assistant", content: null, tool_calls: [call("mcp_2")] },
+    { role: "tool", tool_call_id: "mcp_2", content: "Error: no such thing" },
+    { role: "assistant", content: "there" },
+    { role: "user", content: "go" }
+  ])
+  expect(dropped).toEqual(["input[1]"])
+})

@@ -29,6 +29,19 @@ describe("a request of Google's", () => {
     }
   })
 
+  test("pairs results that have no name with calls by their order, as proxies write them", () => {
+    const call = (name: string) => ({ functionCall: { name, args: {} } })
+    const result = (name: object, output: string) => ({ functionResponse: { ...name, response: { output } } })
+    const { chat } = read({
+      contents: [
+        { role: "user", parts: [{ text: "go" }] },
+        { role: "model", parts: [call("t"), call("u"), call("v")] },
+        { role: "user", parts: [result({ name: "" }, "one"), result({ name: "v" }, "three"), result({}, "two")] }
+      ]
+    })
+    expect(chat.messages.slice(2)).toMatchObject([{ text: "one" }, { text: "two" }, { text: "three" }])
+  })
+
   test("may have the words of an enumeration as their numbers, as Vertex AI's older libraries write them", () => {
     const parameters = {
       type: 6,

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test"
 import { Result } from "effect"
-import type { Chat, ChatField, ServerTraits } from "../../src/dialect/chat.ts"
+import type { Chat, ChatEvent, ChatField, ServerTraits } from "../../src/dialect/chat.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
+import { transduce } from "../../src/dialect/Transducer.ts"
 import { anyServer, answersFrom } from "../kit/codecs.ts"
 
 const server = openai.operations[0].server!
@@ -111,4 +112,27 @@ test("the bound on tokens has its newer name for a client that gave it one like 
   expect(bound({ newerBound: true }, true)).toEqual([undefined, 9])
   expect(bound({ newerBound: true }, false)).toEqual([9, undefined])
   expect(bound({}, false, true)).toEqual([undefined, 9])
+})
+
+test("an answer that is spoken is told by its words, and the loss of its sound is named, whole and streamed", () => {
+  const encoder = new TextEncoder()
+  const reads = answersFrom(server)
+  const whole = (message: object): ReadonlyArray<ChatEvent> =>
+    Result.getOrThrow(
+      reads.whole(encoder.encode(JSON.stringify({ choices: [{ index: 0, message, finish_reason: "stop" }] })))
+    )
+  const deltas = [{ audio: { id: "audio_1", transcript: "Good " } }, { audio: { transcript: "day", data: "AAAA" } }, {}]
+  const chunks = deltas.map((delta, at) => ({
+    choices: [{ index: 0, delta, finish_reason: at === 2 ? "stop" : null }]
+  }))
+  const stream = chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join("")
+  const streamed = transduce(reads.stream, [encoder.encode(`${stream}data: [DONE]\n\n`)])
+  const audio = { id: "audio_1", transcript: "Good day", data: "AAAA" }
+  const said = (events: ReadonlyArray<ChatEvent>) =>
+    events.map((each) => (each.type === "text" ? each.text : "")).join("")
+  for (const events of [whole({ content: null, audio }), streamed]) {
+    expect(said(events)).toBe("Good day")
+    expect(events).toContainEqual({ type: "lost", what: "audio" })
+  }
+  expect(said(whole({ content: "Good day", audio }))).toBe("Good day")
 })

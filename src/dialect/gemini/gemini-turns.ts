@@ -137,11 +137,10 @@ class Reading {
     }
   }
 
-  // By its id, else the first call of its name that has none.
-  private callOf({ id, name }: JsonObject): string | undefined {
-    const found =
-      this.open.find((call) => !call.answered && call.id === id) ??
-      this.open.find((call) => !call.answered && call.name === name)
+  // By its id, else the first call of its name that has none, or of any where it has no name either.
+  private callOf({ id, name = "" }: JsonObject): string | undefined {
+    const open = this.open.filter(({ answered }) => !answered)
+    const found = open.find((call) => call.id === id) ?? open.find((call) => call.name === name || name === "")
     if (found !== undefined) found.answered = true
     return found?.id
   }

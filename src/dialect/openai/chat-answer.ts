@@ -190,11 +190,20 @@ class AnswerReading {
     }
     const refusal = said(delta["refusal"])
     if (refusal !== "") this.events.push({ type: "refusal", text: refusal })
+    this.heard(delta["audio"], text)
     const signature = signatureOf(delta)
     if (signature !== "") this.events.push({ type: "lost", what: "extra_content", signature })
     const { function_call: old, tool_calls: calls } = delta
     if (Array.isArray(calls)) this.pieces.readsAll(calls)
     if (Predicate.isObject(old)) this.pieces.reads({ index: 0, function: old })
+  }
+
+  // The words of what is spoken are the answer; nobody else has a place for the sound.
+  private heard(audio: unknown, written: string): void {
+    if (!Predicate.isObject(audio)) return
+    const text = said(audio["transcript"])
+    if (text !== "" && written === "") this.knows({ type: "text", text })
+    if (said(audio["data"]) !== "") this.events.push({ type: "lost", what: "audio" })
   }
 
   /** Takes why the answer ended. */

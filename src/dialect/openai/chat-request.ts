@@ -90,8 +90,8 @@ const contentOf = (given: ReadonlyArray<ChatPart>, documents: boolean): unknown 
 }
 
 // Where Google's models keep it that speak as OpenAI's do, and clients of those.
-const signatureOf = (signature: string | undefined, { original, signedThoughts }: ServerTraits): Fields =>
-  signature === undefined || original || signedThoughts === true
+const signatureOf = (signature: string | undefined, { isStrict, original, signedThoughts }: ServerTraits): Fields =>
+  signature === undefined || original || isStrict === true || signedThoughts === true
     ? {}
     : { extra_content: { google: { thought_signature: signature } } }
 
@@ -223,7 +223,8 @@ const isLink = (file: ChatFile): boolean => "url" in file
 
 // What OpenAI itself passes over.
 const saidToAll = ["detail", "strict", "formatNote", "fileName"] as const
-const saidToOthers = [...saidToAll, "reasoning", "signature"] as const
+const saidToStrict = [...saidToAll, "reasoning"] as const
+const saidToOthers = [...saidToStrict, "signature"] as const
 
 // What all servers are told; the rest depends on them.
 const told = [
@@ -300,7 +301,7 @@ export const encodeChatRequest = (
   ]
   // Others show what they think in any case.
   if (traits.original && chat.showThoughts === true) dropped.push("showThoughts")
-  const held = traits.original ? saidToAll : saidToOthers
+  const held = traits.original ? saidToAll : traits.isStrict === true ? saidToStrict : saidToOthers
   dropped.push(...unheld(chat, traits.signedThoughts === true ? [...held, "thoughtSignature"] : held))
   const { format, tools } = chat
   const telling = new ToolTelling(traits)

@@ -21,6 +21,7 @@ import { identityIn } from "./answer-identity.ts"
 import { JsonScan } from "../json-scan.ts"
 import { buildBody } from "../parsed-body.ts"
 import { FactScan } from "./fact-scan.ts"
+import { withoutForeignSignatures } from "./foreign-signatures.ts"
 import { usageWish } from "./usage-wish.ts"
 
 const encoder = new TextEncoder()
@@ -84,6 +85,7 @@ export const openai: Dialect = {
   suggestedPath,
   headers: { asked: ["openai-beta"], answered: ["openai-processing-ms"] },
   withModel: replaceModel,
+  withoutForeign: withoutForeignSignatures,
   usageWish,
   types: { request: "application/json", whole: "application/json", stream: eventStreamType },
   kindOf: bodyKindOf,

@@ -107,7 +107,15 @@ const textsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<s
 const isSaid = (value: unknown): boolean => (typeof value === "string" || Array.isArray(value)) && value.length > 0
 
 /** What OpenAI has done by itself, of which the words behind it tell what came of it, and what a model has shown. */
-const done: ReadonlySet<unknown> = new Set(["web_search_call", "image_generation_call"])
+const done: ReadonlySet<unknown> = new Set([
+  "web_search_call",
+  "image_generation_call",
+  "file_search_call",
+  "code_interpreter_call",
+  "mcp_list_tools",
+  "mcp_approval_request",
+  "mcp_approval_response"
+])
 
 const outputs: ReadonlySet<unknown> = new Set(["function_call_output", "custom_tool_call_output"])
 
@@ -180,6 +188,9 @@ class ItemReading {
       case "apply_patch_call_output":
         this.notes.only(item, ["type", "id", "status", "call_id", "output", "max_output_length"], type)
         return this.turns.user([])
+      case "mcp_call":
+        this.notes.only(item, ["type", "id", "status", "server_label", "name", "arguments", "output", "error"], type)
+        return this.mcp(item, place)
       case "item_reference":
         return refuseAt(place, "refers to an item that Nexus has not kept; send the item itself (with store: false)")
       default:
@@ -204,6 +215,7 @@ class ItemReading {
     const { output, type } = item
     if (clientToolIn(type, "_call_output") !== undefined) return this.ran(item, place)
     if (type === "tool_search_output" && isClientSearch(item)) return this.found(item, place)
+    if (type === "mcp_call") return this.answered(item, place)
     if (!outputs.has(type)) return
     const said = output === undefined || output === null ? [] : partsOf(output, `${place}.output`, this.notes)
     this.turns.result(textOf(item["call_id"], `${place}.call_id`), said, place)
@@ -214,6 +226,12 @@ class ItemReading {
     const text = output === undefined || output === null ? shownWord(status ?? "completed") : asText(output)
     const failed = status === "failed"
     this.turns.result(textOf(own, `${place}.call_id`), [{ type: "text", text }], place, { failed })
+  }
+
+  private answered({ error, id, output }: JsonObject, place: string): void {
+    const failed = error !== undefined && error !== null
+    const text = asText((failed ? error : output) ?? "")
+    this.turns.result(textOf(id, `${place}.id`), [{ type: "text", text }], place, { failed })
   }
 
   // The tools themselves are told of with all others.
@@ -281,6 +299,14 @@ class ItemReading {
     if (text === "" && seal?.signature === undefined) return undefined
     const thought: ChatTurnItem = { type: "reasoning", text, signature: seal?.signature }
     return this.turns.assistant([thought], place)
+  }
+
+  // OpenAI has made this call, and tells with it what came of it.
+  private mcp(item: JsonObject, place: string): void {
+    const args = givenArguments(textOf(item["arguments"] ?? "", `${place}.arguments`)) || "{}"
+    const form = this.formOf({ name: item["name"], namespace: item["server_label"] }, place, "function")
+    this.call({ call_id: item["id"] }, place, form, args)
+    this.turns.user([])
   }
 
   private formOf({ name, namespace }: JsonObject, place: string, kind: "custom" | "function"): ToolForm {
