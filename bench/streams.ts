@@ -34,6 +34,8 @@ export interface StreamPlan {
   /** Further lines of the head. */
   readonly headers?: string
   readonly streams: number
+  /** How many are opened at a time; 25 when absent. */
+  readonly batch?: number
   readonly frames: number
   /** Milliseconds between two frames. */
   readonly every: number
@@ -177,7 +179,7 @@ export const readStreams = async (plan: StreamPlan): Promise<StreamLoad> => {
   const start = performance.now()
   const all: Array<Promise<void>> = []
   const wires: Array<Wire> = []
-  const batch = 25
+  const { batch = 25 } = plan
   for (let at = 0; at < plan.streams; at += batch) {
     const size = Math.min(batch, plan.streams - at)
     const fresh = await Promise.all(Array.from({ length: size }, () => connect(plan.port)))

@@ -40,6 +40,8 @@ export const readTogether = async <Name>(
       readStreams({
         ...part,
         streams,
+        // One of each kind after the other, so that no kind has moments of its own.
+        batch: 1,
         frames: Math.ceil((seconds * 1000) / every),
         every,
         came: (sent, delay) => came(name, sent, delay)
