@@ -6,6 +6,7 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import { hookActions, hookPhases } from "../domain/hook-rules.ts"
 import { outcomes, phases, priorityClasses } from "../domain/request.ts"
 import { strategies } from "../domain/routing.ts"
+import { slotSources } from "../domain/server.ts"
 import { Refusal } from "./refusal.ts"
 
 const Parts = Schema.Struct({
@@ -22,6 +23,8 @@ const Candidate = Schema.Struct({
   zone: Schema.optionalKey(Schema.String),
   priority: Schema.Finite,
   in_flight: Schema.Finite,
+  slots: Schema.optionalKey(Schema.Finite),
+  slots_from: Schema.optionalKey(Schema.Literals(slotSources)),
   first_byte_ms: Schema.NullOr(Schema.Finite),
   expected_ms: Schema.optionalKey(Schema.Finite),
   parts: Schema.optionalKey(Parts),

@@ -21,6 +21,13 @@ const noRouter = new ActionFailed({
   reason: "it was started with one model; a llama-server that is started without one (router mode) can"
 })
 
+const unknownModel = new ActionFailed({ fault: "missing", reason: "it has no such model" })
+
+/** Where a model is asked for that is not on its disk. */
+const getPath = "/models"
+
+const tooOld = new ActionFailed({ fault: "unable", reason: "this build downloads no models when it is asked to; newer ones do" })
+
 const Status = Schema.Struct({
   value: lenientField(Schema.String),
   failed: lenientField(Schema.Boolean),
@@ -80,10 +87,17 @@ const toldOf = (errand: Errand, name: string): Effect.Effect<never> =>
 
 const lookEvery = "300 millis"
 
-/** Asks for something, which one that is no router does not know. */
+const decodeProps = Schema.decodeUnknownOption(Schema.Struct({ role: Schema.String }))
+
+/** Asks for something, which one that is no router does not know; a router says 404 as well, of a model that it does not have. */
 const asked = Effect.fnUntraced(function* (errand: Errand, path: string, model: string, fine: RegExp) {
   const answer = yield* errand.ask({ path, body: { model } })
-  const failure = answer.status === 404 || answer.status === 405 ? noRouter : actionFailureIn(answer)
+  if (answer.status === 404 || answer.status === 405) {
+    const { body } = yield* errand.ask({ path: "/props" })
+    const isRouter = Option.getOrUndefined(decodeProps(body))?.role === "router"
+    return yield* isRouter ? (path === getPath ? tooOld : unknownModel) : noRouter
+  }
+  const failure = actionFailureIn(answer)
   if (failure !== undefined && !fine.test(failure.reason)) return yield* failure
 })
 
@@ -126,7 +140,7 @@ const patience = 30
 
 const pull: ActionRun = Effect.fnUntraced(function* (errand, { model }) {
   const done = Effect.gen(function* () {
-    yield* asked(errand, "/models", model, /already/i)
+    yield* asked(errand, getPath, model, /already/i)
     yield* errand.tell({ status: "downloading" })
     for (let looks = 0; looks < patience; looks += 1) {
       const status = yield* standing(errand, model)

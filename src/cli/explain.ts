@@ -14,6 +14,7 @@ import * as flags from "./flags.ts"
 import { readToken, tokenFile } from "./given-token.ts"
 import { replayText } from "./replay-text.ts"
 import { placeText } from "./requests.ts"
+import { slotsText } from "./slots-text.ts"
 import { jsonText, milliseconds, shownTable } from "./output.ts"
 
 const model = Flag.String("model").pipe(
@@ -106,6 +107,9 @@ const ruleText = ({ canary, name, shadow }: NonNullable<DecisionEntry["rule"]>):
   return `${name ?? "none"}${notes.length === 0 ? "" : ` (${notes.join(", ")})`}`
 }
 
+const inFlightText = ({ in_flight: busy, slots, slots_from: from }: DecisionEntry["candidates"][number]): string =>
+  slots === undefined || from === undefined ? String(busy) : `${busy} of ${slotsText([{ slots, from }])}`
+
 const decisionText = (
   { requested, models, strategy, rule, candidates, excluded, order }: DecisionEntry,
   attempts: number
@@ -139,7 +143,7 @@ const decisionText = (
       expectedTime(each.parts?.write_ms),
       each.parts === undefined ? "-" : String(each.parts.cached_tokens),
       String(each.priority),
-      String(each.in_flight),
+      inFlightText(each),
       milliseconds(each.first_byte_ms)
     ])
     const heading = [

@@ -100,6 +100,12 @@ export class Residency {
       return
     }
     if (pushed !== undefined && now - pushed < inUseMs) this.tight = true
+    this.tookToLoad(model, ms)
+  }
+
+  /** Loading a model has taken so long, in milliseconds. */
+  tookToLoad(model: string, ms: number): void {
+    const known = this.loads.get(model)
     this.loads.set(model, known === undefined ? ms : known + fresh * (ms - known))
     this.least = Math.min(...this.loads.values())
   }

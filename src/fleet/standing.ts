@@ -44,6 +44,8 @@ export interface Recalled {
   readonly baseMs: number | undefined
   readonly isFull: boolean
   readonly places: number
+  /** The slots that had been learned of it. */
+  readonly seen: number | undefined
 }
 
 /** One server with one model. */

@@ -71,10 +71,12 @@ export const runAction = (
   const about = { backend: backend.name, model }
   return Effect.gen(function* () {
     const began = yield* monotonicMs
+    const isCold = state.models.get(model)?.loaded === false
     yield* act(errand, orderFor(ordered)).pipe(
       Effect.mapError(told),
       Effect.tapError(({ reason }) => Effect.annotateLogs(Effect.logWarning(failed[action]), { ...about, reason }))
     )
+    if (action === "load" && isCold) state.live.residency.tookToLoad(model, (yield* monotonicMs) - began)
     registry.suspect(backend.name)
     yield* Effect.timeoutOption(registry.when(isShown(ordered)), shownMs)
     const seconds = Math.round((yield* monotonicMs) - began) / 1000

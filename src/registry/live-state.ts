@@ -186,7 +186,8 @@ export const forgetMemory = (live: LiveState): void => {
 /** Where the slots of a model come from, and how many they are: the config goes before the server, and both before what was learned. */
 export const slotsOf = ({ id, slots, slotsConfigured }: Model, { standings }: LiveState): KnownSlots | undefined => {
   if (slots !== undefined) return { slots, from: slotsConfigured === true ? "config" : "told" }
-  const learned = standings.get(id)?.slots.seen
+  const standing = standings.get(id)
+  const learned = standing?.recalled === undefined ? standing?.slots.seen : standing.recalled.seen
   return learned === undefined ? undefined : { slots: learned, from: "learned" }
 }
 

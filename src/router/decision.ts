@@ -4,10 +4,12 @@
 import { slotAdvice } from "../backend/backend.ts"
 import { zoneOf } from "../backend/zone.ts"
 import type { Strategy } from "../domain/routing.ts"
+import type { KnownSlots } from "../domain/server.ts"
 import { notServing, isKnownModel, reasonWords, neverListed } from "./filter.ts"
 import type { Attempt, ScoredCandidate } from "./choice.ts"
 import type { Plan } from "./plan.ts"
 import { ruleEntry, type RuleEntry } from "./rule-words.ts"
+import { slotsOf } from "../registry/live-state.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 import type { ExpectedEnd } from "../fleet/standing.ts"
 import type { LiveFigures } from "./live-figures.ts"
@@ -19,6 +21,9 @@ interface CandidateFigures {
   readonly zone: string
   readonly priority: number
   readonly in_flight: number
+  /** How many requests it works on at once, and how that is known; absent where it is not. */
+  readonly slots?: number
+  readonly slots_from?: KnownSlots["from"]
   readonly first_byte_ms: number | null
   /** When its answer is to be expected whole: the sum of the parts. */
   readonly expected_ms?: number
@@ -98,6 +103,7 @@ const noteOf = ({ model, state }: Candidate): Pick<CandidateFigures, "note"> => 
 
 const figuresOf = ({ candidate, end }: ScoredCandidate): CandidateFigures => {
   const { model, state } = candidate
+  const known = slotsOf(model, state.live)
   return Object.assign(
     {
       backend: state.backend.name,
@@ -107,6 +113,7 @@ const figuresOf = ({ candidate, end }: ScoredCandidate): CandidateFigures => {
       in_flight: state.live.inFlight,
       first_byte_ms: state.live.firstByteMs === undefined ? null : rounded(state.live.firstByteMs)
     },
+    known === undefined ? {} : { slots: known.slots, slots_from: known.from },
     expected(end),
     noteOf(candidate)
   )

@@ -29,7 +29,7 @@ export interface LiveFigures {
 /** Candidates whose figures are kept at most; a decision among more is told for the first of them alone. */
 export const mostRecorded = 32
 
-const perCandidate = 13
+const perCandidate = 14
 
 /** Figures of a witness at most. */
 export const mostFigures = mostRecorded * perCandidate
@@ -52,7 +52,7 @@ const unmeasured = -1
 const scratch = noEnd()
 const unknownEnd = noEnd()
 
-const stood: Mutable<Recalled> = { end: unknownEnd, baseMs: undefined, isFull: false, places: 0 }
+const stood: Mutable<Recalled> = { end: unknownEnd, baseMs: undefined, isFull: false, places: 0, seen: undefined }
 
 /** How one stands at a moment, to be read at once; without the best speeds no end is expected of it. */
 export const standingNow = (
@@ -67,6 +67,7 @@ export const standingNow = (
   stood.places = places
   stood.end = best === undefined ? unknownEnd : expectEnd(scratch, candidate, standing, places, best, moment)
   stood.baseMs = baseOf(live, standing)
+  stood.seen = standing.slots.seen
   stood.isFull = waits && isWithoutSlot(candidate, standing, places)
   return stood
 }
@@ -109,7 +110,7 @@ const none: Array<number> = []
 
 const figuresOf = (
   { askedAt, firstByteMs, inFlight, siblings }: LiveState,
-  { baseMs, end, isFull, places }: Recalled
+  { baseMs, end, isFull, places, seen }: Recalled
 ): Array<number> => [
   inFlight,
   siblings.inFlight,
@@ -123,15 +124,16 @@ const figuresOf = (
   end.cached,
   isFull ? 1 : 0,
   places,
-  baseMs ?? unmeasured
+  baseMs ?? unmeasured,
+  seen ?? unmeasured
 ]
 
 const liveAt = ({ figures, held }: LiveFigures, at: number, model: string): LiveState => {
   const live = newLiveState()
   const noted = figures.slice(at, at + perCandidate)
   const [inFlight = 0, siblings = 0, askedAt = 0, latency = unmeasured, ...end] = noted
-  const [wait = 0, load = 0, read = 0, hindrance = 0, write = 0, cached = 0, full = 0, places = 0, base = unmeasured] =
-    end
+  const [wait = 0, load = 0, read = 0, hindrance = 0, write = 0, cached = 0, full = 0, ...rest] = end
+  const [places = 0, base = unmeasured, seen = unmeasured] = rest
   live.inFlight = inFlight
   live.siblings = { inFlight: siblings, answering: siblings, coolUntil: 0, circuits: [] }
   live.askedAt = askedAt
@@ -140,7 +142,8 @@ const liveAt = ({ figures, held }: LiveFigures, at: number, model: string): Live
     end: { wait, load, read, hindrance, write, cached },
     baseMs: base === unmeasured ? undefined : base,
     isFull: full === 1,
-    places
+    places,
+    seen: seen === unmeasured ? undefined : seen
   }
   const found = held.find((each) => each.at === at)
   if (found?.coolUntil !== undefined) live.cooling.set(model, found.coolUntil)

@@ -65,7 +65,7 @@ const Candidates = ({ decision, line = [] }: CandidatesProps): JSX.Element => {
           </thead>
           <tbody>
             {candidates.map((candidate) => {
-              const { backend, in_flight: busy, model, place, priority } = candidate
+              const { backend, in_flight: busy, model, place, priority, slots } = candidate
               return (
                 <tr key={`${backend} ${model}`} class={place === 0 ? "first" : ""}>
                   <td>{askedAs(place)}</td>
@@ -76,7 +76,7 @@ const Candidates = ({ decision, line = [] }: CandidatesProps): JSX.Element => {
                     </span>
                   </td>
                   {isExpected ? expectations.map(({ of, title }) => <td key={title}>{of(candidate)}</td>) : null}
-                  <td>{busy}</td>
+                  <td>{slots === undefined ? busy : `${busy} of ${slots}`}</td>
                 </tr>
               )
             })}

@@ -87,6 +87,29 @@ describe("nexus explain", () => {
     expect(text).toContain("2      broken   m      capability-match (last resort)")
   })
 
+  test("shows the slots of a backend with what is in flight there, and how they are known", () => {
+    const about = { model: "m", priority: 50, in_flight: 1, first_byte_ms: null }
+    const text = routeText({
+      decision: {
+        requested: "m",
+        models: ["m"],
+        strategy: "smart",
+        candidates: [
+          { ...about, backend: "told", slots: 4, slots_from: "told" },
+          { ...about, backend: "unknown" }
+        ],
+        excluded: [],
+        order: []
+      },
+      max_retries: 2,
+      refusal: null
+    })
+    const cells = lines(text).map((line) => line.split(/ {2,}/))
+    const column = cells.find(([first]) => first === "Candidate")?.indexOf("In flight") ?? -1
+    const shown = cells.filter(([first]) => first === "told" || first === "unknown").map((row) => row[column])
+    expect(shown).toEqual(["1 of 4 (told)", "1"])
+  })
+
   test("says that it needs a running gateway", async () => {
     const { code, stdout, stderr } = await nexus("explain", "-m", "x", "-c", tomlFor("explain.toml", {}))
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" })

@@ -3,6 +3,7 @@ import type { BackendType } from "../../src/backend/all.ts"
 import { json } from "../kit/answers.ts"
 import { type FakeUpstream, good, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway } from "../kit/gateway.ts"
+import { startModelOllama } from "../kit/modelServers.ts"
 import { ask } from "../kit/rawClient.ts"
 import type { Seen, Step } from "../kit/rawServer.ts"
 
@@ -113,6 +114,19 @@ test("a cold choice is told of by what loading was seen to take, in the decision
   const warm = await chat(gateway.port, "a:1", "warm")
   expect(warm.header("x-nexus-cold")).toBeUndefined()
   expect((await at("/admin/v1/decisions/warm")).request.load_ms).toBeUndefined()
+})
+
+test("a load that an administrator asked for shows how long the next one takes", async () => {
+  await using lab = await startModelOllama("m:1b")
+  await using gateway = await startGateway({ backends: [backendFor("lab", lab, { type: "ollama" })] })
+  const post = (path: string, body: unknown) => ask(gateway.port, "POST", path, JSON.stringify(body))
+  const loadMs = async () => {
+    const { decision } = JSON.parse((await post("/admin/v1/route", { model: "m:1b", messages: [] })).text)
+    return decision.candidates[0].parts.load_ms
+  }
+  const guess = await loadMs()
+  for (const action of ["load", "unload"]) await post(`/admin/v1/models/${action}`, { model: "m:1b" })
+  expect(await loadMs()).toBeWithin(0.001, guess)
 })
 
 test("a page of a listed origin may read every header that the document tells of", async () => {

@@ -251,7 +251,10 @@ describe("a llama-server without a model of its own", () => {
       status: 502,
       message: "Backend 'lab' did not pull 'nonsense': model validation failed, unable to download"
     })
-    expect(await errorOf(gateway, "load", { model: "c", backend: "lab" })).toMatchObject({ status: 404 })
+    expect(await errorOf(gateway, "load", { model: "c", backend: "lab" })).toMatchObject({
+      status: 404,
+      message: "Backend 'lab' did not load 'c': it has no such model"
+    })
   })
 
   test("tells of a load that fails after it was begun", async () => {

@@ -27,6 +27,12 @@ test("slots are told with where they are from: in the backends, the models, the 
   expect(await get("/admin/v1/models")).toMatchObject({
     models: [{ id: "m", backends: [told, config, { backend: "other" }] }]
   })
+  const { decision } = (await ask(gateway.port, "POST", "/admin/v1/route", JSON.stringify({ model: "m", messages: [] }))).json()
+  const byName = new Map(decision.candidates.map((each: { backend: string }) => [each.backend, each]))
+  expect([...byName.values()]).toHaveLength(3)
+  expect(byName.get("llama")).toMatchObject({ in_flight: 0, slots: 4, slots_from: "told" })
+  expect(byName.get("fewer")).toMatchObject({ slots: 3, slots_from: "config" })
+  expect(byName.get("other")).not.toHaveProperty("slots")
   const stats = (await get("/v1/stats")) as Stats // reason: checked by what is expected of it
   expect(stats.backends.map(({ slots }) => slots)).toEqual([
     [{ model: "m", slots: 4, from: "told" }],

@@ -56,6 +56,15 @@ describe("which models a server has in memory", () => {
     expect(memory.leastLoadMs).toBe(5000)
   })
 
+  test("a load that somebody asked for tells how long the next one takes, and nothing of how much there is room for", () => {
+    const memory = new Residency()
+    memory.tookToLoad("llama", 8000)
+    expect([memory.loadMs("llama"), memory.loadMs("qwen"), memory.leastLoadMs]).toEqual([8000, 8000, 8000])
+    memory.tookToLoad("llama", 1000)
+    expect(memory.loadMs("llama")).toBe(5900)
+    expect([memory.isCold("llama", false), memory.tight]).toEqual([true, false])
+  })
+
   test("one that came at once says nothing of how long a load takes, there or elsewhere", () => {
     const memory = new Residency()
     memory.asks("llama", 0)

@@ -163,6 +163,7 @@ export const startLlamaRouter = async (...ids: ReadonlyArray<string>) => {
     data: [...models].map(([id, status]) => ({ id, object: "model", owned_by: "llamacpp", status }))
   })
   const of = (request: Seen): string => String(fieldOf(request, "model"))
+  const notFound = [json({ error: { code: 404, message: "File Not Found", type: "not_found_error" } }, 404)]
   const error = (message: string) => [json({ error: { code: 400, message, type: "invalid_request_error" } }, 400)]
   const gate = makeGate()
   const server = await startRoutes(
@@ -184,7 +185,7 @@ export const startLlamaRouter = async (...ids: ReadonlyArray<string>) => {
       "POST /models/load": (request) => {
         const id = of(request)
         const status = models.get(id)
-        if (status === undefined) return error(`model '${id}' not found`)
+        if (status === undefined) return notFound
         if (status["value"] !== "unloaded") return error("model is already running")
         models.set(id, { value: "loading" })
         const progress = { stages: ["text_model", "mmproj_model"], current: "text_model", value: 0.5 }
@@ -208,7 +209,7 @@ export const startLlamaRouter = async (...ids: ReadonlyArray<string>) => {
         return [json({ success: true })]
       }
     },
-    () => [json({ error: { code: 404, message: "File Not Found", type: "not_found_error" } }, 404)]
+    () => notFound
   )
   return {
     server,
