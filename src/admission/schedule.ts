@@ -2,6 +2,7 @@
  * Who goes next of those that wait: by class, then by the key with the least service so far, then by the conversation of that
  * key with the least, then by arrival. Plain values in and out; it knows nothing of servers.
  */
+import type { Mutable } from "effect/Types"
 import { priorityClasses, type PriorityClass } from "../domain/request.ts"
 
 /** One that waits. */
@@ -93,6 +94,17 @@ interface Lane<W extends Waiter> {
 }
 
 // Whoever is not there comes last.
+/** What goes before one that waits: how many, and what they are likely to take together, in seconds. */
+export interface Ahead {
+  readonly before: number
+  readonly cost: number
+}
+
+const goBefore = (ahead: Mutable<Ahead>, waiting: ReadonlyArray<Entry<Waiter>>, count: number): void => {
+  ahead.before += count
+  for (let at = 0; at < count; at += 1) ahead.cost += waiting[at]?.waiter.cost ?? 0
+}
+
 const placeIn = (waiting: ReadonlyArray<Entry<Waiter>>, waiter: unknown): number => {
   const at = waiting.findIndex((entry) => entry.waiter === waiter)
   return at < 0 ? waiting.length : at
@@ -195,43 +207,42 @@ export class Schedule<W extends Waiter> {
     }
   }
 
-  /** How many of its group are served before one that waits, or would if it came now, as things stand. */
-  placeOf(waiter: Omit<Waiter, "cost">): number {
+  /** What of its group is served before one that waits, or would if it came now, as things stand. */
+  placeOf(waiter: Omit<Waiter, "cost">): Ahead {
     const mine = rankOf(waiter)
     const service = this.serviceOf(waiter.key)
     const own = this.serialOf(waiter)
-    let before = 0
+    const ahead = { before: 0, cost: 0 }
     for (const lane of this.lanes) {
       const { group, key, rank, sessions } = lane
       if (group !== waiter.group || rank > mine) continue
       if (rank === mine && key === waiter.key) {
-        before += this.placeAmongOwn(lane, waiter)
+        this.goAmongOwn(ahead, lane, waiter)
         continue
       }
       for (const waiting of sessions.values()) {
-        if (rank < mine) before += waiting.length
-        else before += this.isBefore(key, waiting, service, own) ? 1 : 0
+        if (rank < mine) goBefore(ahead, waiting, waiting.length)
+        else if (this.isBefore(key, waiting, service, own)) goBefore(ahead, waiting, 1)
       }
     }
-    return before
+    return ahead
   }
 
   // The conversations of a key take turns.
-  private placeAmongOwn(lane: Lane<W>, waiter: Omit<Waiter, "cost">): number {
+  private goAmongOwn(ahead: Mutable<Ahead>, lane: Lane<W>, waiter: Omit<Waiter, "cost">): void {
     const { key, sessions } = lane
     const service = this.serviceIn(key)
     const own = sessions.get(waiter.session)
     const turn = own === undefined ? 0 : placeIn(own, waiter)
     const had = own === undefined ? service.onReturn(waiter.session, this.leastIn(lane)) : service.of(waiter.session)
     const serial = own?.[turn]?.serial ?? Infinity
-    let before = turn
+    if (own !== undefined) goBefore(ahead, own, turn)
     for (const [session, waiting] of sessions) {
       if (session === waiter.session) continue
       const its = service.of(session)
       const isFirst = its < had || (its === had && (waiting[turn]?.serial ?? Infinity) < serial)
-      before += Math.min(waiting.length, turn + (isFirst ? 1 : 0))
+      goBefore(ahead, waiting, Math.min(waiting.length, turn + (isFirst ? 1 : 0)))
     }
-    return before
   }
 
   /** The keys that wait for a group, each with the rank of its best class. */

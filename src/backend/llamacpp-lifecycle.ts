@@ -26,7 +26,10 @@ const unknownModel = new ActionFailed({ fault: "missing", reason: "it has no suc
 /** Where a model is asked for that is not on its disk. */
 const getPath = "/models"
 
-const tooOld = new ActionFailed({ fault: "unable", reason: "this build downloads no models when it is asked to; newer ones do" })
+const tooOld = new ActionFailed({
+  fault: "unable",
+  reason: "this build downloads no models when it is asked to; newer ones do"
+})
 
 const Status = Schema.Struct({
   value: lenientField(Schema.String),

@@ -44,9 +44,17 @@ export class Residency {
     return this.least
   }
 
-  /** How long it takes to load a model, in milliseconds; where none was seen to be loaded, as long as `elsewhere`. */
-  loadMs(model: string, elsewhere = usualLoadMs): number {
-    const known = this.loads.get(model)
+  /** How long loading a model took here, in milliseconds; undefined while it was not seen. */
+  ownLoadMs(model: string): number | undefined {
+    return this.loads.get(model)
+  }
+
+  /**
+   * How long it takes to load a model, in milliseconds: what it took here, else what `it` took elsewhere, else as long as others here;
+   * where none was seen to be loaded, as long as any takes `elsewhere`.
+   */
+  loadMs(model: string, elsewhere = usualLoadMs, it?: number): number {
+    const known = this.loads.get(model) ?? it
     if (known !== undefined) return known
     let most = 0
     for (const each of this.loads.values()) most = Math.max(most, each)

@@ -9,7 +9,7 @@ import {
   type ToldQueue,
   toldWaiting
 } from "../admission/queues-elsewhere.ts"
-import { rankOf, Schedule, type Turn, type Waiter } from "../admission/schedule.ts"
+import { type Ahead, rankOf, Schedule, type Turn, type Waiter } from "../admission/schedule.ts"
 import { Overloaded } from "../domain/errors.ts"
 import type { PriorityClass } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
@@ -173,19 +173,21 @@ export class SlotQueue implements Deadline {
     const waiting: Waiting = { ...seeker, group, cost: costOf(seeker.plan), since: now, model: modelOf(seeker.plan) }
     const { inVain = false } = seeker
     if (!inVain && schedule.sizeOf(group) >= maxQueue + this.leftFree(group, seeker.plan)) {
-      return this.refusal(waiting, schedule.sizeOf(group), `${maxQueue} requests for it wait already (queue.max_queue)`)
+      const place = { ...this.placeOf(waiting), before: schedule.sizeOf(group) }
+      return this.refusal(waiting, place, `${maxQueue} requests for it wait already (queue.max_queue)`)
     }
     schedule.enter(waiting, inVain)
     this.counts.enters(waiting.model, waiting.priority, waiting)
     this.pass(now)
-    const { before, seconds } = this.placeOf(waiting)
+    const place = this.placeOf(waiting)
+    const { seconds } = place
     const mostMs = Math.min(queueMs === 0 ? Infinity : queueMs, waiting.until - now)
     // Nobody is sent away for a guess.
     if (seconds * 1000 > mostMs && !capacity(waiting.plan).isGuess && schedule.leave(waiting)) {
       this.left(waiting, now)
       return this.refusal(
         waiting,
-        before,
+        place,
         `its turn would come in about ${Math.ceil(seconds)} s, which is too late for it`
       )
     }
@@ -205,8 +207,7 @@ export class SlotQueue implements Deadline {
 
   /** Where one that waits stands now. */
   placeOf(waiting: Waiting): QueuePlace {
-    const before = this.schedule.placeOf(waiting)
-    return { before, seconds: this.secondsFor(waiting, before) }
+    return this.expects(waiting.plan, this.schedule.placeOf(waiting))
   }
 
   /** Where a request would stand that came now, by a plan of its own; undefined where it would not have to wait. */
@@ -214,15 +215,14 @@ export class SlotQueue implements Deadline {
     const group = plan.requested
     const choice = plan.choose(now)
     if (choice === undefined || (choice._tag === "Ask" && this.schedule.sizeOf(group) === 0)) return undefined
-    const before = this.schedule.placeOf({ ...from, group })
-    return { before, seconds: this.secondsFor({ cost: costOf(plan), plan }, before) }
+    return this.expects(plan, this.schedule.placeOf({ ...from, group }))
   }
 
   /** Why one that has waited too long is told so. */
   late(waiting: Waiting, afterMs: number): Overloaded {
     return this.refusal(
       waiting,
-      this.schedule.placeOf(waiting),
+      this.placeOf(waiting),
       `it has waited ${Math.round(afterMs / 1000)} s for a slot (queue.queue_timeout_seconds)`
     )
   }
@@ -401,14 +401,16 @@ export class SlotQueue implements Deadline {
     this.counts.leaves(waiting.model, waiting.priority, waiting, now)
   }
 
-  private secondsFor({ cost, plan }: Pick<Waiting, "cost" | "plan">, before: number): number {
-    const { places, writeMs } = capacity(plan)
-    return places === 0 || places === Infinity || writeMs === 0 ? 0 : ((before + 1) * cost) / places
+  // Behind what goes before it, and the end of one of those that have a slot now.
+  private expects(plan: Plan, { before, cost }: Ahead): QueuePlace {
+    const { answer, places, writeMs } = capacity(plan)
+    if (places === 0 || places === Infinity || writeMs === 0) return { before, seconds: 0 }
+    return { before, seconds: (cost + (Math.min(plan.work.output, answer) * writeMs) / 1000) / places }
   }
 
-  private refusal({ cost, plan }: Waiting, before: number, why: string): Overloaded {
-    const seconds = Math.max(1, Math.min(60, this.secondsFor({ cost, plan }, before)))
-    const wait = jitteredWait(seconds, this.random)
+  private refusal({ plan }: Waiting, { before, seconds: expected }: QueuePlace, why: string): Overloaded {
+    const seconds = Math.max(1, expected)
+    const wait = jitteredWait(Math.min(60, seconds), this.random)
     return new Overloaded({
       message: `Every backend for model '${plan.requested}' has all it can take, and ${why}; try again in ${wait} s`,
       retryAfterSeconds: wait,

@@ -24,6 +24,8 @@ export interface BestSpeeds {
   readonly answer: number
   /** The least that any of them is known to take to load a model; undefined while none was seen to. */
   readonly loadMs: number | undefined
+  /** The same of this very model. */
+  readonly itsLoadMs: number | undefined
   /** Whether one of them has had a turn of the conversation. */
   readonly continues: boolean
   /** How long it is from an answer to the next turn of its conversation, on average; undefined while none was seen. */
@@ -50,10 +52,16 @@ const orNone = (best: number): number => (best === Infinity ? 0 : best)
 export const baseOf = ({ firstByteMs }: LiveState, { recalled, speeds }: Standing): number | undefined =>
   recalled !== undefined ? recalled.baseMs : (speeds.baseMs ?? (speeds.readMs === undefined ? firstByteMs : undefined))
 
+/** Candidates, each with how its server is and how it stands. */
+interface SideBySide {
+  readonly candidates: ReadonlyArray<Candidate>
+  readonly lives: ReadonlyArray<LiveState>
+  readonly standings: ReadonlyArray<Standing>
+}
+
 /** The best speeds of these, for a turn of a conversation. */
 export const bestSpeeds = (
-  lives: ReadonlyArray<LiveState>,
-  standings: ReadonlyArray<Standing>,
+  { candidates, lives, standings }: SideBySide,
   chain: PromptChain | undefined
 ): BestSpeeds => {
   let continues = chain?.known === true
@@ -61,6 +69,7 @@ export const bestSpeeds = (
   let baseMs = Infinity
   let writeMs = Infinity
   let loadMs = Infinity
+  let itsLoadMs = Infinity
   let writes = 0
   let writing = 0
   let reads = 0
@@ -76,7 +85,11 @@ export const bestSpeeds = (
     const live = lives[at]
     if (standing === undefined || live === undefined) continue
     const { answerTokens, running, speeds, turns } = standing
-    loadMs = least(live.residency.leastLoadMs, loadMs)
+    const { leastLoadMs } = live.residency
+    if (leastLoadMs !== undefined) {
+      loadMs = Math.min(leastLoadMs, loadMs)
+      itsLoadMs = least(live.residency.ownLoadMs(candidates[at]?.model.id ?? ""), itsLoadMs)
+    }
     if (turns.pauseMs !== undefined) {
       pauses += turns.pauseMs
       paused += 1
@@ -110,6 +123,7 @@ export const bestSpeeds = (
     usual: { readMs: reading === 0 ? 0 : reads / reading, writeMs: writing === 0 ? 0 : writes / writing },
     answer: answering === 0 ? Infinity : answers / answering,
     loadMs: loadMs === Infinity ? undefined : loadMs,
+    itsLoadMs: itsLoadMs === Infinity ? undefined : itsLoadMs,
     continues,
     pauseMs: paused === 0 ? undefined : pauses / paused,
     turnTokens: further === 0 ? undefined : tokens / further
@@ -149,7 +163,7 @@ export const capacityOf = (candidates: ReadonlyArray<Candidate>, claim: Claim): 
   const healthy = candidates.filter(({ state }) => inRotation(state))
   const standings = healthy.map(({ model, state }) => standingOf(state.live, model.id))
   const lives = healthy.map(({ state }) => state.live)
-  const { answer, readMs, writeMs } = bestSpeeds(lives, standings, undefined)
+  const { answer, readMs, writeMs } = bestSpeeds({ candidates: healthy, lives, standings }, undefined)
   const places = healthy.reduce((sum, candidate, at) => {
     const standing = standings[at]
     const own = standing === undefined ? 0 : placesAt(candidate, standing, claim)
@@ -285,7 +299,7 @@ const loadMs = (candidate: Candidate, best: BestSpeeds, now: number): number => 
   if (!isCold(candidate)) return 0
   const { residency } = candidate.state.live
   const { id } = candidate.model
-  return burden * residency.loadMs(id, best.loadMs) + residency.costOf(residency.victimFor(id), now)
+  return burden * residency.loadMs(id, best.loadMs, best.itsLoadMs) + residency.costOf(residency.victimFor(id), now)
 }
 
 /** Whether a server works with a model that has to go before this one can be loaded. */

@@ -300,8 +300,8 @@ export class Plan implements DecisionBasis, Standpoint<StrategyInput> {
   private best(place: number): BestSpeeds {
     const known = this.bests[place]
     if (known !== undefined) return known
-    const { lives, standings } = ablePool(this.targets[place]?.candidates ?? nobody, nothing)
-    return (this.bests[place] = bestSpeeds(lives, standings, this.work.chain))
+    const pool = ablePool(this.targets[place]?.candidates ?? nobody, nothing)
+    return (this.bests[place] = bestSpeeds(pool, this.work.chain))
   }
 
   private input(now: number, ahead: (standing: Standing) => number): StrategyInput {

@@ -209,7 +209,7 @@ export const chooseCandidate = (
   if (candidates.length < 2) return candidates[0]
   switch (draw.strategy) {
     case "smart":
-      return smartest(pool, [], bestSpeeds(pool.lives, pool.standings, draw.work.chain), draw, isNative)?.candidate
+      return smartest(pool, [], bestSpeeds(pool, draw.work.chain), draw, isNative)?.candidate
     case "priority_only":
       return foremost(candidates, isNative)
     case "round_robin":

@@ -319,7 +319,7 @@ describe("of those that wait for a slot", () => {
           for (const [id, key] of keys.entries()) {
             const comes = of(key, 100 + id)
             schedule.enter(comes)
-            expect(schedule.placeOf(comes)).toBe(id)
+            expect(schedule.placeOf(comes)).toEqual({ before: id, cost: id })
           }
           const order: Array<string> = []
           schedule.pass(({ key }) => {
@@ -363,7 +363,7 @@ describe("of those that wait for a slot", () => {
       fc.property(fc.array(waiter, { minLength: 1, maxLength: 30 }), (waiters) => {
         const { schedule, waiting } = enteredFirst(waiters)
         for (const each of waiting) {
-          const place = schedule.placeOf(each)
+          const { before: place } = schedule.placeOf(each)
           expect(place).toBeGreaterThanOrEqual(0)
           expect(place).toBeLessThan(Math.max(1, schedule.sizeOf(each.group)))
         }
@@ -384,9 +384,31 @@ describe("of those that wait for a slot", () => {
           cost: 1
         }))
         for (const each of waiting) schedule.enter(each)
-        const places = new Map(waiting.map((each) => [each.id, schedule.placeOf(each)]))
+        const places = new Map(waiting.map((each) => [each.id, schedule.placeOf(each).before]))
         expect(new Set(places.values()).size).toBe(waiting.length)
         expect(emptied(schedule, [...waiting]).map(({ who }) => places.get(who.id))).toEqual(waiting.map((_, at) => at))
+      })
+    )
+  })
+
+  test("what goes before one is what those of its conversation take that came before it, whatever it takes itself", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 20 }), (costs) => {
+        const schedule = new Schedule<Numbered>()
+        const waiting = costs.map((cost, id): Numbered => ({
+          id,
+          session: 1,
+          group: "llama",
+          priority: "normal",
+          key: "ann",
+          cost
+        }))
+        for (const each of waiting) schedule.enter(each)
+        let cost = 0
+        for (const each of waiting) {
+          expect(schedule.placeOf(each)).toEqual({ before: each.id, cost })
+          cost += each.cost
+        }
       })
     )
   })
@@ -398,7 +420,7 @@ describe("of those that wait for a slot", () => {
         const told = schedule.placeOf(next)
         const comes = { ...next, id: -1 }
         schedule.enter(comes)
-        expect(schedule.placeOf(comes)).toBe(told)
+        expect(schedule.placeOf(comes)).toEqual(told)
       })
     )
   })

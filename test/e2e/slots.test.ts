@@ -27,7 +27,8 @@ test("slots are told with where they are from: in the backends, the models, the 
   expect(await get("/admin/v1/models")).toMatchObject({
     models: [{ id: "m", backends: [told, config, { backend: "other" }] }]
   })
-  const { decision } = (await ask(gateway.port, "POST", "/admin/v1/route", JSON.stringify({ model: "m", messages: [] }))).json()
+  const wish = JSON.stringify({ model: "m", messages: [] })
+  const { decision } = JSON.parse((await ask(gateway.port, "POST", "/admin/v1/route", wish)).text)
   const byName = new Map(decision.candidates.map((each: { backend: string }) => [each.backend, each]))
   expect([...byName.values()]).toHaveLength(3)
   expect(byName.get("llama")).toMatchObject({ in_flight: 0, slots: 4, slots_from: "told" })

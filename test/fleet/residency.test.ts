@@ -54,6 +54,8 @@ describe("which models a server has in memory", () => {
     expect(memory.loadMs("llama", 600)).toBe(8000)
     expect(memory.loadMs("phi", 600)).toBe(8000)
     expect(memory.leastLoadMs).toBe(5000)
+    // The very model elsewhere says more than others here.
+    expect([memory.loadMs("llama", 600, 700), memory.loadMs("phi", 600, 700)]).toEqual([8000, 700])
   })
 
   test("a load that somebody asked for tells how long the next one takes, and nothing of how much there is room for", () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
 import { standingOf } from "../../src/registry/live-state.ts"
 import type { Candidate } from "../../src/registry/snapshot.ts"
-import { placesAt } from "../../src/router/expected-end.ts"
+import { bestSpeeds, placesAt } from "../../src/router/expected-end.ts"
 import { slotExclusion } from "../../src/router/filter.ts"
 import { idle, snapshotOf } from "../kit/generators.ts"
 
@@ -99,5 +99,24 @@ describe("the places of a server", () => {
         if (takesAll) expect(given.length).toBe(Math.max(0, slots - others))
       })
     )
+  })
+})
+
+describe("the best speeds of some servers", () => {
+  test("have what loading this very model took elsewhere beside what any model took", () => {
+    const [first, second] = snapshotOf([idle, idle]).candidates.get("a") ?? []
+    if (first === undefined || second === undefined) throw new Error("nobody")
+    const candidates = [first, second]
+    const lives = candidates.map(({ state }) => state.live)
+    const standings = candidates.map(({ model, state }) => standingOf(state.live, model.id))
+    const loads = () => {
+      const { itsLoadMs, loadMs } = bestSpeeds({ candidates, lives, standings }, undefined)
+      return [loadMs, itsLoadMs]
+    }
+    expect(loads()).toEqual([undefined, undefined])
+    first.state.live.residency.tookToLoad("quick", 5000)
+    expect(loads()).toEqual([5000, undefined])
+    second.state.live.residency.tookToLoad("a", 60_000)
+    expect(loads()).toEqual([5000, 60_000])
   })
 })

@@ -308,7 +308,8 @@ test("a request that goes past a full server which would be done sooner says so;
     ]
     for (const [at, { state }] of (snapshot.candidates.get("a") ?? []).entries()) {
       const end = ends[at]
-      if (end !== undefined) standingOf(state.live, "a").recalled = { end, baseMs: 100, isFull: at === 0, places: 1, seen: undefined }
+      if (end !== undefined)
+        standingOf(state.live, "a").recalled = { end, baseMs: 100, isFull: at === 0, places: 1, seen: undefined }
     }
     const attempt = planOf(anyNeeds("a"), { ...smart, waits: true }, snapshot).next(now)
     return [attempt?.candidate.state.backend.name, attempt?.reason]
@@ -331,7 +332,8 @@ test("nobody waits for a full server longer than a free one takes, whatever that
     ]
     for (const [at, { state }] of (snapshot.candidates.get("a") ?? []).entries()) {
       const end = ends[at]
-      if (end !== undefined) standingOf(state.live, "a").recalled = { end, baseMs: 100, isFull: at === 0, places: 1, seen: undefined }
+      if (end !== undefined)
+        standingOf(state.live, "a").recalled = { end, baseMs: 100, isFull: at === 0, places: 1, seen: undefined }
     }
     return planOf(anyNeeds("a"), { ...smart, waits: true }, snapshot).choose(now)?._tag
   }
@@ -355,7 +357,8 @@ test("a conversation leaves its server only for one where it is done sooner by m
       ]
       for (const [at, { state }] of (snapshot.candidates.get("a") ?? []).entries()) {
         const end = ends[at]
-        if (end !== undefined) standingOf(state.live, "a").recalled = { end, baseMs: 0, isFull: false, places: 9, seen: undefined }
+        if (end !== undefined)
+          standingOf(state.live, "a").recalled = { end, baseMs: 0, isFull: false, places: 9, seen: undefined }
       }
       const attempt = planOf(anyNeeds("a"), smart, snapshot).next(now)
       expect(attempt?.candidate.state.backend.name).toBe(sooner > 2 ? "b1" : "b0")
