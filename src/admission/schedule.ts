@@ -95,12 +95,12 @@ interface Lane<W extends Waiter> {
 
 // Whoever is not there comes last.
 /** What goes before one that waits: how many, and what they are likely to take together, in seconds. */
-export interface Ahead {
+export interface GoneBefore {
   readonly before: number
   readonly cost: number
 }
 
-const goBefore = (ahead: Mutable<Ahead>, waiting: ReadonlyArray<Entry<Waiter>>, count: number): void => {
+const goBefore = (ahead: Mutable<GoneBefore>, waiting: ReadonlyArray<Entry<Waiter>>, count: number): void => {
   ahead.before += count
   for (let at = 0; at < count; at += 1) ahead.cost += waiting[at]?.waiter.cost ?? 0
 }
@@ -208,7 +208,7 @@ export class Schedule<W extends Waiter> {
   }
 
   /** What of its group is served before one that waits, or would if it came now, as things stand. */
-  placeOf(waiter: Omit<Waiter, "cost">): Ahead {
+  placeOf(waiter: Omit<Waiter, "cost">): GoneBefore {
     const mine = rankOf(waiter)
     const service = this.serviceOf(waiter.key)
     const own = this.serialOf(waiter)
@@ -229,7 +229,7 @@ export class Schedule<W extends Waiter> {
   }
 
   // The conversations of a key take turns.
-  private goAmongOwn(ahead: Mutable<Ahead>, lane: Lane<W>, waiter: Omit<Waiter, "cost">): void {
+  private goAmongOwn(ahead: Mutable<GoneBefore>, lane: Lane<W>, waiter: Omit<Waiter, "cost">): void {
     const { key, sessions } = lane
     const service = this.serviceIn(key)
     const own = sessions.get(waiter.session)

@@ -9,7 +9,7 @@ import {
   type ToldQueue,
   toldWaiting
 } from "../admission/queues-elsewhere.ts"
-import { type Ahead, rankOf, Schedule, type Turn, type Waiter } from "../admission/schedule.ts"
+import { type GoneBefore, rankOf, Schedule, type Turn, type Waiter } from "../admission/schedule.ts"
 import { Overloaded } from "../domain/errors.ts"
 import type { PriorityClass } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
@@ -402,7 +402,7 @@ export class SlotQueue implements Deadline {
   }
 
   // Behind what goes before it, and the end of one of those that have a slot now.
-  private expects(plan: Plan, { before, cost }: Ahead): QueuePlace {
+  private expects(plan: Plan, { before, cost }: GoneBefore): QueuePlace {
     const { answer, places, writeMs } = capacity(plan)
     if (places === 0 || places === Infinity || writeMs === 0) return { before, seconds: 0 }
     return { before, seconds: (cost + (Math.min(plan.work.output, answer) * writeMs) / 1000) / places }
