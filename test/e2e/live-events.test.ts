@@ -102,6 +102,24 @@ describe("the stream of events", () => {
     expect((await stranger.next())?.event).toBe("everything")
   })
 
+  test("tells how things are now to who comes again and again and reads the first event alone", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({ backends: [backendFor("a", upstream)] })
+    const ended = async (): Promise<number> => {
+      using stream = await follow(gateway)
+      return (await stream.next())?.data["ended"].length
+    }
+    expect(await ended()).toBe(0)
+    await chat(gateway.url, "one")
+    let told = 0
+    // Longer apart than two looks are, and not so long that all is begun anew.
+    for (let times = 0; times < 5 && told === 0; times += 1) {
+      await Bun.sleep(700)
+      told = await ended()
+    }
+    expect(told).toBe(1)
+  })
+
   test("tells of a backend that goes down", async () => {
     await using upstream = await startUpstream({ models: ["m"] })
     await using gateway = await startGateway({

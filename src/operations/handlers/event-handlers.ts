@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as RcRef from "effect/RcRef"
 import * as Schedule from "effect/Schedule"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { HttpServerResponse } from "effect/http"
@@ -87,25 +88,36 @@ export const eventHandlers = (
 
       const made = Effect.gen(function* () {
         const feed = new LiveFeed(crypto.randomUUID().slice(0, 8))
+        let since = yield* Clock.currentTimeMillis
         feed.take(yield* look(undefined))
         const latest = yield* SubscriptionRef.make(feed.latest)
-        let since = yield* Clock.currentTimeMillis
-        const beat = Effect.gen(function* () {
-          // What was begun is kept for a while for those who come back.
-          if (followers === 0) return
+        const turn = yield* Semaphore.make(1)
+        let isOld = false
+        const looks = Effect.gen(function* () {
           const from = since
-          since = yield* Clock.currentTimeMillis
+          const now = yield* Clock.currentTimeMillis
           feed.take(yield* look(from))
+          since = now
+          isOld = false
           yield* SubscriptionRef.set(latest, feed.latest)
         })
-        yield* Effect.forkScoped(Effect.schedule(beat, Schedule.spaced(everyMs)))
-        return { feed, latest }
+        const beat = Effect.suspend(() => {
+          // What was begun is kept for a while for those who come back.
+          isOld = followers === 0
+          return isOld ? Effect.void : looks
+        })
+        // Who comes when nobody has followed for a while is told how things are now, however soon he goes again.
+        const current = turn.withPermits(1)(Effect.suspend(() => (isOld ? looks : Effect.void)))
+        yield* Effect.forkScoped(Effect.schedule(turn.withPermits(1)(beat), Schedule.spaced(everyMs)))
+        return { current, feed, latest }
       })
       const shared = yield* RcRef.make({ acquire: made, idleTimeToLive: Duration.seconds(5) })
 
       const following = (after: string | undefined): Stream.Stream<string> =>
         Stream.unwrap(
-          Effect.map(RcRef.get(shared), ({ feed, latest }) => {
+          Effect.gen(function* () {
+            const { current, feed, latest } = yield* RcRef.get(shared)
+            yield* current
             let at = feed.numberOf(after)
             return SubscriptionRef.changes(latest).pipe(
               // Who does not keep up is told how things are, not how they came to be so.
