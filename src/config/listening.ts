@@ -44,8 +44,8 @@ const hostFault = (host: string): string | undefined => {
     : "expected an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all it has"
 }
 
-const isKeyless = (tree: Table): boolean =>
-  valueAt(tree, ["server", "insecure"]) !== true &&
+/** Whether everybody is let in: a store of keys lets nobody in without one, be there none yet. */
+export const isKeyless = (tree: Table): boolean =>
   ["keys", "issuers"].every((each) => tablesAt(tree, ["auth", each]).length === 0) &&
   valueAt(tree, ["auth", "store"]) === undefined
 
@@ -58,7 +58,8 @@ const ofGateway = (tree: Table): ReadonlyArray<Mistake> => {
   const reason =
     "an address beyond this machine needs keys ([[auth.keys]], see `nexus keys new`), " +
     "or server.insecure = true (--insecure) to let everybody in"
-  return !isLoopback(value) && isKeyless(tree) ? [{ path, value, reason }] : []
+  const isMeant = valueAt(tree, ["server", "insecure"]) === true
+  return !isLoopback(value) && !isMeant && isKeyless(tree) ? [{ path, value, reason }] : []
 }
 
 const ofAdministration = (tree: Table): ReadonlyArray<Mistake> => {

@@ -25,7 +25,7 @@ const ofValue = (value: string): string | undefined => {
 
 const ofKey = (line: string): string => {
   if (/^\s*\/[/*]/.test(line)) return "a comment begins with #"
-  if (/^\s*\[/.test(line)) return "the name of a table ends in ]"
+  if (/^\s*\[[^\]]*$/.test(line)) return "the name of a table ends in ]"
   if (/^\s*[\w.-]+(?:\s*:|\s+[^\s=])/.test(line)) return "a key and its value are joined by ="
   return "a key is of letters, digits, - and _, or stands in quotes"
 }
@@ -58,7 +58,7 @@ const hintOf = (said: string, text: string, at: number): string | undefined => {
       .trim() === ""
   )
     return "a list ends in ], a table in }"
-  if (/=\s*(?:#.*)?$/.test(line)) return "its value is missing"
+  if (/^[^=]*=\s*(?:#.*)?$/.test(line)) return "its value is missing"
   if (/^[^"'[{]*,\s*$/.test(value)) return "no comma stands between keys"
   return ofValue(value)
 }
@@ -69,12 +69,17 @@ const isOpenText = (said: string, text: string, { column, line }: TomlError): bo
   (said.startsWith("control characters are not allowed in strings") &&
     column > (text.split("\n")[line - 1] ?? "").trimEnd().length)
 
+const ofOpenText = (text: string, { column, line }: TomlError): string =>
+  /^("""|''')/.test((text.split("\n")[line - 1] ?? "").slice(column - 1))
+    ? "the three quotes that it begins with have to end it"
+    : "the quote that it begins with has to end it, in the same line"
+
 /** The place in the text, and what is wrong there. */
 export const tomlFault = (text: string, error: TomlError): string => {
   const { column, line, message } = error
   const [told = ""] = message.replace(/^Invalid TOML document: /, "").split("\n")
   const isOpen = isOpenText(told, text, error)
   const said = isOpen ? "unfinished string" : told
-  const hint = isOpen ? "the quote that it begins with has to end it, in the same line" : hintOf(told, text, line)
+  const hint = isOpen ? ofOpenText(text, error) : hintOf(told, text, line)
   return `${line}:${column}: no valid TOML: ${said}${hint === undefined ? "" : `; ${hint}`}`
 }

@@ -4,6 +4,7 @@
 import { isLoopback } from "../domain/url-host.ts"
 import { askedAt } from "./issuer-rules.ts"
 import { usualZones } from "../domain/zones.ts"
+import { isKeyless } from "./listening.ts"
 import { nearest } from "./nearest.ts"
 import { isTable, type KeyPath, showPath, type Table, tablesAt, valueAt } from "./path.ts"
 import type { Environment } from "./sources.ts"
@@ -123,8 +124,7 @@ const keysInTheOpen = (tree: Table): ReadonlyArray<Warning> =>
 const openDoor = (tree: Table): ReadonlyArray<Warning> => {
   const at = ["server", "host"]
   const host = valueAt(tree, at)
-  const keyless = ["keys", "issuers"].every((each) => tablesAt(tree, ["auth", each]).length === 0)
-  return typeof host === "string" && !isLoopback(host) && keyless
+  return typeof host === "string" && !isLoopback(host) && isKeyless(tree)
     ? [{ at, text: `listening on ${host} without keys: everybody who reaches it can use the backends` }]
     : []
 }

@@ -77,6 +77,15 @@ test.each([
     2,
     "the quote that it begins with has to end it, in the same line"
   ],
+  [
+    "a text of several lines without its end",
+    'host = """\n127.0.0.1\nport = 1',
+    2,
+    "the three quotes that it begins with have to end it"
+  ],
+  ["an address with a query", "host = http://h/x?y=", 2, "a text needs quotes"],
+  ["a comment that ends in =", "port = 80% # of=", 2, "a number stands without its unit, a text in quotes"],
+  ["a header with a space", "[[back ends]]", 2, "a key is of letters, digits, - and _, or stands in quotes"],
   ["typographic quotes", "host = “127.0.0.1”", 2, "the quotes of a text are straight ones, \" or '"],
   ["a backslash", 'host = "C:\\data"', 2, "in \"…\" a backslash is written \\\\, in '…' it stands for itself"],
   ["YAML's colon", "port: 8000", 2, "a key and its value are joined by ="],

@@ -169,6 +169,14 @@ describe("a warning is given for", () => {
     ])
   })
 
+  test("an address beyond this machine where everybody is let in, not where keys are kept in a store", () => {
+    const open = `[server]\nhost = "0.0.0.0"\ninsecure = true\n`
+    expect(loadedFrom(open).warnings).toEqual([
+      "nexus.toml:2: listening on 0.0.0.0 without keys: everybody who reaches it can use the backends"
+    ])
+    expect(loadedFrom(`${open}[auth]\nstore = "keys.sqlite"`).warnings).toEqual([])
+  })
+
   test("what another source than the file says, without a line of it", () => {
     const { warnings } = loadedFrom("", { env: { NEXUS_SERVER_HOST: "0.0.0.0", NEXUS_SERVER_INSECURE: "true" } })
     expect(warnings).toEqual(["listening on 0.0.0.0 without keys: everybody who reaches it can use the backends"])
