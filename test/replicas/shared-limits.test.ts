@@ -330,6 +330,18 @@ describe.skipIf(storePath === undefined)("limits of replicas", () => {
     expect(refused).toMatchObject({ retryAfterSeconds: 1 })
   }, 60_000)
 
+  test("keep nobody waiting for a store that is late, though a later answer would still be heard", async () => {
+    await using store = await startStore()
+    // Whoever waited for the answer would wait until the store is away.
+    await using a = await startReplica(store, "count_locally", { ...patient, requestMs: usualWaits.requestMs })
+    const limits = { requestsPerMinute: 10_000, maxConcurrent: 100 }
+    end(await a.enter(limits))
+    store.freeze()
+    for (let nth = 0; nth < 5; nth += 1) end(await a.enter(limits))
+    expect(a.isAway()).toBe(false)
+    store.thaw()
+  }, 60_000)
+
   test("keep nobody waiting for a store that is frozen, and take nothing twice of what it did when it woke", async () => {
     await using store = await startStore()
     await using a = await startReplica(store, "count_locally", usualWaits)
