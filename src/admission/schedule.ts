@@ -93,7 +93,6 @@ interface Lane<W extends Waiter> {
   readonly sessions: Map<number, Array<Entry<W>>>
 }
 
-// Whoever is not there comes last.
 /** What goes before one that waits: how many, and what they are likely to take together, in seconds. */
 export interface GoneBefore {
   readonly before: number
@@ -105,6 +104,7 @@ const goBefore = (ahead: Mutable<GoneBefore>, waiting: ReadonlyArray<Entry<Waite
   for (let at = 0; at < count; at += 1) ahead.cost += waiting[at]?.waiter.cost ?? 0
 }
 
+// Whoever is not there comes last.
 const placeIn = (waiting: ReadonlyArray<Entry<Waiter>>, waiter: unknown): number => {
   const at = waiting.findIndex((entry) => entry.waiter === waiter)
   return at < 0 ? waiting.length : at

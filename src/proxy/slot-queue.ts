@@ -173,8 +173,7 @@ export class SlotQueue implements Deadline {
     const waiting: Waiting = { ...seeker, group, cost: costOf(seeker.plan), since: now, model: modelOf(seeker.plan) }
     const { inVain = false } = seeker
     if (!inVain && schedule.sizeOf(group) >= maxQueue + this.leftFree(group, seeker.plan)) {
-      const place = { ...this.placeOf(waiting), before: schedule.sizeOf(group) }
-      return this.refusal(waiting, place, `${maxQueue} requests for it wait already (queue.max_queue)`)
+      return this.refusal(waiting, this.placeOf(waiting), `${maxQueue} requests for it wait already (queue.max_queue)`)
     }
     schedule.enter(waiting, inVain)
     this.counts.enters(waiting.model, waiting.priority, waiting)

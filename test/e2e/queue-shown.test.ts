@@ -109,6 +109,25 @@ describe("while requests wait for a slot", () => {
     for (const client of [first, second]) expect((await client?.answer())?.status).toBe(200)
     await gateway.quiet()
   })
+
+  test("who is refused and would have gone before all that wait is told so", async () => {
+    await using held = await startHeld()
+    await using gateway = await before(held, { queue: { max_queue: 2 } })
+    const first = await post(gateway.port, "a")
+    await held.upstream.call(0)
+    const waiting = await line(gateway.port, ["b", "c"], () => ["x-nexus-priority: batch"])
+    const places: Array<string | undefined> = []
+    for (const priority of ["high", "batch"]) {
+      using next = await post(gateway.port, priority, [`x-nexus-priority: ${priority}`])
+      const answer = await next.answer()
+      expect(answer.status).toBe(429)
+      places.push(answer.header("x-nexus-queue-position"))
+    }
+    expect(places).toEqual(["1", "3"])
+    await answerAll(held, 3)
+    for (const client of [first, ...waiting]) expect((await client.answer()).status).toBe(200)
+    await gateway.quiet()
+  })
 })
 
 const streams = {
