@@ -71,7 +71,8 @@ export const runAction = (
   const about = { backend: backend.name, model }
   return Effect.gen(function* () {
     const began = yield* monotonicMs
-    const isCold = state.models.get(model)?.loaded === false
+    // The list does not tell yet of what a request has had loaded since.
+    const isCold = state.models.get(model)?.loaded === false && state.live.residency.isCold(model, false)
     yield* act(errand, orderFor(ordered)).pipe(
       Effect.mapError(told),
       Effect.tapError(({ reason }) => Effect.annotateLogs(Effect.logWarning(failed[action]), { ...about, reason }))

@@ -129,6 +129,41 @@ test("a load that an administrator asked for shows how long the next one takes",
   expect(await loadMs()).toBeWithin(0.001, guess)
 })
 
+test("a load that somebody asks for of a model that a request has had loaded before shows nothing of how long one takes", async () => {
+  const memory = new Set<string>()
+  const gate = Promise.withResolvers<void>()
+  await using upstream = await startUpstream({
+    models,
+    type: "ollama",
+    probe: (request) => {
+      const told = tells.ollama?.(memory, request)
+      return told === undefined ? undefined : [json(told)]
+    },
+    script: async function* (request) {
+      if (request.target === "/api/generate") {
+        memory.add("a:1")
+        return yield json({ done: true })
+      }
+      yield { until: gate.promise }
+      yield* good()(request)
+    }
+  })
+  await using gateway = await startGateway({ backends: [backendFor("one", upstream, { type: "ollama" })] })
+  const post = (path: string, body: unknown) => ask(gateway.port, "POST", path, JSON.stringify(body))
+  const loadMs = async () => {
+    const { decision } = JSON.parse((await post("/admin/v1/route", { model: "b:1", messages: [] })).text)
+    return decision.candidates[0].parts.load_ms
+  }
+  const answer = chat(gateway.port, "a:1")
+  await upstream.call(0)
+  const guess = await loadMs()
+  expect((await post("/admin/v1/models/load", { model: "a:1" })).status).toBe(200)
+  expect(memory.size).toBe(1)
+  expect(await loadMs()).toBe(guess)
+  gate.resolve()
+  await answer
+})
+
 test("a page of a listed origin may read every header that the document tells of", async () => {
   await using upstream = await startUpstream({ models: ["m"] })
   await using gateway = await startGateway({
