@@ -121,7 +121,7 @@ export const tunedFor = (
   kindNamed(candidate.state.backend.type).fuller?.dialect === dialect ? ownOf(candidate, needs) : undefined
 
 /** A body in the words of its client without what a server can make nothing of: seals of this gateway, and what only others take. */
-export const openedFor = ({ state: { backend } }: Candidate, dialect: Dialect, body: Uint8Array): Uint8Array => {
+export const openedFor = ({ model, state }: Candidate, dialect: Dialect, body: Uint8Array): Uint8Array => {
   const open = dialect.withoutSeals?.(body) ?? body
-  return isStrict(backend) ? (dialect.withoutForeign?.(open) ?? open) : open
+  return isStrict(state.backend, model) ? (dialect.withoutForeign?.(open) ?? open) : open
 }

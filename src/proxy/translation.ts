@@ -123,7 +123,7 @@ class Translator {
       original,
       files: kind.locality === "cloud",
       closedSchemas: kind.locality === "cloud",
-      isStrict: isStrict(backend),
+      isStrict: isStrict(backend, served),
       ...(mostTokens === undefined ? {} : { mostTokens }),
       ...(thinks === undefined ? {} : { thinks }),
       ...(fuller === undefined ? {} : { own: fuller.own }),

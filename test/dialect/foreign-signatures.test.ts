@@ -42,6 +42,7 @@ describe("what Google has signed in a conversation", () => {
     gateway = await startGateway({
       backends: [
         { name: "strict", url: at("strict"), type: "openai" },
+        { name: "gateway", url: at("gemini-3-pro"), type: "openai" },
         { name: "open", url: at("open"), type: "generic" }
       ]
     })
@@ -59,9 +60,11 @@ describe("what Google has signed in a conversation", () => {
   })
 
   test("goes on to whoever may have the model from Google", async () => {
-    const body = request("open", { extra_content: signed })
-    expect((await ask(body)).status).toBe(200)
-    expect(asked).toEqual([body])
+    for (const model of ["open", "gemini-3-pro"]) {
+      const body = request(model, { extra_content: signed })
+      expect((await ask(body)).status).toBe(200)
+      expect(asked.splice(0)).toEqual([body])
+    }
   })
 })
 
