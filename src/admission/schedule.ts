@@ -99,9 +99,19 @@ export interface GoneBefore {
   readonly cost: number
 }
 
-const goBefore = (ahead: Mutable<GoneBefore>, waiting: ReadonlyArray<Entry<Waiter>>, count: number): void => {
+/** What one that waits is likely to take, in seconds. */
+type CostOf<W extends Waiter> = (waiter: W) => number
+
+const costAsItCame = ({ cost }: Waiter): number => cost
+
+const goBefore = <W extends Waiter>(
+  ahead: Mutable<GoneBefore>,
+  waiting: ReadonlyArray<Entry<W>>,
+  count: number,
+  costOf: CostOf<W>
+): void => {
   ahead.before += count
-  for (let at = 0; at < count; at += 1) ahead.cost += waiting[at]?.waiter.cost ?? 0
+  for (const { waiter } of waiting.slice(0, count)) ahead.cost += costOf(waiter)
 }
 
 // Whoever is not there comes last.
@@ -208,7 +218,7 @@ export class Schedule<W extends Waiter> {
   }
 
   /** What of its group is served before one that waits, or would if it came now, as things stand. */
-  placeOf(waiter: Omit<Waiter, "cost">): GoneBefore {
+  placeOf(waiter: Omit<Waiter, "cost">, costOf: CostOf<W> = costAsItCame): GoneBefore {
     const mine = rankOf(waiter)
     const service = this.serviceOf(waiter.key)
     const own = this.serialOf(waiter)
@@ -217,31 +227,31 @@ export class Schedule<W extends Waiter> {
       const { group, key, rank, sessions } = lane
       if (group !== waiter.group || rank > mine) continue
       if (rank === mine && key === waiter.key) {
-        this.goAmongOwn(ahead, lane, waiter)
+        this.goAmongOwn(ahead, lane, waiter, costOf)
         continue
       }
       for (const waiting of sessions.values()) {
-        if (rank < mine) goBefore(ahead, waiting, waiting.length)
-        else if (this.isBefore(key, waiting, service, own)) goBefore(ahead, waiting, 1)
+        if (rank < mine) goBefore(ahead, waiting, waiting.length, costOf)
+        else if (this.isBefore(key, waiting, service, own)) goBefore(ahead, waiting, 1, costOf)
       }
     }
     return ahead
   }
 
   // The conversations of a key take turns.
-  private goAmongOwn(ahead: Mutable<GoneBefore>, lane: Lane<W>, waiter: Omit<Waiter, "cost">): void {
+  private goAmongOwn(ahead: Mutable<GoneBefore>, lane: Lane<W>, waiter: Omit<Waiter, "cost">, costOf: CostOf<W>): void {
     const { key, sessions } = lane
     const service = this.serviceIn(key)
     const own = sessions.get(waiter.session)
     const turn = own === undefined ? 0 : placeIn(own, waiter)
     const had = own === undefined ? service.onReturn(waiter.session, this.leastIn(lane)) : service.of(waiter.session)
     const serial = own?.[turn]?.serial ?? Infinity
-    if (own !== undefined) goBefore(ahead, own, turn)
+    if (own !== undefined) goBefore(ahead, own, turn, costOf)
     for (const [session, waiting] of sessions) {
       if (session === waiter.session) continue
       const its = service.of(session)
       const isFirst = its < had || (its === had && (waiting[turn]?.serial ?? Infinity) < serial)
-      goBefore(ahead, waiting, Math.min(waiting.length, turn + (isFirst ? 1 : 0)))
+      goBefore(ahead, waiting, Math.min(waiting.length, turn + (isFirst ? 1 : 0)), costOf)
     }
   }
 

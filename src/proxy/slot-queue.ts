@@ -9,7 +9,7 @@ import {
   type ToldQueue,
   toldWaiting
 } from "../admission/queues-elsewhere.ts"
-import { type GoneBefore, rankOf, Schedule, type Turn, type Waiter } from "../admission/schedule.ts"
+import { rankOf, Schedule, type Turn, type Waiter } from "../admission/schedule.ts"
 import { Overloaded } from "../domain/errors.ts"
 import type { PriorityClass } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
@@ -206,7 +206,7 @@ export class SlotQueue implements Deadline {
 
   /** Where one that waits stands now. */
   placeOf(waiting: Waiting): QueuePlace {
-    return this.expects(waiting.plan, this.schedule.placeOf(waiting))
+    return this.expects(waiting.plan, waiting)
   }
 
   /** Where a request would stand that came now, by a plan of its own; undefined where it would not have to wait. */
@@ -214,7 +214,7 @@ export class SlotQueue implements Deadline {
     const group = plan.requested
     const choice = plan.choose(now)
     if (choice === undefined || (choice._tag === "Ask" && this.schedule.sizeOf(group) === 0)) return undefined
-    return this.expects(plan, this.schedule.placeOf({ ...from, group }))
+    return this.expects(plan, { ...from, group })
   }
 
   /** Why one that has waited too long is told so. */
@@ -401,8 +401,11 @@ export class SlotQueue implements Deadline {
   }
 
   // Behind what goes before it, and the end of one of those that have a slot now.
-  private expects(plan: Plan, { before, cost }: GoneBefore): QueuePlace {
-    const { answer, places, writeMs } = capacity(plan)
+  private expects(plan: Plan, waiter: Omit<Waiter, "cost">): QueuePlace {
+    const can = capacity(plan)
+    const { answer, places, writeMs } = can
+    // By what is measured now: what those cost that came before that is a guess.
+    const { before, cost } = this.schedule.placeOf(waiter, (each) => costOf(each.plan, can))
     if (places === 0 || places === Infinity || writeMs === 0) return { before, seconds: 0 }
     return { before, seconds: (cost + (Math.min(plan.work.output, answer) * writeMs) / 1000) / places }
   }
@@ -435,8 +438,7 @@ const modelOf = ({ requested, targets }: Plan): string =>
   targets.find(({ candidates }) => candidates.length > 0)?.name ?? requested
 
 /** What a request is likely to take of a server, in seconds. */
-const costOf = (plan: Plan): number => {
-  const { answer, readMs, writeMs } = capacity(plan)
+const costOf = (plan: Plan, { answer, readMs, writeMs } = capacity(plan)): number => {
   const { output, prompt } = plan.work
   // How many tokens an answer may have says little of how many it has.
   return (prompt * (readMs || usual.readMs) + Math.min(output, answer) * (writeMs || usual.writeMs)) / 1000

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto"
 import { describe, expect, test } from "bun:test"
 import type { Secrets } from "../../src/config/compile.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
-import { ask } from "../kit/rawClient.ts"
+import { ask, type RawClient } from "../kit/rawClient.ts"
 import { backendFor, type SettingsTree, startGateway, startProcess } from "../kit/gateway.ts"
 import { answerAll, before, line, phases, post, startHeld, untilQueued } from "../kit/waiting-line.ts"
 
@@ -81,6 +81,31 @@ describe("requests beyond the slots of a server", () => {
     await held.upstream.call(2)
     held.answer(2)
     for (const client of [second, third]) expect((await client.answer()).status).toBe(200)
+    await gateway.quiet()
+  })
+
+  test("are not sent away for what those before them were held for before any answer was seen", async () => {
+    await using held = await startHeld()
+    await using gateway = await before(held, { queue: { queue_timeout_seconds: 100 } })
+    const first = await post(gateway.port, "first")
+    await held.upstream.call(0)
+    const more = { max_tokens: 100_000 }
+    const waiting: Array<RawClient> = []
+    for (const [at, content] of ["b", "c"].entries()) {
+      waiting.push(await post(gateway.port, content, [], more))
+      await untilQueued(gateway.port, at + 1)
+    }
+    held.answer(0)
+    expect((await first.answer()).status).toBe(200)
+    await held.upstream.call(1)
+    // The first answer has shown how soon its turn comes.
+    const last = await post(gateway.port, "d")
+    await untilQueued(gateway.port, 2)
+    for (const nth of [1, 2, 3]) {
+      await held.upstream.call(nth)
+      held.answer(nth)
+    }
+    for (const client of [...waiting, last]) expect((await client.answer()).status).toBe(200)
     await gateway.quiet()
   })
 
