@@ -7,7 +7,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
-import { afterTurn } from "../domain/EventLoopTurns.ts"
 import type { Outcome } from "../domain/request.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { StandingChange } from "../registry/live-state.ts"
@@ -55,13 +54,6 @@ const ends: Readonly<Record<Outcome, AttemptOutcome>> = {
   failed: "abandoned"
 }
 
-/** A request whose row of usage is to be written down: one after the other what does that is in the caches of the processor. */
-interface Ended {
-  readonly request: UnderWay
-  readonly end: RequestEnd
-  readonly now: number
-}
-
 /** Models that a warning is given of at most. */
 const mostTold = 1000
 
@@ -107,12 +99,10 @@ export class Accounting extends Context.Service<
       facts: AnswerFacts | undefined
     ) => void
     /**
-     * The request has ended, whatever the way. It is counted at once; what is written down of it is together with others: its
-     * row of usage at the end of this turn of the event loop, its line and its spans a little later.
+     * The request has ended, whatever the way. It is counted at once, with what it used; its line and its spans are written a
+     * little later, together with others.
      */
     readonly ended: (request: UnderWay, end: RequestEnd) => void
-    /** Writes down at once what has been used by all that has ended. */
-    readonly settle: () => void
     /** The request ended by a defect of the gateway. */
     readonly defect: (requestId: string, cause: Cause.Cause<unknown>) => void
   }
@@ -272,18 +262,13 @@ export class Accounting extends Context.Service<
       }
       const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
         log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })
-      const pending: Array<Ended> = []
-      const settle = (): void => {
-        for (const { end, now, request } of pending.splice(0)) {
-          const { record } = request
-          try {
-            wrote(usageEntryOf(record, end, now, prices))
-          } catch (thrown) {
-            defect(record.id, Cause.die(thrown))
-          }
+      const used = (record: RequestRecord, end: RequestEnd, now: number): void => {
+        try {
+          wrote(usageEntryOf(record, end, now, prices))
+        } catch (thrown) {
+          defect(record.id, Cause.die(thrown))
         }
       }
-      const settleSoon = afterTurn(settle)
       // Facts alone are taken here; what is made of them is made of many at a time.
       const takeDown = (record: RequestRecord, facts: EndedFacts, isAccess: boolean): void => {
         try {
@@ -299,21 +284,14 @@ export class Accounting extends Context.Service<
         recent.note(request, end)
         noteCut(record, end)
         count(record, end, now)
-        // Whoever has reserved something gives it back right behind this, and what it cost must count by then.
-        const isUrgent = usage.isOn && budgets.isOn()
-        if (isUrgent) wrote(usageEntryOf(record, end, now, prices))
+        if (usage.isOn) used(record, end, now)
         const share = log.accessShare()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
         if (isAccess || record.trace?.sampled === true)
           takeDown(record, endedFacts(request, end, now, log.time()), isAccess)
         if (!isAccess && log.debugEnabled())
           log.write("debug", requestEnded, requestFields(endedFacts(request, end, now, log.time())))
-        if (!usage.isOn || isUrgent) return
-        if (pending.length === 0) settleSoon()
-        pending.push({ request, end, now })
       }
-      // Where it is written to is closed behind this.
-      yield* Effect.addFinalizer(() => Effect.sync(settle))
       const shadowed: Accounting["Service"]["shadowed"] = (real, candidate, outcome, facts) => {
         if (usage.isOn) void usage.record(shadowEntryOf(real, candidate, outcome, facts, prices))
       }
@@ -343,7 +321,6 @@ export class Accounting extends Context.Service<
         turned,
         shadowed,
         ended,
-        settle,
         defect
       })
     })

@@ -187,7 +187,7 @@ const sendTraces = Effect.fnUntraced(function* (
   resource: Attributes
 ): Effect.fn.Return<void, never, Scope.Scope | Services> {
   const traces = yield* Traces
-  const { rules, settle } = yield* Accounting
+  const { rules } = yield* Accounting
   const ahead = aheadAt(yield* Clock.Clock)
   const sending = new Sending("traces", signal, yield* Transport)
   const dropped = (count: number): void => rules.add("dropped", ["traces"], count)
@@ -211,7 +211,6 @@ const sendTraces = Effect.fnUntraced(function* (
   })
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
-      settle()
       traces.give(undefined)
       const all = Effect.repeat(sendBatch, { until: (sent) => sent === "later" || queue.size === 0 })
       yield* Effect.timeoutOption(all, flushMs)
