@@ -81,7 +81,7 @@ const judge = async (
     }
   }
   if (!least.has("floor")) {
-    console.log(`pass  ${what}: this machine is too slow to tell`)
+    console.log(`skip  ${what}: this machine is too slow to tell`)
     return true
   }
   const passed = ratio() <= 2 * mark

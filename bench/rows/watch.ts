@@ -117,25 +117,28 @@ export const watch: Row = {
     try {
       await ready(gateway, request)
       const load = await steadyLoad(gateway.port, request, 32)
-      const all = [off, ...variants]
-      while (load.done() < warmRequests * all.length) for (const variant of all) await under(load, variant)
-      for (let trial = 0; trial < trials; trial += 1) {
-        for (const variant of variants) {
-          const sums = { floor: { cpu: 0, done: 0 }, nexus: { cpu: 0, done: 0 } }
-          for (let at = 0; at * turns.lasts.seconds < seconds * 2; at += 1) {
-            const isOn = order[at % order.length] === true
-            const { cpu, done } = await under(load, isOn ? variant : off)
-            const sum = sums[isOn ? "nexus" : "floor"]
-            sum.cpu += cpu
-            sum.done += done
+      try {
+        const all = [off, ...variants]
+        while (load.done() < warmRequests * all.length) for (const variant of all) await under(load, variant)
+        for (let trial = 0; trial < trials; trial += 1) {
+          for (const variant of variants) {
+            const sums = { floor: { cpu: 0, done: 0 }, nexus: { cpu: 0, done: 0 } }
+            for (let at = 0; at * turns.lasts.seconds < seconds * 2; at += 1) {
+              const isOn = order[at % order.length] === true
+              const { cpu, done } = await under(load, isOn ? variant : off)
+              const sum = sums[isOn ? "nexus" : "floor"]
+              sum.cpu += cpu
+              sum.done += done
+            }
+            const [without, on] = [sums.floor.cpu / sums.floor.done, sums.nexus.cpu / sums.nexus.done]
+            readings.add(variant.name, "floor", without)
+            readings.add(variant.name, "nexus", on)
+            readings.add(`${variant.name}, of the time without`, "nexus", on / without)
           }
-          const [without, on] = [sums.floor.cpu / sums.floor.done, sums.nexus.cpu / sums.nexus.done]
-          readings.add(variant.name, "floor", without)
-          readings.add(variant.name, "nexus", on)
-          readings.add(`${variant.name}, of the time without`, "nexus", on / without)
         }
+      } finally {
+        await load.end()
       }
-      await load.end()
       failed = load.failed()
     } finally {
       await gateway.stop()

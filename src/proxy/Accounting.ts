@@ -270,12 +270,15 @@ export class Accounting extends Context.Service<
         }
       }
       // Facts alone are taken here; what is made of them is made of many at a time.
-      const takeDown = (record: RequestRecord, facts: EndedFacts, isAccess: boolean): void => {
+      const takeDown = (request: UnderWay, end: RequestEnd, now: number, isAccess: boolean): void => {
+        const { record } = request
         try {
+          const facts = endedFacts(request, end, now, log.time())
           if (isTraced(facts)) traced(record, facts)
           if (isAccess) accessed(facts)
+          else if (log.debugEnabled()) log.write("debug", requestEnded, requestFields(facts))
         } catch (thrown) {
-          defect(facts.id, Cause.die(thrown))
+          defect(record.id, Cause.die(thrown))
         }
       }
       const ended = (request: UnderWay, end: RequestEnd): void => {
@@ -287,10 +290,7 @@ export class Accounting extends Context.Service<
         if (usage.isOn) used(record, end, now)
         const share = log.accessShare()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
-        if (isAccess || record.trace?.sampled === true)
-          takeDown(record, endedFacts(request, end, now, log.time()), isAccess)
-        if (!isAccess && log.debugEnabled())
-          log.write("debug", requestEnded, requestFields(endedFacts(request, end, now, log.time())))
+        if (isAccess || record.trace?.sampled === true || log.debugEnabled()) takeDown(request, end, now, isAccess)
       }
       const shadowed: Accounting["Service"]["shadowed"] = (real, candidate, outcome, facts) => {
         if (usage.isOn) void usage.record(shadowEntryOf(real, candidate, outcome, facts, prices))
