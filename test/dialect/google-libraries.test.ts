@@ -42,6 +42,35 @@ describe("a request of Google's", () => {
     expect(chat.messages.slice(2)).toMatchObject([{ text: "one" }, { text: "two" }, { text: "three" }])
   })
 
+  test("gives no result without a name the call that another one tells, whichever comes first", () => {
+    const { chat } = read({
+      contents: [
+        { role: "user", parts: [{ text: "go" }] },
+        {
+          role: "model",
+          parts: [
+            { functionCall: { id: "a", name: "t", args: {} } },
+            { functionCall: { id: "b", name: "u", args: {} } },
+            { functionCall: { id: "c", name: "v", args: {} } }
+          ]
+        },
+        {
+          role: "user",
+          parts: [
+            { functionResponse: { name: null, response: { output: "two" } } },
+            { functionResponse: { name: "v", response: { output: "three" } } },
+            { functionResponse: { id: "a", response: { output: "one" } } }
+          ]
+        }
+      ]
+    })
+    expect(chat.messages.slice(2)).toMatchObject([
+      { callId: "a", text: "one" },
+      { callId: "b", text: "two" },
+      { callId: "c", text: "three" }
+    ])
+  })
+
   test("may have the words of an enumeration as their numbers, as Vertex AI's older libraries write them", () => {
     const parameters = {
       type: 6,

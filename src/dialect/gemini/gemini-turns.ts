@@ -2,6 +2,7 @@
  * The contents of a request as the turns of the hub: calls without an id get one, and results find their calls by id, or by
  * name and order.
  */
+import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatTurnItem } from "../chat.ts"
 import { argumentsText, type JsonObject, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { Turns } from "../turns.ts"
@@ -63,7 +64,7 @@ class Reading {
     } else if (others.has(role)) {
       this.endModel()
       this.turns.user([])
-      for (const [part, here] of parts) this.user(part, here)
+      for (const [part, here] of this.surestFirst(parts)) this.user(part, here)
     } else refuseAt(`${place}.role`, "must be user or model")
   }
 
@@ -137,10 +138,18 @@ class Reading {
     }
   }
 
+  // A result that says nothing of its call is one of those calls that no other tells by its id or name.
+  private surestFirst<Part extends readonly [JsonObject, string]>(parts: ReadonlyArray<Part>): ReadonlyArray<Part> {
+    const isUnsure = ([{ functionResponse: result }]: Part): boolean =>
+      Predicate.isObject(result) && (result["name"] ?? "") === "" && !this.open.some(({ id }) => id === result["id"])
+    return parts.some(isUnsure) ? [...parts.filter((part) => !isUnsure(part)), ...parts.filter(isUnsure)] : parts
+  }
+
   // By its id, else the first call of its name that has none, or of any where it has no name either.
-  private callOf({ id, name = "" }: JsonObject): string | undefined {
+  private callOf({ id, name }: JsonObject): string | undefined {
+    const isOfAny = (name ?? "") === ""
     const open = this.open.filter(({ answered }) => !answered)
-    const found = open.find((call) => call.id === id) ?? open.find((call) => call.name === name || name === "")
+    const found = open.find((call) => call.id === id) ?? open.find((call) => isOfAny || call.name === name)
     if (found !== undefined) found.answered = true
     return found?.id
   }
