@@ -31,7 +31,7 @@ const seldom = 0.05
 // Half of it is forgotten in so long, in milliseconds.
 const forgottenMs = 60_000
 
-// What is waited for in vain counts this share of what was expected, when it takes longer than that.
+// What is waited for in vain counts this share of what was expected, or of how long it has taken, when it takes longer than that.
 const overdue = 0.25
 
 // A first token is late that took so many times what was expected, and longer by so many milliseconds.
@@ -71,6 +71,8 @@ export class Standing {
   private answeredAt = 0
   private endedAt = 0
   private tellsCached = false
+  // Share of a prompt that is found cached, on average, where that is told.
+  private cachedShare: number | undefined
   // Tokens of a prompt for each that was estimated.
   private ratio = 1
   // By how much first tokens were later than was to be expected, on average, when one was last; of models that are hedged.
@@ -96,6 +98,12 @@ export class Standing {
     if (this.sharesCache && shared >= held) return bytesOf(chain, shared) * perByte
     const kept = this.keptOf(chain, held, shared, perByte)
     return this.sharesCache ? Math.max(bytesOf(chain, shared) * perByte, kept) : kept
+  }
+
+  /** The share of a prompt that is likely to be cached here, by what is found on average where nobody knows what is held of it. */
+  shareCached(work: Work): number {
+    if (work.chain === undefined) return this.cachedShare ?? 0
+    return work.prompt === 0 ? 0 : Math.min(1, this.cachedOf(work) / this.promptTokens(work))
   }
 
   // Tokens that are left of those held, beside what was used since and what is being read, which is in the cache before its end. What
@@ -278,6 +286,7 @@ export class Standing {
         this.ratio = this.ratio === 1 ? ratio : smooth(this.ratio, ratio)
       }
       if (tokens.cached > 0) this.tellsCached = true
+      if (this.tellsCached) this.cachedShare = smooth(this.cachedShare, Math.min(1, tokens.cached / tokens.prompt))
     }
     const count = tokens !== undefined && tokens.completion > 0 ? tokens.completion : written
     if (count > 0) this.answerTokens = smooth(this.answerTokens, count)
@@ -409,8 +418,10 @@ export class Standing {
     // How many tokens an answer may have says little of how many it has.
     const writing =
       Math.min(work.output, this.answerTokens ?? Infinity) * (this.speeds.writeMs(this.running.length) ?? 0)
-    const left = firstAt === 0 ? at + reading + writing - now : firstAt + writing - now
-    return Math.max(left, overdue * (firstAt === 0 ? reading + writing : writing))
+    const since = now - (firstAt === 0 ? at : firstAt)
+    const whole = firstAt === 0 ? reading + writing : writing
+    // What has taken for long beyond what was expected is likely to go on for longer, the longer it has.
+    return Math.max(whole - since, overdue * Math.max(whole, since))
   }
 
   /** How long its first token is expected to take from its beginning; undefined where nothing was measured. */

@@ -15,13 +15,14 @@ import type { PriorityClass } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import type { Standing } from "../fleet/standing.ts"
 import { type SiblingOf, standingOf } from "../registry/live-state.ts"
-import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
 import type { Attempt } from "../router/choice.ts"
-import { type Capacity, capacityOf, placesAt, roomOf } from "../router/expected-end.ts"
+import { capacityOf, placesAt, roomOf } from "../router/expected-end.ts"
 import type { Plan } from "../router/plan.ts"
 import { isCrowded } from "../router/strategy.ts"
 import type { QueueCounts } from "../telemetry/queue-counts.ts"
 import type { Deadline, Deadlines } from "../upstream/Deadlines.ts"
+import { cachedFor, capacityFor, placesInUse, serviceCost, waitedModel } from "./queue-costs.ts"
 
 /** What bounds the waiting; 0 milliseconds is no limit. */
 export interface QueueLimits {
@@ -65,6 +66,8 @@ export interface Waiting extends Waiter, SlotSeeker {
   readonly since: number
   /** The model that it is counted by. */
   readonly model: string
+  /** The share of its prompt that a server was likely to have cached when it came. */
+  readonly cached: number
 }
 
 // Those looked at in one pass: more would hold up everything else.
@@ -91,9 +94,6 @@ const sparedShare = 1 / 16
 
 // And this share at most by batches, one of each server or fewer.
 const leftShare = 1 / 8
-
-// What a token takes, in milliseconds, while nothing was measured.
-const usual = { readMs: 1, writeMs: 20 } as const
 
 // A key that waits elsewhere goes first when it has had so much less, in seconds: what others had is known a little later.
 const leastOwed = 1
@@ -170,7 +170,9 @@ export class SlotQueue implements Deadline {
     const group = seeker.plan.requested
     const { maxQueue, queueMs } = this.limits()
     const { schedule } = this
-    const waiting: Waiting = { ...seeker, group, cost: costOf(seeker.plan), since: now, model: modelOf(seeker.plan) }
+    const { plan } = seeker
+    const about = { model: waitedModel(plan), cost: serviceCost(plan), cached: cachedFor(plan) }
+    const waiting: Waiting = { ...seeker, ...about, group, since: now }
     const { inVain = false } = seeker
     if (!inVain && schedule.sizeOf(group) >= maxQueue + this.leftFree(group, seeker.plan)) {
       return this.refusal(waiting, this.placeOf(waiting), `${maxQueue} requests for it wait already (queue.max_queue)`)
@@ -182,7 +184,7 @@ export class SlotQueue implements Deadline {
     const { seconds } = place
     const mostMs = Math.min(queueMs === 0 ? Infinity : queueMs, waiting.until - now)
     // Nobody is sent away for a guess.
-    if (seconds * 1000 > mostMs && !capacity(waiting.plan).isGuess && schedule.leave(waiting)) {
+    if (seconds * 1000 > mostMs && !capacityFor(waiting.plan).isGuess && schedule.leave(waiting)) {
       this.left(waiting, now)
       return this.refusal(
         waiting,
@@ -360,7 +362,7 @@ export class SlotQueue implements Deadline {
     const candidates = plan.targets[0]?.candidates ?? []
     const { places } = capacityOf(candidates, plan.needs)
     if (places === Infinity) return false
-    const { own, taken } = inUse(candidates)
+    const { own, taken } = placesInUse(candidates)
     const { schedule } = this
     const rank = rankOf(waiting)
     const part = places * partFor(schedule.keysOf(group), elsewhere, rank)
@@ -377,7 +379,7 @@ export class SlotQueue implements Deadline {
     if (this.elsewhere.waitingFor(group) === undefined) return 0
     const candidates = targets[0]?.candidates ?? []
     const { places } = capacityOf(candidates, needs)
-    const { own, taken } = inUse(candidates)
+    const { own, taken } = placesInUse(candidates)
     return places === Infinity ? 0 : Math.max(0, places - own - taken)
   }
 
@@ -402,10 +404,10 @@ export class SlotQueue implements Deadline {
 
   // Behind what goes before it, and the end of one of those that have a slot now.
   private expects(plan: Plan, waiter: Omit<Waiter, "cost">): QueuePlace {
-    const can = capacity(plan)
+    const can = capacityFor(plan)
     const { answer, places, writeMs } = can
     // By what is measured now: what those cost that came before that is a guess.
-    const { before, cost } = this.schedule.placeOf(waiter, (each) => costOf(each.plan, can))
+    const { before, cost } = this.schedule.placeOf(waiter, (each) => serviceCost(each.plan, can, each.cached))
     if (places === 0 || places === Infinity || writeMs === 0) return { before, seconds: 0 }
     return { before, seconds: (cost + (Math.min(plan.work.output, answer) * writeMs) / 1000) / places }
   }
@@ -419,27 +421,4 @@ export class SlotQueue implements Deadline {
       queued: { before, seconds: Math.round(seconds * 10) / 10 }
     })
   }
-}
-
-const capacity = ({ needs, targets }: Plan): Capacity => capacityOf(targets[0]?.candidates ?? [], needs)
-
-/** The places that requests have: those of this process, and those of others. */
-const inUse = (candidates: ReadonlyArray<Candidate>): { readonly own: number; readonly taken: number } => {
-  let own = 0
-  let taken = 0
-  for (const { model, state } of candidates) {
-    own += standingOf(state.live, model.id).running.length
-    taken += state.live.siblings.inFlight
-  }
-  return { own, taken }
-}
-
-const modelOf = ({ requested, targets }: Plan): string =>
-  targets.find(({ candidates }) => candidates.length > 0)?.name ?? requested
-
-/** What a request is likely to take of a server, in seconds. */
-const costOf = (plan: Plan, { answer, readMs, writeMs } = capacity(plan)): number => {
-  const { output, prompt } = plan.work
-  // How many tokens an answer may have says little of how many it has.
-  return (prompt * (readMs || usual.readMs) + Math.min(output, answer) * (writeMs || usual.writeMs)) / 1000
 }

@@ -57,6 +57,8 @@ describe("POST /admin/v1/route", () => {
             zone: "local",
             priority: 1,
             in_flight: 0,
+            slots: 4,
+            slots_from: "told",
             first_byte_ms: null,
             expected_ms: 0,
             parts: { wait_ms: 0, load_ms: 0, read_ms: 0, write_ms: 0, cached_tokens: 0 }
@@ -67,6 +69,8 @@ describe("POST /admin/v1/route", () => {
             zone: "local",
             priority: 3,
             in_flight: 0,
+            slots: 4,
+            slots_from: "told",
             first_byte_ms: null,
             expected_ms: 0,
             parts: { wait_ms: 0, load_ms: 0, read_ms: 0, write_ms: 0, cached_tokens: 0 }

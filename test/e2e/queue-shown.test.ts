@@ -2,9 +2,12 @@ import { describe, expect, test } from "bun:test"
 import { routeText } from "../../src/cli/explain.ts"
 import { statusLines } from "../../src/cli/status/status-view.ts"
 import type { Stats } from "../../src/api/stats-api.ts"
+import { good, startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, startGateway, until } from "../kit/gateway.ts"
 import { scrape } from "../kit/metrics.ts"
 import { ask, dial, requestBytes } from "../kit/rawClient.ts"
-import { answerAll, before, line, phases, post, startHeld } from "../kit/waiting-line.ts"
+import type { Script } from "../kit/rawServer.ts"
+import { answerAll, before, line, phases, post, startHeld, untilQueued } from "../kit/waiting-line.ts"
 
 const classes: Readonly<Record<string, string>> = { b: "normal", c: "batch", d: "normal" }
 
@@ -107,6 +110,37 @@ describe("while requests wait for a slot", () => {
     expect(Number(answer.header("x-nexus-queue-seconds"))).toBeGreaterThan(0)
     await answerAll(held, 2)
     for (const client of [first, second]) expect((await client?.answer())?.status).toBe(200)
+    await gateway.quiet()
+  })
+
+  test("it is told to be shorter behind a prompt that a server has cached than behind a new one of the same length", async () => {
+    const script: Script = (request) => (request.text.includes("never ends") ? ["hang"] : good()(request))
+    await using one = await startUpstream({ models: ["m"], script })
+    await using two = await startUpstream({ models: ["m"], script })
+    await using gateway = await startGateway({
+      backends: [backendFor("one", one, { slots: 1 }), backendFor("two", two, { slots: 1 })]
+    })
+    const { port } = gateway
+    const long = (word: string) => `${word} `.repeat(20_000)
+    const chat = [{ role: "user", content: long("one") }]
+    const first = await (await post(port, "a", [], { messages: chat })).answer()
+    const { choices } = first.json() as { readonly choices: ReadonlyArray<{ readonly message: object }> } // reason: what the server is scripted to say
+    const further = [...chat, ...choices.map(({ message }) => message), { role: "user", content: "and now?" }]
+    const busy = [await post(port, "b never ends"), await post(port, "c never ends")]
+    await until(() => one.calls().length + two.calls().length === 3, "both servers are busy")
+    const seconds: Array<number> = []
+    for (const [id, messages] of [
+      ["new", [{ role: "user", content: long("two") }]],
+      ["further", further]
+    ] as const) {
+      const waiting = await post(port, id, [], { messages })
+      await untilQueued(port, 1)
+      seconds.push((await routeAt(port, "")).queue.seconds)
+      waiting.hangUp()
+      await untilQueued(port, 0)
+    }
+    expect(seconds[0]).toBeGreaterThan(2 * (seconds[1] ?? 0))
+    for (const client of busy) client.hangUp()
     await gateway.quiet()
   })
 

@@ -82,4 +82,23 @@ describe("how long a turn waits for a slot beside other conversations", () => {
     standing.begins({ prompt: 10, output: 1000, chain: undefined }, 200_000)
     expect(standing.freeIn(1, 0, 200_000)).toBeWithin(900, 1200)
   })
+
+  test("grows with how long an answer goes on beyond what was expected, so that nobody waits for ever beside a free server", () => {
+    const far = [210_000, 240_000, 300_000].map((now) => standing.freeIn(1, 0, now))
+    expect(far.map((ms) => Math.round(ms / 100) / 10)).toEqual([2.5, 10, 25])
+  })
+})
+
+test("the share of a prompt that counts as cached, where nobody follows conversations, is what a server has told of others", () => {
+  const standing = new Standing()
+  const work = { prompt: 1000, output: 100, chain: undefined }
+  expect(standing.shareCached(work)).toBe(0)
+  for (let nth = 0; nth < 40; nth += 1) {
+    const at = 10_000 * nth
+    const running = standing.begins(work, at)
+    standing.answers(running, at + 10)
+    const tokens = { prompt: 1000, cached: nth === 0 ? 0 : 950, completion: 100 }
+    standing.ends(running, at + 1010, { tokens, written: 100, whole: false })
+  }
+  expect(standing.shareCached(work)).toBeCloseTo(0.95)
 })
