@@ -27,7 +27,7 @@ edition = "2024"
 [dependencies]
 futures = "=0.3.31"
 genai = { version = "=0.7.2", default-features = false }
-tokio = { version = "1", features = ["io-util", "macros", "net", "rt-multi-thread", "time"] }
+tokio = { version = "=1.54.1", features = ["io-util", "macros", "net", "rt-multi-thread", "time"] }
 TOML
 cat > src/main.rs <<'RUST'
 use futures::StreamExt;
