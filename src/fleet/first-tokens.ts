@@ -1,5 +1,5 @@
 /**
- * How long answers took to begin of late: what tells when one is late.
+ * How long answers took to begin of late, which tells when one is late, and how late they are on average. Times in milliseconds.
  */
 
 // Times that are kept of one server with one model.
@@ -38,4 +38,33 @@ export const quantileOf = (several: ReadonlyArray<FirstTokens>, share: number): 
     at += all.length
   }
   return times.sort()[Math.max(0, Math.ceil(share * times.length) - 1)]
+}
+
+// Weight of a first token that was late: few are.
+const seldom = 0.05
+
+// After so long half of it is forgotten.
+const halfLifeMs = 60_000
+
+/** By how much first tokens of one server with one model come later than was to be expected, on average; of models that are hedged. */
+export class Lateness {
+  private ms = 0
+  private at = 0
+
+  /** The average now; what was seen a while ago counts for less. */
+  by(now: number): number {
+    return this.ms === 0 ? 0 : this.ms * 0.5 ** ((now - this.at) / halfLifeMs)
+  }
+
+  /** Takes in a first token that is late by so much. */
+  adds(beyondMs: number, now: number): void {
+    const known = this.by(now)
+    this.ms = known + seldom * Math.max(0, beyondMs - known)
+    this.at = now
+  }
+
+  /** Another answer has begun: those that were late before it count for less. */
+  fades(): void {
+    this.ms *= 1 - seldom
+  }
 }

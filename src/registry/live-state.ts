@@ -324,7 +324,7 @@ export class Ticket {
 
   /** How long its first byte is expected to take, in milliseconds; undefined where nothing was measured. */
   get expectedMs(): number | undefined {
-    return this.standing.expectedFirst(this.running)
+    return this.standing.forecast.firstToken(this.running)
   }
 
   /** Notes that its first byte is late for one that may be asked of another as well. */
@@ -381,7 +381,7 @@ export class Ticket {
     live.turns?.()
     this.freed()
     if (this.cold && evidence === "good" && this.seen?.whole === true)
-      live.residency.hasLoaded(model, this.standing.wholeBeyond(this.running, this.seen, now), now)
+      live.residency.hasLoaded(model, this.standing.forecast.wholeBeyond(this.running, this.seen, now), now)
     this.standing.ends(this.running, now, this.seen, live.siblings.inFlight)
     const circuit = live.circuits.get(model)
     if (evidence === "good") {
@@ -416,7 +416,7 @@ export class Ticket {
   private hasComputed(): void {
     const { work } = this.running
     if (work.chain === undefined || work.chain.hashes.length === 0) return
-    const perByte = this.standing.perByte(work, work.chain)
+    const perByte = this.standing.tokens.perByte(work, work.chain)
     for (const each of this.live.computes) each(this.model, work.chain, perByte)
   }
 

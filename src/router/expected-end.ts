@@ -84,7 +84,8 @@ export const bestSpeeds = (
     const standing = standings[at]
     const live = lives[at]
     if (standing === undefined || live === undefined) continue
-    const { answerTokens, running, speeds, turns } = standing
+    const { answer } = standing.tokens
+    const { running, speeds, turns } = standing
     const { leastLoadMs } = live.residency
     if (leastLoadMs !== undefined) {
       loadMs = Math.min(leastLoadMs, loadMs)
@@ -98,8 +99,8 @@ export const bestSpeeds = (
       tokens += turns.tokens
       further += 1
     }
-    if (answerTokens !== undefined) {
-      answers += answerTokens
+    if (answer !== undefined) {
+      answers += answer
       answering += 1
     }
     if (speeds.readMs !== undefined) {
@@ -255,7 +256,7 @@ export const expectEnd = (
   const atOnce = Math.min(places, standing.running.length + 1)
   const ownMs = past ? undefined : speeds.writeMs(atOnce)
   const writeMs = trusted(ownMs, speeds.written, best.usual.writeMs, best.writeMs)
-  const prompt = standing.promptTokens(work)
+  const prompt = standing.tokens.ofPrompt(work)
   const place = standing.placeOf(work, now)
   const cached = Math.min(prompt, place?.cached ?? standing.cachedOf(work))
   const { cache } = standing
@@ -269,14 +270,16 @@ export const expectEnd = (
         ? prompt - cached
         : 0)
   // Those of other processes hold places as well.
-  const wait = places === Infinity ? 0 : standing.freeIn(places - live.siblings.inFlight, moment.ahead(standing), now)
+  const wait =
+    places === Infinity ? 0 : standing.forecast.freeIn(places - live.siblings.inFlight, moment.ahead(standing), now)
   end.wait = Math.max(
     wait,
     drainMs(candidate, now),
     live.marked ? (live.cooling.get(candidate.model.id) ?? 0) - now : 0
   )
   end.load = loadMs(candidate, best, now)
-  end.read = (standing.toRead(now) + prompt - cached + pushedOut) * readMs + baseMs + (past ? 0 : standing.lateBy(now))
+  end.read =
+    (standing.toRead(now) + prompt - cached + pushedOut) * readMs + baseMs + (past ? 0 : standing.lateness.by(now))
   end.hindrance = hindranceOf(candidate, standing, work.chain, prompt - cached, readMs, best, now)
   // How long an answer is depends on what is asked, and not on who is.
   end.write = Math.min(work.output, best.answer) * writeMs
@@ -315,7 +318,7 @@ const drainMs = (candidate: Candidate, now: number): number => {
   if (!isCold(candidate)) return 0
   const { live } = candidate.state
   const victim = live.residency.victimFor(candidate.model.id)
-  return victim === undefined ? 0 : (live.standings.get(victim)?.idleIn(now) ?? 0)
+  return victim === undefined ? 0 : (live.standings.get(victim)?.forecast.idleIn(now) ?? 0)
 }
 
 // The weights that the parts are told with by default: with them they count as they are.
@@ -337,14 +340,9 @@ const common = 100
 const burdens = { anew: 2, turns: 6, waiting: 2 } as const
 
 /** How long a turn is likely to wait for one of `slots` beside so many conversations whose turns come `pauseMs` after the answers. */
-export const waitBeside = (
-  { answerTokens, speeds }: Standing,
-  count: number,
-  slots: number,
-  pauseMs: number
-): number => {
-  if (count < slots || answerTokens === undefined) return 0
-  const writing = answerTokens * (speeds.writeMs(Math.min(count, slots)) ?? 0)
+export const waitBeside = ({ speeds, tokens }: Standing, count: number, slots: number, pauseMs: number): number => {
+  if (count < slots || tokens.answer === undefined) return 0
+  const writing = tokens.answer * (speeds.writeMs(Math.min(count, slots)) ?? 0)
   const busy = (count * writing) / Math.max(1, writing + pauseMs)
   return (Math.max(0, busy - slots + 1) / slots) * writing
 }
@@ -374,7 +372,8 @@ const hindranceOf = (
   if (count === 0) return continues ? burdens.anew * unread * readMs : 0
   const from = standing.toRead(now) * readMs
   const own = unread * readMs
-  const waiting = burdens.waiting * continuing * standing.keepsWaiting(count, from, from + own, pauseMs ?? own, now)
+  const waiting =
+    burdens.waiting * continuing * standing.forecast.keepsWaiting(count, from, from + own, pauseMs ?? own, now)
   if (continues) return waiting + burdens.anew * own
   const slots = model.slots ?? standing.slots.seen ?? Infinity
   const each = count * (turnTokens ?? unread) * readMs + waitBeside(standing, count, slots, pauseMs ?? 0)

@@ -80,11 +80,11 @@ describe("how long a turn waits for a slot beside other conversations", () => {
 
   test("for one that is taken is until an answer as long as those before ends, and not as long as it may be", () => {
     standing.begins({ prompt: 10, output: 1000, chain: undefined }, 200_000)
-    expect(standing.freeIn(1, 0, 200_000)).toBeWithin(900, 1200)
+    expect(standing.forecast.freeIn(1, 0, 200_000)).toBeWithin(900, 1200)
   })
 
   test("grows with how long an answer goes on beyond what was expected, so that nobody waits for ever beside a free server", () => {
-    const far = [210_000, 240_000, 300_000].map((now) => standing.freeIn(1, 0, now))
+    const far = [210_000, 240_000, 300_000].map((now) => standing.forecast.freeIn(1, 0, now))
     expect(far.map((ms) => Math.round(ms / 100) / 10)).toEqual([2.5, 10, 25])
   })
 })

@@ -222,7 +222,7 @@ describe("a stream whose first token is late", () => {
     await (await answered).text()
     expect(slow.dropped()).toBe(true)
     expect(stage.live()[0]?.firstByteMs).toBeGreaterThan(before)
-    const lateBy = stage.live().map((live) => standingOf(live, "m").lateBy(performance.now()))
+    const lateBy = stage.live().map((live) => standingOf(live, "m").lateness.by(performance.now()))
     expect(lateBy.map((ms) => ms > 0)).toEqual([true, false])
   })
 
@@ -239,8 +239,8 @@ describe("a stream whose first token is late", () => {
     standing.running.length = 0
     for (let nth = 0; nth < 3; nth += 1) await quick(stage, `next-${nth}`)
     expect(stage.sent.map(({ backend }) => backend)).toEqual(["b", "b", "b"])
-    expect(standing.lateBy(now)).toBeGreaterThan(400)
-    expect(standing.lateBy(now + 600_000)).toBeLessThan(1)
+    expect(standing.lateness.by(now)).toBeGreaterThan(400)
+    expect(standing.lateness.by(now + 600_000)).toBeLessThan(1)
   })
 })
 
