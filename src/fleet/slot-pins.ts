@@ -2,6 +2,7 @@
  * Which conversation each slot of a server holds that can be told which slot is to take a request, and which one to tell.
  */
 import { bytesOf, commonBlocks, type PromptChain } from "./prompt-chain.ts"
+import { type Expected, SlotRetention } from "./slot-retention.ts"
 
 /** What one slot is known of. */
 interface Slot {
@@ -9,9 +10,9 @@ interface Slot {
   chain: PromptChain | undefined
   /** Tokens of it, its answer among them. */
   tokens: number
-  /** Nothing has been given to the server that it may have taken without being named. */
+  /** Whether it is certain what it holds: no request was left to the server that it may have put here since. */
   sure: boolean
-  /** The answer to what it holds has been seen to its end. */
+  /** Whether the answer to what it holds was seen to its end, so that all of it is there. */
   solid: boolean
   /** Requests that are known to be in it. */
   busy: number
@@ -40,21 +41,17 @@ export interface SlotPlace {
 }
 
 /** A request that is in a slot. */
-export interface Pinned extends SlotPlace {
+export interface Pinned extends SlotPlace, Expected {
   readonly chain: PromptChain | undefined
-  /** Tokens of its prompt that it would have found in the slot of another conversation as well. */
-  readonly common: number
   /** Whether much was to be found in its slot: where nothing was, slots do not keep what they hold. */
   readonly shows: boolean
-  /** Whether much more was than in the slots of others: where that was found, slots keep it. */
-  readonly proves: boolean
-  readonly trial: boolean
+  /** Which filling of the slots it belongs to: what they held before they were emptied shows nothing of what they hold now. */
   readonly epoch: number
   /** Which one it is of those that the server was given. */
   readonly nth: number
 }
 
-/** What a request is, beside its prompt. */
+/** How a request can be told its slot. */
 export interface Pinning {
   /** Slots that the server told of. */
   readonly slots: number
@@ -66,22 +63,21 @@ export interface Pinning {
   readonly names: boolean
 }
 
-/** Whether slots keep what they hold: that is not told. */
-export type Keeping = "untried" | "keeps" | "forgets"
-
-// What a server shares of a prompt before it takes a slot for that, and keeps of a slot before it saves nothing of it.
+// A server that is not told a slot takes the idle one that has the most of a prompt, where that is more than this share of the prompt.
 const likeEnough = 0.1
+
+// It saves a copy of a slot first where the prompt goes on with less than this share of what the slot holds.
 const savedBelow = 0.5
 
-// Whether it has memory for that is not told: of what it gives up, so much is lost.
+// Whether it has memory for such copies is not told: this share of what it gives up counts as lost.
 const notSaved = 0.5
 
-// A conversation is in the slot of which it goes on with all but this share, or these blocks: behind them settings may stand. So is one
-// that goes on from an earlier turn, of which the slot has all but such a share.
+// A slot holds a conversation where the next turn has all that is in it but this share or these last blocks, in which settings may stand
+// that change; and where the turn goes on from an earlier one and the slot has all of it but such a share.
 const leftBehind = { share: 0.25, blocks: 2 } as const
 
-// Tokens that have to be expected before anything is shown, and shares of them that are found where slots keep, and where not.
-const shown = { tokens: 256, found: 0.5, missed: 0.1 } as const
+// Tokens that have to be expected in a slot before what is found shows anything.
+const leastShown = 256
 
 // So much more than others have in common with it, in tokens and as a share of all, is more than what tokens are misjudged by.
 const ofItsOwn = { tokens: 128, share: 0.05 } as const
@@ -89,19 +85,12 @@ const ofItsOwn = { tokens: 128, share: 0.05 } as const
 // How long a slot may go on with what nobody waits for, in milliseconds: what comes in one piece may not be called off.
 const doubtMs = { stream: 1000, whole: 60_000 } as const
 
-// Two that have one slot push out each other from then on: each reads again what it had there. Whoever was pushed out by one that is
-// there now has lost that already, so that it is better to be a third one. It is less likely by half that one comes back in so long,
-// in milliseconds.
+// How many times what a slot holds is read again when another conversation takes it: by both, which push out each other from then on,
+// or by one where what is there has itself pushed out another one, so that a third one does the least harm there. That a conversation
+// comes back at all is half as likely after each `halfMs`.
 const comesBack = { both: 2, contested: 1, halfMs: 10 * 60_000 } as const
 
-// It is tried again after so long, twice as long each time, in milliseconds.
-const retryMs = 10 * 60_000
-const mostRetryMs = 8 * 60 * 60_000
-
-// So many trials that show nothing are as good as one that shows it.
-const mostInVain = 2
-
-// Conversations of which that is remembered.
+// Conversations of which it is remembered that nobody here knows their slot.
 const mostStrayed = 1000
 
 const newSlot = (): Slot => ({
@@ -130,12 +119,10 @@ const nowhere: SlotPlace = { named: undefined, slot: undefined, own: false, cach
 
 /** The slots of one server. */
 export class SlotPins {
+  /** Whether they keep what they hold. */
+  readonly retention = new SlotRetention()
   private slots: Array<Slot> = []
-  private keeping: Keeping = "untried"
-  private retryAt = 0
-  private refusals = 0
-  // Trials that found no more than what others have in common with them.
-  private inVain = 0
+  // How many requests the server has been given.
   private given = 0
   // The last of those that have ended.
   private ended = 0
@@ -145,17 +132,11 @@ export class SlotPins {
   private readonly strayed = new Set<number>()
   // Conversations whose last turn another process gave to the server.
   private readonly elsewhere = new Set<number>()
-  private trying = false
   private epoch = 0
-
-  /** Whether slots keep what they hold. */
-  keeps(now: number): Keeping {
-    return this.keeping === "forgets" && now >= this.retryAt ? "untried" : this.keeping
-  }
 
   /** Whether what slots hold is known at all, so that it says what will be cached. */
   get tells(): boolean {
-    return this.keeping !== "forgets" && this.slots.some(({ sure }) => sure)
+    return this.retention.state !== "forgets" && this.slots.some(({ sure }) => sure)
   }
 
   /**
@@ -213,8 +194,8 @@ export class SlotPins {
   begins(chain: PromptChain | undefined, perByte: number, pinning: Pinning, now: number): Pinned {
     this.resize(pinning.slots)
     this.given += 1
-    if (this.keeping === "forgets" && now >= this.retryAt) this.retries()
-    const may = this.keeping !== "forgets" && pinning.alone && pinning.names && this.strays === 0
+    if (this.retention.retries(now)) this.stops()
+    const may = this.retention.state !== "forgets" && pinning.alone && pinning.names && this.strays === 0
     const place = may ? this.look(chain, perByte, now, this.mayBeAnywhere(chain, pinning), !pinning.continues) : nowhere
     const slot = place.slot === undefined ? undefined : this.slots[place.slot]
     if (slot === undefined) return this.leftToServer(chain)
@@ -224,13 +205,13 @@ export class SlotPins {
     // Not every model can go back to an earlier turn.
     const isNext =
       slot.chain !== undefined && chain !== undefined && isMost(slot.chain, commonBlocks(slot.chain, chain))
-    const shows = isKnown && place.cached >= shown.tokens && isNext
+    const shows = isKnown && place.cached >= leastShown && isNext
     // A slot that was idle while another one was given work, and did it, shows it: one request tries it for all, and the others get to
     // their slots by what they share with them, as does this one where nothing would be shown.
-    const untried = this.keeping === "untried" && expects
-    const trial = untried && shows && this.ended > slot.idleSince && !this.trying
+    const untried = this.retention.state === "untried" && expects
+    const trial = untried && shows && this.ended > slot.idleSince && this.retention.mayTry
     const named = untried && !trial ? undefined : place.slot
-    if (trial) this.trying = true
+    if (trial) this.retention.tries()
     if (chain !== undefined) {
       this.strayed.delete(chain.root)
       this.elsewhere.delete(chain.root)
@@ -263,50 +244,27 @@ export class SlotPins {
   ): boolean {
     this.leaves(pinned, told === undefined ? now + (whole ? doubtMs.whole : doubtMs.stream) : 0)
     const slot = pinned.slot === undefined ? undefined : this.slots[pinned.slot]
-    if (slot !== undefined && this.keeping !== "forgets") {
+    if (slot !== undefined && this.retention.state !== "forgets") {
       slot.chain = pinned.chain
       slot.tokens = told?.tokens ?? slot.tokens
       slot.sure = pinned.named !== undefined || slot.sure
       slot.solid = told !== undefined
     }
     if (told === undefined || !pinned.shows || pinned.epoch !== this.epoch) return false
-    if (pinned.proves && told.cached - pinned.common >= shown.found * (pinned.cached - pinned.common)) {
-      this.keeping = "keeps"
-      this.refusals = 0
-      this.inVain = 0
-      return false
-    }
-    if (told.cached >= shown.missed * pinned.cached) {
-      // Another one has been in its slot than was thought: a trial costs as much as one that finds nothing.
-      const isInVain = told.cached - pinned.common < shown.missed * (pinned.cached - pinned.common)
-      if (pinned.trial && isInVain && (this.inVain += 1) >= mostInVain) this.isRefused(now)
-      return false
-    }
-    const kept = this.keeping === "keeps"
-    // A server that has kept what it held has been started anew: what shows that it does not is the next time.
-    this.forgets()
+    if (!this.retention.hasLost(pinned, told.cached, now)) return false
+    this.empties()
     if (slot !== undefined) {
       slot.chain = pinned.chain
       slot.tokens = told.tokens
       slot.solid = true
     }
-    if (!kept) this.isRefused(now)
     return true
-  }
-
-  /** The server told that its slots do not keep what they held. */
-  isRefused(now: number): void {
-    if (this.keeping === "forgets") return
-    this.keeping = "forgets"
-    this.inVain = 0
-    this.refusals += 1
-    this.retryAt = now + Math.min(mostRetryMs, retryMs * 2 ** (this.refusals - 1))
   }
 
   /** It has been away: no slot holds anything. */
   restarts(): void {
-    this.forgets()
-    this.refusals = 0
+    this.empties()
+    this.retention.restarts()
   }
 
   /** Nothing more is named, and nothing known. */
@@ -327,16 +285,8 @@ export class SlotPins {
     return this.elsewhere.has(root)
   }
 
-  private retries(): void {
-    this.keeping = "untried"
-    this.trying = false
-    this.stops()
-  }
-
-  private forgets(): void {
+  private empties(): void {
     this.epoch += 1
-    this.keeping = "untried"
-    this.trying = false
     for (const slot of this.slots) Object.assign(slot, { chain: undefined, tokens: 0, sure: true, solid: false })
   }
 
@@ -345,7 +295,7 @@ export class SlotPins {
     // Started with other slots it holds nothing of before; those that are under way are in slots that nobody knows.
     this.epoch += 1
     this.slots = Array.from({ length: count }, newSlot)
-    this.trying = false
+    this.retention.hasTried()
   }
 
   // Of what has begun where nobody here saw it, or was left to the server to place.
@@ -384,7 +334,7 @@ export class SlotPins {
       this.strays -= 1
       return
     }
-    if (trial && epoch === this.epoch) this.trying = false
+    if (trial && epoch === this.epoch) this.retention.hasTried()
     const left = this.slots[slot]
     if (left === undefined) return
     left.busy = Math.max(0, left.busy - 1)

@@ -193,7 +193,7 @@ describe("the slots of a server whose slots keep what they hold", () => {
   test("a server that cannot go back to an earlier turn has not forgotten the others", () => {
     const server = new Server(true)
     for (const turn of [1, 2, 12]) for (const each of [1, 2, 3]) server.turn(each, turn)
-    expect(server.pins.keeps(server.now)).toBe("keeps")
+    expect(server.pins.retention.at(server.now)).toBe("keeps")
     const pinned = server.begins({ ...turnOf(1, 2), known: true }, { continues: true })
     expect(pinned.cached).toBeGreaterThan(0)
     server.held.delete(0)
@@ -261,7 +261,7 @@ describe("the slots of a server whose slots keep what they hold", () => {
   test("a server that has forgotten all is noticed at once, and its slots are named as before", () => {
     const server = new Server(true)
     for (const turn of [1, 2, 3]) for (const each of [1, 2, 3]) server.turn(each, turn)
-    expect(server.pins.keeps(server.now)).toBe("keeps")
+    expect(server.pins.retention.at(server.now)).toBe("keeps")
     server.held.clear()
     expect(server.turn(1, 4).cached).toBe(0)
     expect(server.pins.look(turnOf(2, 4), 1, server.now).cached).toBe(0)
@@ -284,7 +284,7 @@ describe("the slots of a server that empties those which are idle", () => {
           const isShown = pinned.shows
           const cached = server.ends(pinned)
           if (isShown && cached === 0) inVain += 1
-          if (inVain > 0) expect(server.pins.keeps(server.now)).toBe("forgets")
+          if (inVain > 0) expect(server.pins.retention.at(server.now)).toBe("forgets")
         }
         expect(inVain).toBeLessThanOrEqual(1)
       })
@@ -311,16 +311,16 @@ describe("the slots of a server that empties those which are idle", () => {
     const server = new Server(false)
     const fails = (): void => {
       for (const turn of [1, 2]) for (const each of [1, 2, 3]) server.turn(each, turn)
-      expect(server.pins.keeps(server.now)).toBe("forgets")
+      expect(server.pins.retention.at(server.now)).toBe("forgets")
     }
     fails()
     server.now += 9 * 60_000
     expect(server.turn(7, 1).named).toBeUndefined()
     server.now += 2 * 60_000
-    expect(server.pins.keeps(server.now)).toBe("untried")
+    expect(server.pins.retention.at(server.now)).toBe("untried")
     fails()
     server.now += 11 * 60_000
-    expect(server.pins.keeps(server.now)).toBe("forgets")
+    expect(server.pins.retention.at(server.now)).toBe("forgets")
   })
 
   test("are not taken for kept where one finds no more than what another one has in common with it, and no more is tried after the second time", () => {
@@ -332,11 +332,11 @@ describe("the slots of a server that empties those which are idle", () => {
       void pins.ends(pinned, { cached, tokens: tokensOf(turnOf(1, 20)) }, false, (now += 10))
     for (const each of [1, 2, 3]) ends(begins(each, 4), 0)
     for (const each of [1, 2]) {
-      expect(pins.keeps(now)).toBe("untried")
+      expect(pins.retention.at(now)).toBe("untried")
       const trial = begins(each, 5)
       expect(trial.trial).toBe(true)
       ends(trial, shared * 100)
     }
-    expect(pins.keeps(now)).toBe("forgets")
+    expect(pins.retention.at(now)).toBe("forgets")
   })
 })
