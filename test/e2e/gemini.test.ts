@@ -129,6 +129,20 @@ describe("a client of Google's API over a backend that speaks chat", () => {
       expect(geminiEvents(answer.text).at(-1)?.error).toMatchObject({ code: 502, status: "UNAVAILABLE" })
     }
   })
+
+  test("hears of its server's own error in a stream by a cut as well, since some read no error", async () => {
+    const message = "out of memory"
+    const servers = {
+      generic: [event(delta("m", { role: "assistant", content: "Half" })), event({ error: { message, code: 500 } })],
+      gemini: [eventOf(piece([text("Half")])), eventOf({ error: { code: 500, message, status: "INTERNAL" } })]
+    }
+    for (const [type, events] of Object.entries(servers)) {
+      await using here = await world(type === "gemini" ? "gemini" : "generic", () => flowing(events))
+      const answer = await ask(here.port, "POST", geminiPath("streamGenerateContent"), asking())
+      expect([type, answer.status, answer.end]).toEqual([type, 200, "reset"])
+      expect(geminiEvents(answer.text).map(({ error }) => error?.message)).toEqual([undefined, message])
+    }
+  })
 })
 
 describe("a client of Google's API over a Gemini server", () => {

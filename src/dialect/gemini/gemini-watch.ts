@@ -35,8 +35,7 @@ export class GeminiWatch extends EventByEventWatch {
       this.torn = true
       if (orderly) for (const event of this.reader.end()) this.hear(event)
     }
-    // An error is the last word of this dialect.
-    if (this.erring) return "failed and done"
+    if (this.erring) return "failed"
     const { blocked, ends } = this
     const finished = ends.size === 0 ? blocked : [...ends.values()].every((ended) => ended)
     return !finished ? "cut" : this.torn ? "finished" : "done"
