@@ -378,7 +378,6 @@ describe("a request of Ollama's as one of chat", () => {
 
   test("is refused by the place of what a backend cannot be told", () => {
     expect(refused({ messages: [{ ...user, images: ["https://example.com/a.png"] }] })).toBe("messages[0].images[0]")
-    expect(refused({ messages: [{ role: "tool", content: "x" }] })).toBe("messages[0]")
     expect(refused({ messages: [user, calling(function_("a"))] })).toBe("messages[1]")
     expect(refused({ messages: [{ role: "user", content: [1] }] })).toBe("messages[0].content")
     expect(refused({ messages: [{ role: "narrator", content: "x" }] })).toBe("messages[0].role")

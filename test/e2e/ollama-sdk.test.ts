@@ -191,6 +191,21 @@ describe("the ollama package over a backend that only chats", () => {
     ])
   })
 
+  test("has a result whose call it has lost told as words of the user, since an Ollama takes it", async () => {
+    const results = ["rain", "sun"].map((content) => ({ role: "tool", content }))
+    const { ollama: asking, told } = sdkOf({ baseURL: gateway.url, apiKey: "none", model: "m", embedder: "" })
+    await asking.chat({ model: "m", messages: [user("go"), { role: "assistant", content: "" }, ...results] })
+    expect(fieldsOf(upstream.lastCall())["messages"]).toMatchObject([
+      { role: "user", content: "go" },
+      { role: "assistant" },
+      { role: "user", content: results.map(({ content }) => ({ type: "text", text: content })) }
+    ])
+    expect(told().get("x-nexus-dropped")).toBe("messages.role")
+    // The head of a long conversation was left out.
+    await asking.chat({ model: "m", messages: [{ role: "tool", content: "rain" }] })
+    expect(fieldsOf(upstream.lastCall())["messages"]).toEqual([{ role: "user", content: "rain" }])
+  })
+
   test("shows an image, answers a prompt, and says what the backend could not be told", async () => {
     await ollama.chat({ model: "m", messages: [{ ...user("what is it?"), images: [image] }] })
     expect(fieldsOf(upstream.lastCall())["messages"]).toEqual([

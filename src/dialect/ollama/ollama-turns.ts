@@ -1,6 +1,6 @@
 /**
  * The messages of a chat in Ollama's dialect as turns of the hub: results go to the calls that they are for by id, by the
- * name of the tool, or by their order.
+ * name of the tool, or by their order, and are words of the user where there is none.
  */
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
@@ -114,11 +114,15 @@ class Conversation {
   }
 
   private result(message: JsonObject, parts: ReadonlyArray<ChatPart>, place: string): void {
-    this.turns.user([])
     const { name, tool_call_id: id, tool_name: tool = name } = message
     const byId = this.open.find((call) => call.id === id)
     const call = byId ?? this.open.find((each) => each.name === tool) ?? this.open[0]
-    if (call === undefined) return refuseAt(place, "is a result of a call that is not in the turn before it")
+    if (call === undefined) {
+      // Whose call its client has lost: an Ollama takes it, and the model is to hear of it.
+      this.notes.drops("messages.role")
+      return this.turns.user(parts)
+    }
+    this.turns.user([])
     this.open = this.open.filter((each) => each !== call)
     this.turns.result(call.id, parts, place)
   }
