@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
-import { Cancelled, type GatewayError, Internal, OutOfFiles, Overloaded, Stopping } from "../domain/errors.ts"
+import { type GatewayError, OutOfFiles, Overloaded } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import type { Grant } from "../domain/grant.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
@@ -39,8 +39,8 @@ import { EarlyStream } from "./early-stream.ts"
 import { Hedging } from "./hedging.ts"
 import { declaredLength } from "./request-body.ts"
 import type { RefusedRequest } from "./request-line.ts"
-import { newRecord, clientClosedStatus, type RequestEnd } from "./record.ts"
-import { type GaveUp, finalAnswer, ownRefusal, type Unanswered } from "./final-failure.ts"
+import { newRecord } from "./record.ts"
+import type { GaveUp } from "./final-failure.ts"
 import type { Forwarding } from "./forwarding.ts"
 import { Shadows } from "./shadows.ts"
 import { RequestTrace } from "./request-trace.ts"
@@ -57,6 +57,8 @@ import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { Budgets } from "../usage/Budgets.ts"
 import { Prices } from "../usage/Prices.ts"
 import { type UploadLimits, Uploads } from "../admission/uploads.ts"
+import { endUnanswered, stopping } from "./unanswered.ts"
+import { Workload } from "./workload.ts"
 
 /** What bounds a request; times in milliseconds, 0 is no limit. */
 export interface ProxyLimits extends UploadLimits {
@@ -118,9 +120,6 @@ export class Proxy extends Context.Service<
 // Bun closes a connection after its silent time even when an upload drips in; it looks every 4 s.
 const silentMs = (keepAliveSeconds - 4) * 1000
 
-// The rest of a body that nobody will read is not waited for.
-const unread = { connection: "close" } as const
-
 const outlastsBun = ({ uploadMs }: ProxyLimits, streams: boolean): boolean =>
   streams || uploadMs === 0 || uploadMs > silentMs
 
@@ -136,18 +135,8 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const { underWay } = accounting
   const seeded = yield* Random.Random
   const random = () => seeded.nextDoubleUnsafe()
-  const stopping = () => new Stopping({ retryAfterSeconds: jitteredWait(5, random) })
   const uploads = new Uploads(limitsNow, random)
-  // Those whose bodies are there.
-  let working = 0
-  let retries = 0
-
-  const overloaded = ({ maxConcurrent }: ProxyLimits): Overloaded | undefined => {
-    if (working < maxConcurrent) return undefined
-    const message = `Nexus is handling ${maxConcurrent} requests already (server.max_concurrent_requests)`
-    return new Overloaded({ message, retryAfterSeconds: jitteredWait(1, random) })
-  }
-
+  const workload = new Workload(() => limitsNow().maxConcurrent, random)
   const router = yield* Router
   const limiter = yield* Limiter
   const queue = new SlotQueue(deadlines, registry.snapshot, limitsNow, random, accounting.queues)
@@ -181,21 +170,12 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     captures,
     caching: { cache, policies: () => limitsNow().cached, mostBytes: () => limitsNow().maxKeptBytes },
     fork: run,
-    taken: (current) => {
-      const refusal = overloaded(limitsNow())
-      if (refusal !== undefined) return refusal
-      current.working = true
-      working += 1
-      return undefined
-    },
+    taken: (current) => workload.takes(current),
     shadow: (current, read, body, ruling) => shadows.begin(current, read, body, ruling, limitsNow().totalMs),
     leastContext: (model) => router.leastContext(model, registry.snapshot()),
     standIn: (usual, key) => router.standIn(usual, registry.snapshot(), key),
-    // A share of the traffic may be retries, so that an outage does not multiply it.
-    budgetLeft: () => retries < Math.max(3, 0.2 * working),
-    retried: () => {
-      retries += 1
-    },
+    budgetLeft: () => workload.mayRetry(),
+    retried: () => workload.retried(),
     keepAlive: (current) => {
       const { record, limits, server } = current
       const early = new EarlyStream(
@@ -221,39 +201,6 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
 
   const shadows = new Shadows({ ...forwarding, counts: accounting.rules })
 
-  /** What becomes of a request that has ended without an answer. */
-  const unanswered = (current: RequestRun, cause: Cause.Cause<GatewayError | GaveUp>): Unanswered => {
-    const { record, interruption } = current
-    const { id, route } = record
-    const { dialect } = route
-    const failed = Cause.findErrorOption(cause)
-    if (failed._tag === "Some") {
-      const { value } = failed
-      if (value._tag === "GaveUp") return finalAnswer(record, value, random)
-      return ownRefusal(dialect, value, id)
-    }
-    if (!Cause.hasInterruptsOnly(cause)) {
-      accounting.defect(id, cause)
-      return { outcome: "failed", backend: "", response: refuse(dialect, new Internal({ requestId: id }), id) }
-    }
-    if (interruption === "cancelled") {
-      return {
-        outcome: "cancelled",
-        backend: record.asked?.backend ?? "",
-        response: refuse(dialect, new Cancelled({}), id, record.phase === "reading" ? unread : {})
-      }
-    }
-    const outcome = interruption === "stopping" ? "failed" : "client_closed"
-    return { outcome, backend: "", response: refuse(dialect, stopping(), id) }
-  }
-
-  const answerInstead = (current: RequestRun, cause: Cause.Cause<GatewayError | GaveUp>): RequestEnd => {
-    const { backend, outcome, refusal, response } = unanswered(current, cause)
-    current.respond(response)
-    const status = outcome === "client_closed" ? clientClosedStatus : response.status
-    return { outcome, status, backend, bytes: 0, cutPrompt: undefined, ...(refusal === undefined ? {} : { refusal }) }
-  }
-
   /** Takes in a request; whatever happens then, it is let go by {@link leave}. */
   const enter = (current: RequestRun): void => {
     accounting.began(current)
@@ -265,12 +212,12 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const leave = (current: RequestRun, exit: Exit.Exit<void, GatewayError | GaveUp>): void => {
     const { record, server } = current
     const now = performance.now()
-    const end = record.end ?? answerInstead(current, Exit.isFailure(exit) ? exit.cause : Cause.empty)
+    const end =
+      record.end ?? endUnanswered(current, Exit.isFailure(exit) ? exit.cause : Cause.empty, random, accounting.defect)
     record.ends(end, now)
     current.early?.end()
     current.ticket?.settle("none", now)
-    if (current.retrying) retries -= 1
-    if (current.working) working -= 1
+    workload.leaves(current)
     current.limitPass?.end(tokensTaken(record, end), now)
     current.upload.end()
     deadlines.remove(record.clock)
@@ -311,13 +258,13 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     grant?: Grant
   ): Promise<Response> => {
     const came = { id, request, server, key: grant?.name }
-    if (drain.refusing()) return turnAway(route, stopping(), came)
+    if (drain.refusing()) return turnAway(route, stopping(random), came)
     if (files.full()) return turnAway(route, new OutOfFiles({ retryAfterSeconds: jitteredWait(1, random) }), came)
     const limits = limitsNow()
     const streams = isStreamed(route, request)
     // Of what is passed on while it comes, what is held is counted when it is.
     const length = streams ? 0 : (declaredLength(request) ?? 0)
-    const upload = overloaded(limits) ?? uploads.begin(length, server, request)
+    const upload = workload.overloaded() ?? uploads.begin(length, server, request)
     if (upload instanceof Overloaded) return turnAway(route, upload, came)
     const { promise, resolve } = Promise.withResolvers<Response>()
     const started = performance.now()
