@@ -10,6 +10,9 @@ const lately = 256
 // Conversations that are remembered of one server at most: others may tell of any number.
 const mostKept = 1000
 
+// Among so many first requests nobody can have come back yet.
+const early = 32
+
 // Weight of a new sample.
 const fresh = 0.2
 
@@ -27,6 +30,8 @@ interface Last {
   nth: number
   /** When the answer to that ended, in milliseconds; 0 while it has not. */
   endedAt: number
+  /** Whether it is known to go on: it has had a further turn, here or elsewhere. */
+  goesOn: boolean
 }
 
 /** The last turns of conversations at one server. */
@@ -34,13 +39,15 @@ export class RecentTurns {
   // By their roots, in the order in which they were there last.
   private readonly last = new Map<number, Last>()
   private newest = 0
+  // How many of them are known to go on.
+  private goingOn = 0
   /** Tokens that a further turn of one has to read, on average; undefined while none was seen. */
   tokens: number | undefined
   /** How long it is from an answer to the next turn of its conversation, on average, in milliseconds; undefined while none was seen. */
   pauseMs: number | undefined
 
   /** A turn begins of which so many tokens have to be read. */
-  begins({ nth, root }: PromptChain, tokens: number, now: number): void {
+  begins({ known = false, nth, root }: PromptChain, tokens: number, now: number): void {
     const last = this.last.get(root)
     if (last !== undefined) {
       this.tokens = smooth(this.tokens, tokens)
@@ -48,7 +55,7 @@ export class RecentTurns {
     }
     if (nth === undefined) return
     this.newest = Math.max(this.newest, nth)
-    this.isHere(root)
+    this.isHere(root, known)
   }
 
   /** The answer to a turn has ended. */
@@ -57,16 +64,21 @@ export class RecentTurns {
     if (last !== undefined) last.endedAt = now
   }
 
-  /** Another process gave it a turn of this conversation. */
-  isHere(root: number): void {
-    const last = this.last.get(root) ?? { nth: 0, endedAt: 0 }
-    last.nth = this.newest
-    last.endedAt = 0
-    this.last.delete(root)
-    this.last.set(root, last)
+  /** It was given a turn of this conversation, by another process unless it `begins` here; whether that is known to be a further one. */
+  isHere(root: number, isFurther = false): void {
+    const last = this.last.get(root)
+    const goesOn = isFurther || last !== undefined
+    this.forget(root)
+    this.last.set(root, { nth: this.newest, endedAt: 0, goesOn })
+    if (goesOn) this.goingOn += 1
     if (this.last.size <= mostKept) return
     const [oldest] = this.last.keys()
-    if (oldest !== undefined) this.last.delete(oldest)
+    if (oldest !== undefined) this.forget(oldest)
+  }
+
+  private forget(root: number): void {
+    if (this.last.get(root)?.goesOn === true) this.goingOn -= 1
+    this.last.delete(root)
   }
 
   /** How many conversations have been there of late. */
@@ -80,6 +92,17 @@ export class RecentTurns {
     return this.has(root) ? count - 1 : count
   }
 
+  /**
+   * How many others than this one are likely to come back: those that went on, and of those that asked once as many as
+   * requests go on with a conversation.
+   */
+  likelyBack(chain: PromptChain): number {
+    const { continuing = 1, nth = 0, root } = chain
+    const others = this.others(chain)
+    const goingOn = this.goingOn - (this.last.get(root)?.goesOn === true ? 1 : 0)
+    return goingOn + Math.max(continuing, Math.min(1, early / Math.max(1, nth))) * (others - goingOn)
+  }
+
   /** Whether a conversation has been there. */
   has(root: number): boolean {
     return this.last.has(root)
@@ -91,7 +114,7 @@ export class RecentTurns {
     this.newest = Math.max(this.newest, nth)
     for (const [root, last] of this.last) {
       if (last.nth >= nth - lately) break
-      this.last.delete(root)
+      this.forget(root)
     }
     return this.last.size
   }

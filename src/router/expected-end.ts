@@ -347,11 +347,11 @@ export const waitBeside = ({ speeds, tokens }: Standing, count: number, slots: n
   return (Math.max(0, busy - slots + 1) / slots) * writing
 }
 
-// Conversations of late with any of its models: one machine works on all of them, but for clouds.
+// Conversations of late that are likely to come back, with any of its models: one machine works on all of them, but for clouds.
 const othersAt = ({ backend, live: { standings } }: BackendState, standing: Standing, chain: PromptChain): number => {
-  let count = standing.turns.others(chain)
+  let count = standing.turns.likelyBack(chain)
   if (standings.size > 1 && locality(backend.type) === "local")
-    for (const each of standings.values()) if (each !== standing) count += each.turns.others(chain)
+    for (const each of standings.values()) if (each !== standing) count += each.turns.likelyBack(chain)
   return count
 }
 
