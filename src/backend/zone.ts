@@ -3,7 +3,7 @@
  */
 import { BlockList, isIP, isIPv4 } from "node:net"
 import { networkInterfaces } from "node:os"
-import type { UsualZone } from "../domain/zones.ts"
+import { isUsualZone, type UsualZone } from "../domain/zones.ts"
 import { hostPortOf, isLocalName } from "../domain/url-host.ts"
 import { kindNamed } from "./all.ts"
 import type { Backend } from "./backend.ts"
@@ -82,14 +82,22 @@ const derived = ({ address, type, url }: Placed): UsualZone => {
   return endpoint === undefined ? "cloud" : zoneOfHost(endpoint.host)
 }
 
-const zones = new WeakMap<Placed, string>()
+const zones = new WeakMap<Placed, UsualZone>()
 
 /**
  * The zone that a backend is in: the one it is said to be in, else by what it is and where. A name is what nobody else can
  * have, or beyond.
  */
-export const zoneOf = (backend: Placed & Pick<Backend, "zone">): string => {
-  if (backend.zone !== undefined) return backend.zone
+export const zoneOf = (backend: Placed & Pick<Backend, "zone">): string => backend.zone ?? placeOf(backend)
+
+/**
+ * Whether a backend is in the cloud, where bytes leave the house and answers take money: as it is said to be, and where its
+ * zone has a name of somebody's own, which tells neither, by what it is and where.
+ */
+export const isInCloud = (backend: Placed & Pick<Backend, "zone">): boolean =>
+  (backend.zone !== undefined && isUsualZone(backend.zone) ? backend.zone : placeOf(backend)) === "cloud"
+
+const placeOf = (backend: Placed): UsualZone => {
   const known = zones.get(backend)
   if (known !== undefined) return known
   const made = derived(backend)

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { locality } from "../backend/backend.ts"
+import { isInCloud } from "../backend/zone.ts"
 import type { ModelRefusal } from "../dialect/refused-fields.ts"
 import type { ReadRequest, Span } from "../dialect/Dialect.ts"
 import { type GatewayError, Overloaded } from "../domain/errors.ts"
@@ -257,7 +258,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
         now !== undefined &&
         inRotation(now) &&
         model.loaded !== false &&
-        (clouds || locality(state.backend.type) === "local")
+        (clouds || !isInCloud(state.backend))
       )
     }
     return {

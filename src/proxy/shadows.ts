@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import { locality } from "../backend/backend.ts"
+import { isInCloud } from "../backend/zone.ts"
 import type { DialectList } from "../dialect/all.ts"
 import { finishIn } from "../dialect/finish-words.ts"
 import type { ModelRefusal } from "../dialect/refused-fields.ts"
@@ -132,7 +133,7 @@ export class Shadows {
     for (const candidate of able) {
       const { model, state } = candidate
       // A model that has to be loaded may push out the one that the real requests need.
-      if (model.loaded === false || (shadow?.remote !== true && locality(state.backend.type) === "cloud")) continue
+      if (model.loaded === false || (shadow?.remote !== true && isInCloud(state.backend))) continue
       if (!isPlace(candidate, this.at(candidate))) continue
       if (found === undefined || state.live.inFlight < found.state.live.inFlight) found = candidate
     }

@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Backend } from "../backend/backend.ts"
-import { zoneOf } from "../backend/zone.ts"
+import { isInCloud } from "../backend/zone.ts"
 import { hostPortOf } from "../domain/url-host.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import { costOf, free, type Price, PriceList, type PriceRule, ruledPrice } from "./price.ts"
@@ -59,7 +59,7 @@ export class Prices extends Context.Service<
           const ruled = ruledPrice(rules, backend, model)
           if (ruled !== undefined) return { price: ruled, by: "config" }
           // A model of one's own may have the name of one that a cloud sells.
-          if (zoneOf(backend) !== "cloud") return { price: free, by: "free" }
+          if (!isInCloud(backend)) return { price: free, by: "free" }
           const listed = isListed ? list.of(hostPortOf(backend.url)?.host ?? "", backend.type, model) : undefined
           return listed === undefined ? { price: free, by: "unknown" } : { price: listed, by: "list" }
         }

@@ -156,12 +156,14 @@ describe("a shadow", () => {
   })
 
   test("goes to no cloud unless its rule says so", async () => {
-    const cloud = { type: "openai" }
-    for (const remote of [false, true]) {
-      await using two = await startTwo({ backends: ["copy"], remote }, cloud)
-      expect((await two.chat()).status).toBe(200)
-      await shadowed(two.gateway, remote ? "completed" : "skipped", 1)
-      expect(two.copy.calls()).toHaveLength(remote ? 1 : 0)
+    // By its type, by its zone where its type is anybody's, and by its type where its zone tells nothing.
+    for (const cloud of [{ type: "openai" }, { zone: "cloud" }, { type: "openai", zone: "eu" }]) {
+      for (const remote of [false, true]) {
+        await using two = await startTwo({ backends: ["copy"], remote }, cloud)
+        expect((await two.chat()).status).toBe(200)
+        await shadowed(two.gateway, remote ? "completed" : "skipped", 1)
+        expect(two.copy.calls()).toHaveLength(remote ? 1 : 0)
+      }
     }
   })
 

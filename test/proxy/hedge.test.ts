@@ -305,8 +305,10 @@ describe("no second backend is asked", () => {
 
   test("among clouds, unless the settings say so", async () => {
     const cloud = { type: "openai" } as const
-    await using stage = await seasoned(["a", "b"], hedging(), cloud)
-    await isAskedOnce(stage, stage.post("r", true))
+    for (const each of [cloud, { zone: "cloud" }, { ...cloud, zone: "eu" }]) {
+      await using stage = await seasoned(["a", "b"], hedging(), each)
+      await isAskedOnce(stage, stage.post("r", true))
+    }
     await using open = await seasoned(["a", "b"], hedging({ clouds: true }), cloud)
     const answered = open.post("r", true)
     await open.call(0)

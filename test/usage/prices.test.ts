@@ -115,7 +115,7 @@ describe("the list of public prices", () => {
 
 const usage = { prompt_tokens: 1000, completion_tokens: 100, prompt_tokens_details: { cached_tokens: 400 } }
 
-const world = async (name: string, settings: SettingsTree, more: SettingsTree = {}) => {
+const world = async (name: string, settings: SettingsTree, more: SettingsTree = {}, zone: SettingsTree = {}) => {
   const local = await startUpstream({
     models: ["gpt-4o"],
     script: (r) => [json({ ...completion(modelOf(r), "hi"), usage })]
@@ -123,7 +123,7 @@ const world = async (name: string, settings: SettingsTree, more: SettingsTree = 
   const script = () => [json(claudeMessage({ content: [says("hi")] }))]
   const cloud = await startUpstream({ models: [claude], type: "anthropic", script })
   const gateway = await startGateway({
-    backends: [backendFor("local", local), backendFor("cloud", cloud, { type: "anthropic" })],
+    backends: [backendFor("local", local), backendFor("cloud", cloud, { type: "anthropic", ...zone })],
     ...settings,
     usage: { enabled: true, path: join(folder, `${name}.sqlite`), ...more }
   })
@@ -151,6 +151,13 @@ describe("what a request cost", () => {
     const { input = 0, output = 0 } = new PriceList(table).of("", "anthropic", claude) ?? {}
     expect(input).toBeGreaterThan(0)
     expect(await world("list", {})).toEqual({ local: [0, 0], cloud: [(12 * input + 5 * output) / 1000, 0] })
+  })
+
+  test("is the list's price at a cloud whose zone has a name of its own, and nothing where that is said to be at home", async () => {
+    const { input = 0, output = 0 } = new PriceList(table).of("", "anthropic", claude) ?? {}
+    const listed = [(12 * input + 5 * output) / 1000, 0]
+    expect(await world("own-zone", {}, {}, { zone: "eu-dc" })).toEqual({ local: [0, 0], cloud: listed })
+    expect(await world("lan", {}, {}, { zone: "lan" })).toEqual({ local: [0, 0], cloud: [0, 0] })
   })
 
   test("is the config's price where it has one, and not known where nobody tells it", async () => {
