@@ -254,12 +254,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     const suits = ({ model, state }: Candidate): boolean => {
       const now = registry.snapshot().backends.get(state.backend.name)
       // One that has to be loaded first speaks no sooner, and may push out what others use.
-      return (
-        now !== undefined &&
-        inRotation(now) &&
-        model.loaded !== false &&
-        (clouds || !isInCloud(state.backend))
-      )
+      return now !== undefined && inRotation(now) && model.loaded !== false && (clouds || !isInCloud(state.backend))
     }
     return {
       record: this.run.record,
