@@ -49,7 +49,10 @@ interface LimitedKey {
 /** Of whom it is. */
 interface Limited {
   readonly grant: LimitedKey | undefined
+  /** The model or the group that its name leads to. */
   readonly model: string
+  /** Further names by which it was asked for, such as an alias. */
+  readonly called?: ReadonlyArray<string>
 }
 
 const isSome = (limits: RateLimits): boolean =>
@@ -88,13 +91,15 @@ export const limitsOfHolder = (
 }
 
 /** The rules that a request is under. */
-export const limitRules = (settings: LimitSettings, { grant, model }: Limited): ReadonlyArray<LimitRule> => {
+export const limitRules = (settings: LimitSettings, { called, grant, model }: Limited): ReadonlyArray<LimitRule> => {
   const { keys, models, owners } = settings
   if (grant?.limits === undefined && models.length === 0 && owners.length === 0 && !isSome(keys)) return none
   const rules = grant === undefined ? [] : keyRules(settings, grant)
   for (const { limits, name } of models) {
-    if (!matchesGlob(name, model)) continue
-    rules.push({ id: `model ${name} ${model}`, scope: "model", name: model, of: `the model '${model}'`, limits })
+    // What is meant by several names is counted once, as the model that they lead to.
+    const meant = matchesGlob(name, model) ? model : called?.find((each) => matchesGlob(name, each))
+    if (meant === undefined) continue
+    rules.push({ id: `model ${name} ${meant}`, scope: "model", name: meant, of: `the model '${meant}'`, limits })
   }
   return rules
 }

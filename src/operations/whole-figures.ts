@@ -8,9 +8,11 @@ import { Limiter } from "../admission/Limiter.ts"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import { type LimitUse, nearestLimits, usesOf, usesUnder } from "../domain/limit-use.ts"
 import { keyRules, type LimitRule, limitRules, limitsOfHolder, type LimitSettings } from "../domain/rate-limits.ts"
+import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { Registry } from "../registry/Registry.ts"
+import { aliasChain, resolveAlias } from "../router/alias-chains.ts"
 import { type ProcessFigures, sumFigures, type TotalFigures } from "../telemetry/process-figures.ts"
 import { Budgets } from "../usage/Budgets.ts"
 import { clusterStatus } from "./cluster-status.ts"
@@ -53,10 +55,23 @@ export const limitsNow = Effect.gen(function* () {
   const registry = yield* Registry
   // They are many, and the same from one look to the next; the ring is another one whenever a key is.
   const ofKeys = kept((rates: LimitSettings, _ring: KeyRing) => keys.list().flatMap(({ key }) => keyRules(rates, key)))
-  const ofModels = kept((rates: LimitSettings, { candidates }: Snapshot): ReadonlyArray<LimitRule> =>
-    rates.models.length === 0
-      ? []
-      : [...candidates.keys()].flatMap((model) => limitRules(rates, { grant: undefined, model }))
+  const ofModels = kept(
+    (
+      rates: LimitSettings,
+      { candidates }: Snapshot,
+      { aliases, groups }: Pick<RoutingSettings, "aliases" | "groups">
+    ): ReadonlyArray<LimitRule> => {
+      if (rates.models.length === 0) return []
+      const names = [...candidates.keys(), ...groups.keys(), ...aliases.keys()]
+      const rules = names.flatMap((name) =>
+        limitRules(rates, {
+          grant: undefined,
+          model: resolveAlias(name, aliases),
+          called: aliasChain(name, aliases)
+        })
+      )
+      return [...new Map(rules.map((rule) => [rule.id, rule])).values()]
+    }
   )
   const allOf = kept((keyed: ReadonlyArray<LimitRule>, models: ReadonlyArray<LimitRule>) => [...keyed, ...models])
   // More than are told need not be looked at for those of whom nothing is taken.
@@ -71,9 +86,9 @@ export const limitsNow = Effect.gen(function* () {
     return uses
   })
   return Effect.fnUntraced(function* ({ limits }: Pick<TotalFigures, "limits">) {
-    const { rates } = current()
+    const { rates, routing } = current()
     const ring = keys.ring()
-    const known = allOf(ofKeys(rates, ring), ofModels(rates, registry.snapshot()))
+    const known = allOf(ofKeys(rates, ring), ofModels(rates, registry.snapshot(), routing))
     const counted = yield* limiter.takenByAll(known)
     if (counted !== undefined) return nearestLimits(counted, mostLimited)
     const limitsOf = (holder: Pick<LimitUse, "name" | "scope">) =>

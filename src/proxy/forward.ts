@@ -243,9 +243,8 @@ const understood = (
     return waking === undefined ? Effect.fail(plan.failure) : onceAwake(waking, forwarding, run, body, read)
   }
   accounting.routed(record, plan.success, now)
-  const [target] = plan.success.targets
   const going: Going = { forwarding, run, body, read: read.success, plan: plan.success, mayWake }
-  return withinLimits(forwarding.limits, run, target?.name ?? needs.model, tokensAsked(record, needs), going, sent)
+  return withinLimits(forwarding.limits, run, plan.success, tokensAsked(record, needs), going, sent)
 }
 
 // Plans once more what has waited for a server to wake.

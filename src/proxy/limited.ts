@@ -7,6 +7,8 @@ import { type GatewayError, RateLimited } from "../domain/errors.ts"
 import type { Grant } from "../domain/grant.ts"
 import { type LimitRule, limitRules, type LimitSettings } from "../domain/rate-limits.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
+import { aliasChain } from "../router/alias-chains.ts"
+import type { Plan } from "../router/plan.ts"
 import { countTokens, saidTokens } from "../usage/usage-record.ts"
 import type { GaveUp } from "./final-failure.ts"
 import type { RequestEnd, RequestRecord } from "./record.ts"
@@ -17,9 +19,22 @@ type Rules = ReadonlyArray<LimitRule>
 /** What lets requests in. */
 export interface RequestLimiter {
   readonly limiter: Limiter["Service"]
-  /** The rules that a request is under. */
-  readonly rulesOf: (grant: Grant | undefined, model: string) => Rules
+  /** The rules that a request is under; of what is not read, those of its key alone. */
+  readonly rulesOf: (grant: Grant | undefined, plan: LimitedPlan | undefined) => Rules
 }
+
+/** What a request asks for, and who may answer it. */
+export type LimitedPlan = Pick<Plan, "requested" | "settings" | "targets">
+
+// What is named and what that leads to, which tells all of its names but for another table of aliases.
+const named = ({ requested, targets: [first] }: LimitedPlan): string =>
+  first === undefined || first.name === requested ? requested : `${requested}\n${first.entry}\n${first.name}`
+
+/** The names on the way from what was asked for to what answers. */
+const calledBy = ({ requested, settings, targets: [first] }: LimitedPlan): ReadonlyArray<string> => [
+  ...aliasChain(requested, settings.aliases),
+  ...(first === undefined ? [] : aliasChain(first.entry, settings.aliases))
+]
 
 // Models of one key whose rules are kept.
 const mostModels = 1000
@@ -29,19 +44,23 @@ const noKey = {}
 /** Finds the rules of requests by the settings of the moment: those of a key and model are made once. */
 export const rulesUnder = (settings: () => LimitSettings): RequestLimiter["rulesOf"] => {
   let under: LimitSettings | undefined
+  let aliases: LimitedPlan["settings"]["aliases"] | undefined
   let known = new WeakMap<object, Map<string, Rules>>()
-  return (grant, model) => {
+  return (grant, plan) => {
     const now = settings()
-    if (under !== now) {
+    const names = plan?.settings.aliases ?? aliases
+    if (under !== now || aliases !== names) {
       known = new WeakMap()
       under = now
+      aliases = names
     }
     let models = known.get(grant ?? noKey)
     if (models === undefined) known.set(grant ?? noKey, (models = new Map()))
-    const name = now.models.length === 0 ? "" : model
+    const name = now.models.length === 0 || plan === undefined ? "" : named(plan)
     const before = models.get(name)
     if (before !== undefined) return before
-    const made = limitRules(now, { grant, model })
+    const model = name === "" ? "" : (plan?.targets[0]?.name ?? plan?.requested ?? "")
+    const made = limitRules(now, { grant, model, called: name === "" || plan === undefined ? [] : calledBy(plan) })
     if (models.size < mostModels) models.set(name, made)
     return made
   }
@@ -60,16 +79,16 @@ const letIn = (run: RequestRun, pass: LimitPass): void => {
   run.record.limits(pass.left)
 }
 
-/** Goes on with a request that its limits let in: of a model, as the gateway knows it, and with so many tokens. */
+/** Goes on with a request that its limits let in: by what it asks for, and with so many tokens. */
 export const withinLimits = <Going>(
   { limiter, rulesOf }: RequestLimiter,
   run: RequestRun,
-  model: string,
+  plan: LimitedPlan | undefined,
   tokens: number,
   going: Going,
   goesOn: (going: Going) => Forwarded
 ): Forwarded => {
-  const rules = rulesOf(run.record.grant, model)
+  const rules = rulesOf(run.record.grant, plan)
   // One that waited for a server to wake has been let in.
   if (rules.length === 0 || run.limitPass !== undefined) return goesOn(going)
   const decision = limiter.enter(rules, tokens)

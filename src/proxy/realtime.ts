@@ -113,10 +113,9 @@ export const realtime = (forwarding: Forwarding, run: RequestRun): Ended => {
     return Effect.fail(plan.failure)
   }
   accounting.routed(record, plan.success, now)
-  const [target] = plan.success.targets
   const unseen = unseenRefusal(forwarding, record, plan.success, "a realtime session")
   if (unseen !== undefined) return Effect.fail(unseen)
-  return withinLimits(forwarding.limits, run, target?.name ?? needs.success.model, 0, plan.success, (going) =>
+  return withinLimits(forwarding.limits, run, plan.success, 0, plan.success, (going) =>
     begun(forwarding, run, going, query, now)
   )
 }

@@ -72,7 +72,9 @@ export const changed = (forwarding: Forwarding, run: RequestRun, passage: Passag
     if (decision._tag === "Refused") return Effect.fail(decision.why)
     if (decision._tag === "Passed") {
       const { body: told, to } = decision
-      return withinLimits(forwarding.limits, run, "", 0, told, (sent) => passOn(forwarding, run, to, passage, sent))
+      return withinLimits(forwarding.limits, run, undefined, 0, told, (sent) =>
+        passOn(forwarding, run, to, passage, sent)
+      )
     }
     return Effect.sync(() => answered(run, decision.answer.body, decision.answer.type))
   })
@@ -96,7 +98,9 @@ export const passedOn = (
       (): Forwarded => {
         const refusal = entryRefusal(forwarding, run)
         return refusal === undefined
-          ? withinLimits(forwarding.limits, run, "", 0, to, (there) => passOn(forwarding, run, there, passage, body))
+          ? withinLimits(forwarding.limits, run, undefined, 0, to, (there) =>
+              passOn(forwarding, run, there, passage, body)
+            )
           : Effect.fail(refusal)
       }
     )

@@ -149,6 +149,34 @@ describe("a limit that is reached", () => {
     expect([(await chat("free", "large")).status, (await chat("few", "big")).status]).toEqual([200, 429])
   })
 
+  test("of an alias is that of all who ask by it, or by a rule's name, beside that of the model it leads to", async () => {
+    await using two = await startKeyed(
+      { free: {}, boss: { admin: true } },
+      {
+        backends: [backendFor("one", upstream)],
+        models: [
+          { name: "nick", requests_per_minute: 2 },
+          { name: "ruled", requests_per_minute: 1 },
+          { name: "lar*", requests_per_minute: 4 }
+        ],
+        routing: { aliases: { large2: "large", nick: "small", deep: "nick" } },
+        routes: [{ name: "r", match: { model: "ruled" }, model: "small" }]
+      }
+    )
+    const named = async (model: string) =>
+      (await askAs(two, "free", "/v1/chat/completions", { model, messages })).status
+    const asked = []
+    for (const model of ["nick", "x/deep", "nick", "deep", "small", "ruled", "ruled"]) asked.push(await named(model))
+    expect(asked).toEqual([200, 200, 429, 429, 200, 200, 429])
+    // A pattern that means an alias and its model counts once.
+    expect([await named("large2"), await named("large"), await named("large2"), await named("large")]).toEqual([
+      200, 200, 200, 200
+    ])
+    expect([await named("large2"), await named("large")]).toEqual([429, 429])
+    const { limits } = (await askAs(two, "boss", "/admin/v1/limits")).json()
+    expect(limits.map(({ name }: LimitUse) => name).toSorted()).toEqual(["large", "nick", "ruled"])
+  })
+
   test("of tokens is settled by those that were taken", async () => {
     const big = await chat("words", "small", { max_tokens: 90 })
     expect([big.status, big.headers.get("x-ratelimit-limit-tokens")]).toEqual([200, "100"])
