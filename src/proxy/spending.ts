@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { BudgetExceeded } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { Candidate } from "../registry/snapshot.ts"
+import { knownAs } from "../router/names.ts"
 import type { Plan } from "../router/plan.ts"
 import type { Reservation, Spender } from "../usage/budget.ts"
 import { type Budgets, isReserving } from "../usage/Budgets.ts"
@@ -28,11 +29,11 @@ export interface SpendingNeeds {
   readonly prices: Prices["Service"]
 }
 
-// Whose money a request spends.
-const spenderOf = ({ grant, key = "", model }: RequestRun["record"]): Spender => ({
+// Whose money a request spends, as the ledger will tell it.
+const spenderOf = ({ grant, key = "", model }: RequestRun["record"], { settings, snapshot }: Plan): Spender => ({
   key,
   owner: grant?.owner ?? "",
-  model
+  model: knownAs(model, settings, snapshot)
 })
 
 const candidatesOf = ({ targets }: Pick<Plan, "targets">): ReadonlyArray<Candidate> =>
@@ -70,7 +71,7 @@ export const reserveFor = (
 ): Refusal | Effect.Effect<Refusal> => {
   const { budgets } = needs
   const { record } = run
-  const spender = spenderOf(record)
+  const spender = spenderOf(record, plan)
   if (run.reservation !== undefined) budgets.release(run.reservation)
   run.reservation = undefined
   const note = budgets.note(spender)

@@ -3,6 +3,7 @@
  */
 import type { Outcome } from "../domain/request.ts"
 import type { Candidate } from "../registry/snapshot.ts"
+import { knownAs } from "../router/names.ts"
 import { otherLabel } from "../telemetry/meter-table.ts"
 import type { Prices } from "../usage/Prices.ts"
 import { type Cost, countTokens, type UsageRecord } from "../usage/usage-record.ts"
@@ -10,10 +11,13 @@ import type { ShadowOutcome } from "../telemetry/rule-counts.ts"
 import type { RequestEnd, RequestRecord } from "./record.ts"
 import type { AnswerFacts } from "./shadow.ts"
 
-// Names that clients make up are told of together: a series lives as long as the ledger.
+// Names that clients make up are told of together, and other spellings as what they are for: a series lives as long as the
+// ledger, and a budget of a model has no other one for each prefix before it.
 const modelOf = ({ asked, decided, model }: RequestRecord): string =>
   asked !== undefined || decided?.targets.some(({ candidates }) => candidates.length > 0) === true || model === ""
-    ? model
+    ? decided === undefined
+      ? model
+      : knownAs(model, decided.settings, decided.snapshot)
     : otherLabel
 
 // No backend can be called so.

@@ -151,6 +151,12 @@ export const lookUpName = (name: string, settings: RoutingSettings, snapshot: Sn
   return found === undefined ? { ...target(end, nobody, false), entry } : { ...found, understood: true, entry }
 }
 
+/** What a name is known as however it is written: the alias, the group or the listed model; itself where nobody has it. */
+export const knownAs = (name: string, settings: RoutingSettings, snapshot: Snapshot): string =>
+  settings.aliases.has(name) || settings.groups.has(name) || snapshot.candidates.has(name)
+    ? name
+    : lookUpName(name, settings, snapshot).entry
+
 /** What may answer in the place of a model, by any of its spellings where it is called `name`. */
 const fallbacksOf = (
   { name }: NameTarget,

@@ -160,13 +160,8 @@ const world = async (
     hold: (until: Promise<void>) => {
       held = until
     },
-    post: (at = "/v1/chat/completions") =>
-      ask(
-        gateway.port,
-        "POST",
-        at,
-        JSON.stringify({ model: "big", max_tokens: 100, messages: [{ role: "user", content }] })
-      ),
+    post: (at = "/v1/chat/completions", model = "big") =>
+      ask(gateway.port, "POST", at, JSON.stringify({ model, max_tokens: 100, messages: [{ role: "user", content }] })),
     [Symbol.asyncDispose]: async () => {
       for (const each of [gateway, cloud, local]) await each[Symbol.asyncDispose]()
     }
@@ -255,6 +250,19 @@ describe("a hard limit", () => {
       "all of it; exceeded"
     ])
     expect(at.cloud.calls()).toHaveLength(1)
+  })
+
+  test("of a model holds in every spelling of its name, and usage has one name for it", async () => {
+    await using at = await world({ hard_usd: 3, each: "model", models: ["big"] })
+    const told = []
+    for (const model of ["any/big", "big", "another/big", "big:nitro"]) {
+      told.push((await at.post("/v1/chat/completions", model)).status)
+    }
+    expect(told).toEqual([200, 402, 402, 402])
+    const { rows } = JSON.parse((await ask(at.gateway.port, "GET", "/admin/v1/usage?by=model")).text)
+    expect(rows.map(({ of, requests }: { of: ReadonlyArray<string>; requests: number }) => [of, requests])).toEqual([
+      [["big"], 4]
+    ])
   })
 
   test("of another key or model holds up nobody", async () => {
