@@ -169,6 +169,15 @@ export class Slots {
     this.begun = 0
   }
 
+  /** It has told that so many were busy while others waited: these are all, unless more were seen to begin at once. */
+  shows(told: number): void {
+    if (this.isKnown || told < this.peak) return
+    this.peak = told
+    this.isKnown = true
+    this.full = believed.all
+    this.fewer = 0
+  }
+
   /** Forgets everything: the server has been away. */
   clear(): void {
     this.peak = 0

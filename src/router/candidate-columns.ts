@@ -3,7 +3,7 @@
  * and the figures a choice goes by are taken down once for it, so that a choice among a thousand visits each of them once.
  */
 import { contextOf } from "../domain/server.ts"
-import { isSpokenNatively, isUnmeasured, namedSlots, slotFieldOf, sortsTools } from "../backend/backend.ts"
+import { isSpokenNatively, isUnmeasured, namedSlots, showsSlots, slotFieldOf, sortsTools } from "../backend/backend.ts"
 import type { Ability } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
@@ -74,6 +74,7 @@ export const refreshPool = ({ candidates, limited, lives, loads, standings }: Po
 const standingAs = ({ model, state }: Candidate): Standing => {
   const standing = standingOf(state.live, model.id)
   if (model.cacheTokens !== undefined) standing.cache.told(model.cacheTokens)
+  if (model.slots !== undefined && showsSlots(state.backend.type)) standing.slots.shows(model.slots)
   standing.sharesCache = slotFieldOf(state.backend.type) === undefined
   return standing
 }
