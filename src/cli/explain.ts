@@ -4,7 +4,7 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { CliError, Command, Flag } from "effect/cli"
+import { Argument, CliError, Command, Flag } from "effect/cli"
 import type { DecisionEntry, Explained, ExplainedUnderWay, Route, TimePart } from "../api/admin-api.ts"
 import { parseBoundedJson } from "../domain/bounded-json.ts"
 import type { HookNote } from "../domain/hook-rules.ts"
@@ -17,12 +17,16 @@ import { placeText } from "./requests.ts"
 import { slotsText } from "./slots-text.ts"
 import { jsonText, milliseconds, shownTable } from "./output.ts"
 
+const what = "Explain a chat request for this model or alias"
+
 const model = Flag.String("model").pipe(
   Flag.withAlias("m"),
   Flag.withMetavar("MODEL"),
-  Flag.withDescription("Explain a chat request for this model or alias"),
+  Flag.withDescription(`${what}, as when it stands by itself`),
   Flag.optional
 )
+
+const named = Argument.String("model").pipe(Argument.withDescription(what), Argument.optional)
 
 const request = Flag.String("request").pipe(
   Flag.withAlias("r"),
@@ -316,6 +320,7 @@ export const requestText = ({ request, decision, time_line: line = [] }: Explain
 export const explainCommand = Command.make(
   "explain",
   {
+    named,
     model,
     request,
     replay: flags.onOff(
@@ -339,9 +344,9 @@ export const explainCommand = Command.make(
   },
   Effect.fnUntraced(function* (input) {
     const options = { config: input.config, overrides: flags.addressOverrides(input) }
-    const given = [Option.isSome(input.request), Option.isSome(input.model), input.replay].filter(Boolean)
-    if (given.length !== 1) {
-      return yield* new CliError.ValidationError({ message: "Give one of --model MODEL, --request ID and --replay" })
+    const given = [input.named, input.model, input.request].filter(Option.isSome).length + (input.replay ? 1 : 0)
+    if (given !== 1) {
+      return yield* new CliError.ValidationError({ message: "Give one of MODEL, --request ID and --replay" })
     }
     const { explainRequest, explainRoute, replayRequests } = yield* Effect.promise(() => import("../remote/survey.ts"))
     if (input.replay) {
@@ -352,7 +357,13 @@ export const explainCommand = Command.make(
       const explained = yield* explainRequest(options, input.request.value)
       return yield* Console.log(input.json ? jsonText(explained) : requestText(explained))
     }
-    const wanted = { ...input, model: Option.getOrElse(input.model, () => "") }
+    const wanted = {
+      ...input,
+      model: Option.getOrElse(
+        Option.orElse(input.model, () => input.named),
+        () => ""
+      )
+    }
     const wrong = input.claim.find((each) => each.indexOf("=") < 1)
     if (wrong !== undefined) return yield* new CliFailure({ message: `--claim ${wrong}: expected NAME=VALUE` })
     const claims = claimsText(input.claim)
@@ -375,10 +386,11 @@ export const explainCommand = Command.make(
     "Show who could answer a request, in which order, and why the others are left out; exit code 1 when it would be refused"
   ),
   Command.withExamples([
-    { command: "nexus explain -m gpt-4 --tools --tokens 20000" },
-    { command: "nexus explain -m gpt-4 --key ci --header 'x-team: red' --at 2026-12-24T23:00" },
-    { command: "nexus explain -m gpt-4 --key corp:alice --claim groups=llm-users" },
-    { command: "nexus explain -m gpt-4 --token-file token.jwt" },
+    { command: "nexus explain gpt-4" },
+    { command: "nexus explain gpt-4 --tools --tokens 20000" },
+    { command: "nexus explain gpt-4 --key ci --header 'x-team: red' --at 2026-12-24T23:00" },
+    { command: "nexus explain gpt-4 --key corp:alice --claim groups=llm-users" },
+    { command: "nexus explain gpt-4 --token-file token.jwt" },
     { command: "nexus explain --replay --config changed.toml --since 30m" },
     { command: "nexus explain --request 68e95496-5d54-4ec4-b0e0-b39928b055ac" }
   ])

@@ -87,16 +87,23 @@ const mistakesNow = ({ from, loaded: { path } }: OwnGround): Effect.Effect<Confi
 /** What listens where the gateway would, and what is known of a gateway there. */
 interface Port {
   readonly findings: ReadonlyArray<Finding>
-  /** The backends that it finds healthy. */
+  /** The backends that it has, and those of them that it finds healthy. */
+  readonly there: ReadonlyArray<string>
   readonly healthyThere: ReadonlySet<string>
   /** Its process, where the system tells. */
   readonly pid: string | undefined
 }
 
-const portOf = (...findings: ReadonlyArray<Finding>): Port => ({ findings, healthyThere: new Set(), pid: undefined })
+const portOf = (...findings: ReadonlyArray<Finding>): Port => ({
+  findings,
+  there: [],
+  healthyThere: new Set(),
+  pid: undefined
+})
 
-const ownPortOf = ({ healthy, loaded: { settings } }: OwnGround): Port => ({
+const ownPortOf = ({ backends, healthy, loaded: { settings } }: OwnGround): Port => ({
   findings: [ok("port", `this gateway listens at ${settings.server.host}`)],
+  there: backends.map(({ name }) => name),
   healthyThere: healthy,
   pid: undefined
 })
@@ -115,6 +122,7 @@ const lookAtPort = Effect.fnUntraced(function* ({
     Effect.flatMap(({ status, details }) =>
       Effect.map(processAt(port), (holder) => ({
         findings: [ok("port", `a gateway runs at ${url} and is ${status}`)],
+        there: details.map(({ name }) => name),
         healthyThere: new Set(details.filter((each) => each.status === "healthy").map(({ name }) => name)),
         pid: holder?.pid
       }))
@@ -162,6 +170,16 @@ const membersFix = {
 
 const about = `nexus ${version}`
 
+// A gateway may have some that were added by command, or simulated ones.
+const noBackends = (there: ReadonlyArray<string>): Finding =>
+  there.length > 0
+    ? info("backends", `there is none in the config; the gateway that runs has ${there.join(", ")}`)
+    : error(
+        "backends",
+        "there is none in the config, and none was found on this machine",
+        "nexus setup, or nexus config init and then name one"
+      )
+
 /** Looks at the gateway's own ground; gives the backends that a running gateway finds healthy. */
 const lookAtGateway = Effect.fnUntraced(function* (
   loaded: LoadedConfig,
@@ -171,16 +189,8 @@ const lookAtGateway = Effect.fnUntraced(function* (
 ) {
   const mistakes = here === undefined ? undefined : yield* mistakesNow(here)
   say(mistakes === undefined ? checkConfig(loaded, backends.length) : mistakesFound(mistakes))
-  if (backends.length === 0) {
-    say([
-      error(
-        "backends",
-        "there is none in the config, and none was found on this machine",
-        "nexus config init, then name one"
-      )
-    ])
-  }
-  const { findings, healthyThere, pid } = here === undefined ? yield* lookAtPort(loaded) : ownPortOf(here)
+  const { findings, healthyThere, pid, there } = here === undefined ? yield* lookAtPort(loaded) : ownPortOf(here)
+  if (backends.length === 0) say([noBackends(there)])
   say(findings)
   say(yield* checkOpenFiles(pid))
   say(yield* checkKeyFiles(fileNames(loaded), loaded.path))

@@ -8,7 +8,7 @@ import { onTerminal } from "../kit/terminal.ts"
 // Each test starts processes, and a busy machine starts them slowly.
 setDefaultTimeout(120_000)
 
-const { close, cwd, nexus, nexusWith, servingWith, start, tomlFor } = makeShell()
+const { close, cwd, nexus, nexusWith, serving, servingWith, start, tomlFor } = makeShell()
 afterAll(close)
 
 // The limiter is of util-linux.
@@ -197,7 +197,17 @@ api_key_file = "key"
     const { code, stdout } = await nexus("doctor", "-c", file, "--no-inference")
     expect(code).toBe(1)
     expect(stdout).toMatch(/✓ config +none\.toml\n/)
-    expect(stdout).toMatch(/✗ backends +there is none in the config.*\n +→ nexus config init/)
+    expect(stdout).toMatch(/✗ backends +there is none in the config.*\n +→ nexus setup, or nexus config init/)
+  })
+
+  test("finds no fault with a config without backends while a gateway runs that has some all the same", async () => {
+    const { port } = await serving("--demo", "--no-discovery")
+    writeFileSync(join(cwd, "demo.toml"), `[server]\nport = ${port}\n[discovery]\nenabled = false\n`)
+    const { code, stdout } = await nexus("doctor", "-c", "demo.toml", "--no-inference")
+    expect(stdout).toMatch(
+      /backends +there is none in the config; the gateway that runs has simulated-a, simulated-b\n/
+    )
+    expect(code).toBe(0)
   })
 
   test("warns of aliases and fallbacks that lead to a model nobody serves", async () => {

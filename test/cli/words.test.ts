@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
-import { mkdirSync } from "node:fs"
+import { mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
 import { withScheme } from "../../src/cli/backends/backend-changes.ts"
@@ -62,6 +62,24 @@ describe("what people type first works:", () => {
     expect(help.code).toBe(0)
     expect(help.stdout).toContain("SUBCOMMANDS")
     expect((await nexus("help", "serve")).stdout).toBe((await nexus("serve", "--help")).stdout)
+  })
+
+  test("nexus init, for nexus config init", async () => {
+    expect((await nexus("init", "-o", "made.toml")).stderr).toBe("")
+    expect(readFileSync(join(cwd, "made.toml"), "utf8")).toStartWith("# nexus.toml")
+    expect((await nexus("init", "--help")).stdout).toBe((await nexus("config", "init", "--help")).stdout)
+  })
+
+  test("nexus explain MODEL, for nexus explain --model MODEL", async () => {
+    const { port } = await serving("--demo", "--no-discovery")
+    const { code, stdout, stderr } = await nexus("explain", "simulated-large", "--port", port)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
+    expect(lines(stdout)[0]).toBe("Model:      simulated-large")
+    const twice = await nexus("explain", "simulated-large", "-m", "simulated-small", "--port", port)
+    expect({ code: twice.code, stderr: twice.stderr }).toEqual({
+      code: 2,
+      stderr: "error: Give one of MODEL, --request ID and --replay\n"
+    })
   })
 
   test("nexus backends add gpu-box:11434", () => {

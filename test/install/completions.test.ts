@@ -182,6 +182,8 @@ for (const shell of ["bash", "zsh"] as const) {
       ["a name inside of quotes", 'explain -p PORT -m "qu\t', '<explain><-p><PORT><-m><qu"ote>'],
       ["a name with a dollar", "explain -p PORT -m dol\t", "<explain><-p><PORT><-m><dollar$x>"],
       ["a name with a backslash", "explain -p PORT -m back\t", "<explain><-p><PORT><-m><back\\slash>"],
+      ["a model by itself", "explain -p PORT dol\t", "<explain><-p><PORT><dollar$x>"],
+      ["a model to be measured", "bench -p PORT dol\t", "<bench><-p><PORT><dollar$x>"],
       ["a backend", "models --port PORT -b fi\t", "<models><--port><PORT><-b><first>"],
       ["a fixed choice", "serve -l wa\t", "<serve><-l><warn>"]
     ])("completes %s", (_, typed, expected) =>

@@ -9,11 +9,12 @@ import type { NameKind } from "./complete.ts"
 /** Flags, by their name, whose value is a name the gateway knows. */
 const flagKinds: Readonly<Record<string, NameKind>> = { model: "models", backend: "backends", request: "requests" }
 
-/** The same for arguments, below a command. */
+/** The same for arguments, of a command and those below it. */
 const argumentKinds: Readonly<Record<string, Readonly<Record<string, NameKind>>>> = {
   backends: { name: "backends", backend: "backends" },
   models: { model: "models" },
   bench: { target: "models" },
+  explain: { model: "models" },
   requests: { request: "requests" }
 }
 
@@ -26,7 +27,8 @@ const marked = (
   descriptor: Completions.CommandDescriptor,
   parents: ReadonlyArray<string> = []
 ): Completions.CommandDescriptor => {
-  const inside = Object.assign({}, ...parents.map((parent) => argumentKinds[parent] ?? {}))
+  const path = [...parents, descriptor.name]
+  const inside = Object.assign({}, ...path.map((command) => argumentKinds[command] ?? {}))
   const mark = <Of extends { readonly name: string; readonly type: { readonly _tag: string } }>(
     of: Of,
     known: Readonly<Record<string, NameKind>>
@@ -38,7 +40,7 @@ const marked = (
     ...descriptor,
     flags: descriptor.flags.map((flag) => mark(flag, flagKinds)),
     arguments: descriptor.arguments.map((argument) => mark(argument, inside)),
-    subcommands: descriptor.subcommands.map((each) => marked(each, [...parents, descriptor.name]))
+    subcommands: descriptor.subcommands.map((each) => marked(each, path))
   }
 }
 
