@@ -9,6 +9,8 @@ export type OtherPlace = { readonly host: string; readonly port: number } | { re
 export interface PageFacts {
   /** Whether it may change anything. */
   readonly may_change: boolean
+  /** Whether the browser keeps a key for it. */
+  readonly is_signed_in: boolean
   /** Where the administration is, null where it is here. */
   readonly administration: OtherPlace | null
   /** Where models answer, null where they do here. */

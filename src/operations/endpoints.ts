@@ -26,7 +26,7 @@ import { adminHandlers } from "./handlers/admin.ts"
 import { docsPath, frontPath, isProbeElsewhere } from "../admission/access.ts"
 import { isUi } from "../admission/own-page.ts"
 import type { KeyBounds } from "../router/zoned-targets.ts"
-import { type IncomingRequest, KeyOfRequest, publicOrigin } from "./incoming-request.ts"
+import { type IncomingRequest, IsLetIn, KeyOfRequest, publicOrigin } from "./incoming-request.ts"
 import { explainedToken } from "../api/admin-api.ts"
 import { Api, ContractApi } from "../api/gateway-api.ts"
 import { type BodyLimits, type BodyCounter, readBody } from "../proxy/request-body.ts"
@@ -397,9 +397,9 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     if (path === "/openapi.json") return new Response((await described()).json, { headers: jsonBody })
     if (path === docsPath) return answerWith(request, (await described()).page)
     if (path === frontPath) return answerWith(request, front(request, asked))
-    // What a browser says by itself when it comes back, and others in the address.
+    // What a browser says by itself when it comes back, and others in the address; that stays what it was at first.
     const after = request.headers.get("last-event-id")
-    if (after !== null && !url.searchParams.has("after")) url.searchParams.set("after", after)
+    if (after !== null) url.searchParams.set("after", after)
     const body = method === "POST" ? await bodyOf(request) : undefined
     if (body !== undefined && !(body instanceof Uint8Array)) return refusal(body, requestId)
     // Everything has one form but the metrics, which have two.
@@ -408,9 +408,11 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     const token = path === "/admin/v1/route" ? request.headers.get(explainedToken) : null
     const told = token === null ? jsonBody : { ...jsonBody, [explainedToken]: token }
     const sent = body === undefined ? accepted : { body: new Uint8Array(body), headers: told }
+    const { isLetIn = () => true, key } = asked
+    const about = Context.make(RequestId, requestId).pipe(Context.add(KeyOfRequest, key), Context.add(IsLetIn, isLetIn))
     const response = await web.handler(
       new Request(url.href, { method, signal: request.signal, ...sent }),
-      Context.add(Context.make(RequestId, requestId), KeyOfRequest, asked.key) as Context.Context<never> // reason: a reference is never required
+      about as Context.Context<never> // reason: a reference is never required
     )
     if (response.status === 500) return refusal(new Internal({ requestId }), requestId)
     return response

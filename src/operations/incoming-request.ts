@@ -16,11 +16,18 @@ export interface IncomingRequest {
   readonly key?: KeyBounds | undefined
   /** Whether it came to the place of administration, where no model answers. */
   readonly isAdministration: boolean
+  /** Whether who asks would be let in now as well: for what is told over a long time; always when absent. */
+  readonly isLetIn?: (() => boolean) | undefined
 }
 
 /** What bounds the key of the request that is being answered. */
 export const KeyOfRequest = Context.Reference<KeyBounds | undefined>("nexus/operations/incoming-request/KeyOfRequest", {
   defaultValue: () => undefined
+})
+
+/** Whether who has sent the request that is being answered would still be let in. */
+export const IsLetIn = Context.Reference<() => boolean>("nexus/operations/incoming-request/IsLetIn", {
+  defaultValue: () => () => true
 })
 
 /** A request that nothing is known of but its path. */

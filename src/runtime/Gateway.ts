@@ -27,7 +27,7 @@ import type { OtherPlace, PageFacts } from "../api/page-places.ts"
 import { FailedTries } from "../admission/failed-tries.ts"
 import { adminPrefix } from "../admission/permissions.ts"
 import type { Grant } from "../domain/grant.ts"
-import { sessionAnswer, sessionPath } from "../admission/own-page.ts"
+import { keyInCookie, sessionAnswer, sessionPath } from "../admission/own-page.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../admission/Drain.ts"
 import { Operations } from "../operations/Operations.ts"
@@ -205,7 +205,11 @@ export class Gateway extends Context.Service<
           if (path === sessionPath) {
             const { administration = null, models = null } = places?.() ?? {}
             const other = isAdministration ? { administration: null, models } : { administration, models: null }
-            const facts: PageFacts = { may_change: rules.livePage === "on", ...other }
+            const facts: PageFacts = {
+              may_change: rules.livePage === "on",
+              is_signed_in: keyInCookie(request) !== undefined,
+              ...other
+            }
             return drain.parting(sessionAnswer(request, facts))
           }
           return operated(asked, path, grant)
@@ -215,7 +219,9 @@ export class Gateway extends Context.Service<
           const { id, isAdministration, request, rules } = asked
           const needsKey = rules.keys().needed
           const isTrusted = path !== frontPath || mayKnowState(rules, request, asked)
-          const called = { path, needsKey, isTrusted, isAdministration, key: grant }
+          const current = (isAdministration ? adminRulesNow : undefined) ?? rulesNow
+          const isLetIn = () => admit(current(), request, path, asked).refusal === undefined
+          const called = { path, needsKey, isTrusted, isAdministration, key: grant, isLetIn }
           return operations.handle(request, id, called).then((response) => {
             for (const [name, value] of Object.entries(refusalHeaders(request))) response.headers.set(name, value)
             return drain.parting(response)

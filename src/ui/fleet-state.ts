@@ -7,6 +7,14 @@ import type { ConfigStatus } from "../api/control-api.ts"
 import type { Everything, LiveEvent } from "../api/events-api.ts"
 import type { Stats } from "../api/stats-api.ts"
 
+/** How the stream stands. */
+export type Link = "connecting" | "open" | "lost" | "sign in"
+
+/** What the stream tells. */
+export type LiveMessage =
+  | { readonly _tag: "Link"; readonly link: Link }
+  | { readonly _tag: "Event"; readonly event: LiveEvent }
+
 /** Figures that are drawn over time, newest last; one point for each that was told. */
 interface FigureSeries {
   /** Seconds since 1970. */
@@ -77,6 +85,12 @@ const begun = (
     series: withPoint(before?.series ?? noSeries, figures, now),
     rates: ratesWith(before?.rates ?? new Map(), byName(figures.backends))
   }
+}
+
+/** What is known after what the stream has told; nothing of it is left where somebody has to sign in. */
+export const afterMessage = (fleet: Fleet | undefined, message: LiveMessage, now: number): Fleet | undefined => {
+  if (message._tag === "Event") return afterEvent(fleet, message.event, now)
+  return message.link === "sign in" ? undefined : fleet
 }
 
 /** What is known after an event; `now` in milliseconds since 1970. Before everything was told nothing is. */

@@ -3,14 +3,7 @@
  * there is none.
  */
 import type { LiveEvent } from "../api/events-api.ts"
-
-/** How the stream stands. */
-export type Link = "connecting" | "open" | "lost" | "sign in"
-
-/** What the stream tells. */
-export type LiveMessage =
-  | { readonly _tag: "Link"; readonly link: Link }
-  | { readonly _tag: "Event"; readonly event: LiveEvent }
+import type { Link, LiveMessage } from "./fleet-state.ts"
 
 const names: ReadonlyArray<LiveEvent["event"]> = [
   "everything",
@@ -61,6 +54,8 @@ export class LiveSource {
       if (stream.readyState !== EventSource.CLOSED) return this.link("lost")
       this.close()
       void this.why().then((link) => {
+        // Who signs in is told everything, and goes on from nothing that somebody else has seen.
+        if (link === "sign in") this.last = ""
         this.link(link)
         if (link === "sign in") return
         this.timer = setTimeout(() => this.open(), againMs)

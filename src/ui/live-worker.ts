@@ -1,8 +1,8 @@
 /**
  * The one stream of events for all tabs: browsers open six connections to a place, and a seventh tab would not even load.
  */
-import { afterEvent, type Fleet, toldWhole } from "./fleet-state.ts"
-import { type Link, type LiveMessage, LiveSource } from "./live-source.ts"
+import { afterMessage, type Fleet, type Link, type LiveMessage, toldWhole } from "./fleet-state.ts"
+import { LiveSource } from "./live-source.ts"
 
 /** What a tab says of itself. */
 export type TabWord = "awake" | "asleep" | "again"
@@ -12,8 +12,8 @@ let fleet: Fleet | undefined
 let link: Link = "connecting"
 
 const source = new LiveSource((message) => {
-  if (message._tag === "Link") link = message.link
-  else fleet = afterEvent(fleet, message.event, Date.now())
+  if (message._tag === "Link") ({ link } = message)
+  fleet = afterMessage(fleet, message, Date.now())
   for (const port of awake) port.postMessage(message)
 })
 

@@ -2,8 +2,8 @@
  * What the page follows: the shared worker's stream, or one of its own, while it is seen.
  */
 import { useEffect, useState } from "preact/hooks"
-import { afterEvent, type Fleet } from "./fleet-state.ts"
-import { type Link, type LiveMessage, LiveSource } from "./live-source.ts"
+import { afterMessage, type Fleet, type Link, type LiveMessage } from "./fleet-state.ts"
+import { LiveSource } from "./live-source.ts"
 import type { TabWord } from "./live-worker.ts"
 
 /** What is known, and how the stream stands. */
@@ -42,8 +42,8 @@ const changed = (): void => {
 }
 
 const hear = (message: LiveMessage): void => {
-  if (message._tag === "Link") link = message.link
-  else fleet = afterEvent(fleet, message.event, Date.now())
+  if (message._tag === "Link") ({ link } = message)
+  fleet = afterMessage(fleet, message, Date.now())
   changed()
 }
 
@@ -58,7 +58,7 @@ export const follow = (): void => {
   window.addEventListener("pageshow", ({ persisted }) => persisted && say("awake"))
 }
 
-/** Tries again after somebody has signed in. */
+/** Tries again after somebody has signed in or out, for all tabs. */
 export const followAgain = (): void => say("again")
 
 /** What is known now; the component is drawn anew when it changes. */

@@ -6,10 +6,10 @@ import type { PageFacts } from "../api/page-places.ts"
 import { callApi } from "./call-api.ts"
 
 // Until it is told otherwise: a button that is refused says so.
-let facts: PageFacts = { may_change: true, administration: null, models: null }
+let facts: PageFacts = { may_change: true, is_signed_in: false, administration: null, models: null }
 const watchers = new Set<() => void>()
 
-/** Asks for them; again after somebody has signed in, since before nothing is told. */
+/** Asks for them; to be asked again when the stream opens, since before somebody has signed in nothing is told. */
 export const askFacts = async (): Promise<void> => {
   const answer = await callApi<PageFacts>("GET", "/ui/session")
   if (answer._tag === "Refused") return

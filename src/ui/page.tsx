@@ -15,7 +15,7 @@ import { ModelsView } from "./models-view.tsx"
 import { PlaygroundView } from "./playground-view.tsx"
 import { RequestsView } from "./requests-view.tsx"
 import { askFacts, usePageFacts } from "./page-facts.ts"
-import { SignIn } from "./sign-in.tsx"
+import { SignIn, SignOut } from "./sign-in.tsx"
 import { UsageView } from "./usage-view.tsx"
 import { addressOf, placeWords } from "./words.ts"
 
@@ -126,7 +126,9 @@ const App = (): JSX.Element => {
   const place = usePlace()
   const live = useLive()
   const { fleet, link } = live
-  const { administration, models, may_change: mayChange } = facts
+  const { administration, is_signed_in: isSignedIn, models, may_change: mayChange } = facts
+  // Somebody may have signed in at another tab, and another config may let the page do something else.
+  useEffect(() => void (link === "open" && askFacts()), [link, fleet?.config.generation])
   const main = (): JSX.Element => {
     if (administration !== null)
       return <Elsewhere place={administration} what="This gateway is administered, and seen at work," />
@@ -151,6 +153,7 @@ const App = (): JSX.Element => {
           {administration === null ? linkWords[link] : "administered elsewhere"}
           {mayChange ? "" : ", to look at only"}
         </span>
+        {isSignedIn && link !== "sign in" ? <SignOut /> : null}
         <KeyHelp />
       </header>
       <main>{main()}</main>

@@ -6,7 +6,25 @@ import { useState } from "preact/hooks"
 import { Alert } from "./alert.tsx"
 import { callApi } from "./call-api.ts"
 import { followAgain } from "./live.ts"
-import { askFacts } from "./page-facts.ts"
+
+/** Has the browser forget the key; what any tab shows is gone with it. */
+export const SignOut = (): JSX.Element => {
+  const [why, setWhy] = useState("")
+  const leave = async (): Promise<void> => {
+    const answer = await callApi<unknown>("DELETE", "/ui/session")
+    if (answer._tag === "Refused" && answer.status !== 401) return setWhy(answer.message)
+    setWhy("")
+    followAgain()
+  }
+  return (
+    <>
+      <button type="button" onClick={() => void leave()}>
+        Sign out
+      </button>
+      <Alert why={why} />
+    </>
+  )
+}
 
 /** The form; the key goes into a cookie that no script can read. */
 export const SignIn = (): JSX.Element => {
@@ -17,7 +35,6 @@ export const SignIn = (): JSX.Element => {
     setKey("")
     if (answer._tag === "Refused") return setWhy(answer.message)
     setWhy("")
-    void askFacts()
     followAgain()
   }
   return (

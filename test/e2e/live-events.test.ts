@@ -1,6 +1,10 @@
 import { createHash } from "node:crypto"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, expect, test } from "bun:test"
 import type { Secrets } from "../../src/config/compile.ts"
+import { askAs, startKeyed } from "../kit/clientKeys.ts"
 import { good, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway } from "../kit/gateway.ts"
 
@@ -90,9 +94,11 @@ describe("the stream of events", () => {
     await chat(gateway.url, "one")
     await stream.until(isEnd("one"))
     const id = first?.id ?? ""
+    // A browser that comes again by itself asks at the address that it was given, and knows more by then.
     for (const [after, headers] of [
       [`?after=${id}`, {}],
-      ["", { "last-event-id": id }]
+      ["", { "last-event-id": id }],
+      ["?after=nobody-7", { "last-event-id": id }]
     ] as const) {
       using again = await follow(gateway, after, headers)
       const told = await again.until(({ event }) => event === "everything" || event === "ended")
@@ -149,6 +155,25 @@ describe("the stream of events", () => {
     }
     expect(await end().catch(() => "ended")).toBe("ended")
     await stopped
+  })
+
+  test("tells nothing more to whose key was revoked, and goes on for others", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "nexus-events-"))
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startKeyed(
+      { chief: { admin: true } },
+      { auth: { store: join(folder, "keys.sqlite") }, backends: [backendFor("a", upstream)] }
+    )
+    const { key } = (await askAs(gateway, "chief", "/admin/v1/keys", { name: "guest", admin: true })).json()
+    using guest = await follow(gateway, "", { authorization: `Bearer ${key}` })
+    using chief = await follow(gateway, "", { authorization: "Bearer nx-chief" })
+    expect([(await guest.next())?.event, (await chief.next())?.event]).toEqual(["everything", "everything"])
+    await askAs(gateway, "chief", "/admin/v1/keys/guest", undefined, {}, "DELETE")
+    while ((await guest.next()) !== undefined);
+    using again = await follow(gateway, "", { authorization: `Bearer ${key}` })
+    expect(again.response.status).toBe(401)
+    expect((await chief.next())?.event).toBeDefined()
+    rmSync(folder, { recursive: true, force: true })
   })
 
   test("is for administrators alone", async () => {

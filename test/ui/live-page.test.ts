@@ -164,24 +164,6 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await tab.page.getByRole("alert").getByText("not found").waitFor()
   })
 
-  test("asks for a key where one is needed, and goes on when it has one", async () => {
-    const digest = createHash("sha256").update("right").digest()
-    await using at = await started(["m"], {}, { backendKeys: new Map(), authKeys: [{ name: "team", digest }] })
-    await using tab = await inBrowser()
-    await tab.page.goto(`${at.gateway.url}/ui/`)
-    await tab.page.getByLabel("Key").fill("wrong")
-    await tab.page.getByRole("button", { name: "Sign in" }).click()
-    await tab.page.getByRole("alert").getByText("not known").waitFor()
-    await tab.page.getByLabel("Key").fill("right")
-    await tab.page.getByRole("button", { name: "Sign in" }).click()
-    await tab.page.getByRole("article", { name: "Backend a" }).waitFor()
-    expect(await tab.page.evaluate("document.cookie")).toBe("")
-    await tab.page.goto(`${at.gateway.url}/ui/#/playground`)
-    await tab.page.getByRole("textbox", { name: "Message" }).fill("Hello")
-    await tab.page.keyboard.press("Enter")
-    await tab.page.getByText(/first token after/).waitFor()
-  })
-
   test("is led by the keyboard alone", async () => {
     await using at = await started()
     await chat(at.gateway, {}, "by-keys")

@@ -19,6 +19,7 @@ import { History } from "../../proxy/History.ts"
 import { Registry } from "../../registry/Registry.ts"
 import { Router } from "../../router/Router.ts"
 import { Control } from "../Control.ts"
+import { IsLetIn } from "../incoming-request.ts"
 import { LiveFeed, mostEnded, type SentEvent, type FeedMoment } from "../live-feed.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
 import { totalNow } from "../whole-figures.ts"
@@ -113,7 +114,7 @@ export const eventHandlers = (
       })
       const shared = yield* RcRef.make({ acquire: made, idleTimeToLive: Duration.seconds(5) })
 
-      const following = (after: string | undefined): Stream.Stream<string> =>
+      const following = (after: string | undefined, isLetIn: () => boolean): Stream.Stream<string> =>
         Stream.unwrap(
           Effect.gen(function* () {
             const { current, feed, latest } = yield* RcRef.get(shared)
@@ -122,6 +123,8 @@ export const eventHandlers = (
             return SubscriptionRef.changes(latest).pipe(
               // Who does not keep up is told how things are, not how they came to be so.
               Stream.buffer({ capacity: 1, strategy: "sliding" }),
+              // A key may end while somebody follows.
+              Stream.takeWhile(isLetIn),
               Stream.map(() => {
                 const events = feed.after(at)
                 at = feed.latest
@@ -137,13 +140,13 @@ export const eventHandlers = (
         () => Effect.sync(() => void (followers -= 1))
       )
       return handlers.handleRaw("events", ({ query }) =>
-        Effect.suspend(() => {
+        Effect.flatMap(IsLetIn, (isLetIn) => {
           if (followers >= mostFollowers) {
             const message = `${mostFollowers} follow the events of this gateway already`
             return refuse(new Overloaded({ message, retryAfterSeconds: 5 }))
           }
           const body = Stream.unwrap(
-            Effect.as(counted, Stream.concat(Stream.make(opening), following(query.after)))
+            Effect.as(counted, Stream.concat(Stream.make(opening), following(query.after, isLetIn)))
           ).pipe(Stream.interruptWhen(begun), Stream.encodeText)
           const headers = { "cache-control": "no-store", "x-accel-buffering": "no" }
           return Effect.succeed(HttpServerResponse.stream(body, { contentType: "text/event-stream", headers }))
