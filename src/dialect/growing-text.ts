@@ -3,16 +3,13 @@
  * end, at some hundred bytes for a token.
  */
 
-// A piece that was cut out of an event holds all of the event: only a copy, as the engine makes one when it joins, lets go of it.
-const mostPieces = 4
-
 // So long are the parts that are not copied again.
-const partLength = 1024
+const partLength = 256
 
 /** One such text. */
 export class GrowingText {
   private parts: Array<string> | undefined
-  private pieces: Array<string> = []
+  private tail = ""
   /** Its length so far. */
   length = 0
 
@@ -23,18 +20,18 @@ export class GrowingText {
   add(piece: string): void {
     if (piece === "") return
     this.length += piece.length
-    if (this.pieces.push(piece) < mostPieces) return
-    const joined = this.pieces.join("")
-    if (joined.length < partLength) {
-      this.pieces = [joined]
+    // A piece that was cut out of an event holds all of the event: only a copy, as the engine makes one when it joins, lets go of it.
+    const tail = [this.tail, piece].join("")
+    if (tail.length < partLength) {
+      this.tail = tail
       return
     }
-    ;(this.parts ??= []).push(joined)
-    this.pieces = []
+    ;(this.parts ??= []).push(tail)
+    this.tail = ""
   }
 
   /** All of it so far. */
   get text(): string {
-    return (this.parts?.join("") ?? "") + this.pieces.join("")
+    return this.parts === undefined ? this.tail : this.parts.join("") + this.tail
   }
 }

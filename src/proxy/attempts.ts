@@ -27,7 +27,7 @@ import type { Attempt } from "../router/choice.ts"
 import type { Plan } from "../router/plan.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import { isCoded } from "../upstream/content-encoding.ts"
-import { redactorFor } from "../upstream/endpoint.ts"
+import { lateRedactorFor, redactorFor } from "../upstream/endpoint.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import { type AskedFor, Asking, type AskingEnds, dropAnswer, isAway, isCount } from "./asking.ts"
 import { deliver } from "./deliver.ts"
@@ -205,7 +205,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     const { attempt, translation } = asking
     asking.asked.trace?.hears(answer)
     if (translation === undefined) return this.checked(asking, this.asAsked(answer), ends)
-    const redact = redactorFor(attempt.candidate.state.backend, this.run.record.request.headers)
+    const redact = lateRedactorFor(attempt.candidate.state.backend, this.run.record.request.headers)
     const made = translation.answer(answer, redact, this.forwarding.fork)
     if (Result.isSuccess(made)) return this.checked(asking, made.success, ends)
     dropAnswer(answer)

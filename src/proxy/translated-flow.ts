@@ -5,7 +5,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Stream from "effect/Stream"
+import * as Pull from "effect/Pull"
 import type { ChatEvent } from "../dialect/chat.ts"
 import type { Dialect, StreamEnding, StreamOpening, StreamWatch } from "../dialect/Dialect.ts"
 import { through, type Transducer, type TransducerStep } from "../dialect/Transducer.ts"
@@ -13,7 +13,7 @@ import type { Redact } from "../domain/redact.ts"
 import { ConnectionLost, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Usage } from "../telemetry/meter.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
-import { Inlet } from "./inlet.ts"
+import { drawAll, Inlet } from "./inlet.ts"
 import type { AnswerBody, BodySink, ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 
@@ -78,12 +78,6 @@ class UpToLast implements Encoding {
 
 // What its deliverer knows of a translated stream: whole events alone pass, so something may be added anywhere.
 class TranslatedWatch implements StreamWatch {
-  readonly size = 0
-  readonly opening: StreamOpening = "good"
-  readonly begun = true
-  readonly erring = false
-  readonly between = true
-  readonly silent = false
   ended: StreamEnding = "cut"
   private readonly dialect: Dialect
   private readonly source: Pick<StreamWatch, "promptUsed" | "used">
@@ -94,6 +88,31 @@ class TranslatedWatch implements StreamWatch {
     this.dialect = dialect
     this.source = source
     this.encoding = encoding
+  }
+
+  // What is so of all of them takes no room in any.
+  get size(): number {
+    return 0
+  }
+
+  get opening(): StreamOpening {
+    return "good"
+  }
+
+  get begun(): boolean {
+    return true
+  }
+
+  get erring(): boolean {
+    return false
+  }
+
+  get between(): boolean {
+    return true
+  }
+
+  get silent(): boolean {
+    return false
   }
 
   broken(error: string): Uint8Array {
@@ -137,10 +156,11 @@ class TranslatedWatch implements StreamWatch {
   }
 }
 
+// One object of a stream for all that is done with it: what it is not told of again, such as the head, it does not hold.
 class FlowTranslation implements AnswerBody, BodySink {
-  readonly length = undefined
   readonly watch: TranslatedWatch
-  private readonly answer: FlowAnswer & { readonly watch: StreamWatch }
+  private readonly from: AnswerBody
+  private readonly source: StreamWatch
   private readonly keepAlive: Uint8Array
   private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   private readonly pieces: Inlet<Uint8Array, Uint8Array, UpstreamError>
@@ -154,48 +174,56 @@ class FlowTranslation implements AnswerBody, BodySink {
   private last: Uint8Array = nothing
 
   constructor(
-    answer: FlowAnswer & { readonly watch: StreamWatch },
+    from: AnswerBody,
+    source: StreamWatch,
     { decode, dialect, encode, redact }: FlowCodecs,
     run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   ) {
-    this.answer = answer
+    this.from = from
+    this.source = source
     this.keepAlive = dialect.keepAlive ?? nothing
     this.run = run
     const encoding = encode.start()
     const told = new UpToLast(encoding, redact)
     this.pieces = new Inlet(through(decode, { start: () => told }).start())
-    this.watch = new TranslatedWatch(dialect, answer.watch, encoding)
+    this.watch = new TranslatedWatch(dialect, source, encoding)
   }
 
-  attach(sink: BodySink): void {
+  get length(): undefined {
+    return undefined
+  }
+
+  /** Starts what comes by `attach`, and hands it on. */
+  attach(attach: FlowAnswer["attach"], sink: BodySink): void {
     this.sink = sink
-    this.fiber = this.run(this.all)
-    this.answer.attach(this)
+    this.fiber = this.run(Effect.matchCause(this.all, this))
+    attach(this)
   }
 
   start(): void {}
 
   pause(): void {
     this.paused = true
-    this.answer.head.body.pause()
+    this.from.pause()
   }
 
   resume(): void {
     this.paused = false
-    this.answer.head.body.resume()
+    this.from.resume()
     this.wake?.()
   }
 
   abort(): void {
-    this.answer.head.body.abort()
+    this.ended = true
+    this.from.abort()
     this.fiber?.interruptUnsafe()
   }
 
   piece(bytes: Uint8Array): void {
-    const { watch } = this.answer
+    const { source } = this
     this.came += bytes.byteLength
     // The first bytes have been watched before they were passed on.
-    const isProgress = this.came <= watch.size || watch.push(bytes)
+    const isProgress = this.came <= source.size || source.push(bytes)
     this.sink?.piece(isProgress ? nothing : this.keepAlive)
     this.pieces.push(bytes)
   }
@@ -210,20 +238,18 @@ class FlowTranslation implements AnswerBody, BodySink {
 
   private ends(orderly: boolean, error: UpstreamError): void {
     this.ended = true
-    if (this.answer.watch.ending(orderly) === "cut") this.pieces.fail(error)
+    if (this.source.ending(orderly) === "cut") this.pieces.fail(error)
     else this.pieces.end()
     this.whenEnded?.()
   }
 
-  private get all(): Effect.Effect<void> {
-    return this.pieces.stream.pipe(
-      Stream.runForEachArray((pieces) => this.deliver(joined(pieces))),
-      Effect.matchCauseEffect({ onSuccess: () => this.done, onFailure: (cause) => this.broke(cause) })
-    )
+  private get all(): Pull.Pull<never, UpstreamError> {
+    // Suspended, what it is made of is not held for as long as it runs.
+    return Effect.suspend(() => drawAll(this.pieces.stream, (pieces) => this.deliver(joined(pieces))))
   }
 
   private deliver(piece: Uint8Array): Effect.Effect<void> {
-    this.last = piece
+    if (this.pieces.over) this.last = piece
     this.sink?.piece(piece)
     return this.paused ? this.resumed : Effect.void
   }
@@ -236,46 +262,51 @@ class FlowTranslation implements AnswerBody, BodySink {
     })
   }
 
-  private get done(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.watch.ends(this.last)
-      this.sink?.end()
-      if (this.ended) return Effect.void
-      const ended = Effect.callback<void>((resume) => {
-        if (this.ended) resume(Effect.void)
-        else this.whenEnded = () => resume(Effect.void)
-      })
-      return Effect.andThen(
-        Effect.timeoutOption(ended, lingerMs),
-        Effect.sync(() => {
-          if (!this.ended) this.answer.head.body.abort()
-        })
-      )
-    })
+  // As all of it ends by a failure, be it that there is no more.
+  onSuccess(): void {}
+
+  onFailure(cause: Cause.Cause<UpstreamError | Cause.Done>): void {
+    if (Cause.hasInterruptsOnly(cause)) return
+    const failed = Cause.findErrorOption(cause)
+    if (failed._tag === "None") this.sink?.fail(toUpstreamError(Cause.squash(cause), true))
+    else if (Cause.isDone(failed.value)) this.finished()
+    else this.sink?.fail(failed.value)
   }
 
-  private broke(cause: Cause.Cause<UpstreamError>): Effect.Effect<void> {
-    return Effect.sync(() => {
-      if (Cause.hasInterruptsOnly(cause)) return
-      const failed = Cause.findErrorOption(cause)
-      this.sink?.fail(failed._tag === "Some" ? failed.value : toUpstreamError(Cause.squash(cause), true))
+  private finished(): void {
+    this.watch.ends(this.last)
+    this.sink?.end()
+    if (!this.ended) this.fiber = this.run(this.lingers)
+  }
+
+  private get lingers(): Effect.Effect<void> {
+    const ended = Effect.callback<void>((resume) => {
+      if (this.ended) resume(Effect.void)
+      else this.whenEnded = () => resume(Effect.void)
     })
+    return Effect.andThen(
+      Effect.timeoutOption(ended, lingerMs),
+      Effect.sync(() => {
+        if (!this.ended) this.from.abort()
+      })
+    )
   }
 }
 
 /** A stream in the client's dialect; `run` starts the fiber that translates it. */
 export const translatedFlow = (
-  answer: FlowAnswer & { readonly watch: StreamWatch },
+  answer: FlowAnswer,
+  watch: StreamWatch,
   codecs: FlowCodecs,
   run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 ): CommittedAnswer => {
-  const flow = new FlowTranslation(answer, codecs, run)
+  const flow = new FlowTranslation(answer.head.body, watch, codecs, run)
   return {
     _tag: "Flow",
     head: translatedHead(answer.head, codecs.dialect.types.stream, flow),
     said: answer.said,
     watch: flow.watch,
-    attach: (sink) => flow.attach(sink),
+    attach: (sink) => flow.attach(answer.attach, sink),
     taken: answer.taken
   }
 }

@@ -180,9 +180,10 @@ class Translator {
     const { answers: codec } = this.decoded
     const { types } = route.dialect
     if (answer._tag === "Flow") {
-      if (answer.watch === undefined) return Result.fail(new BadAnswer({ reason: "what cannot be translated" }))
+      const { watch } = answer
+      if (watch === undefined) return Result.fail(new BadAnswer({ reason: "what cannot be translated" }))
       const codecs = { decode: server.stream, encode: codec.stream(context), dialect: route.dialect, redact }
-      return Result.succeed(translatedFlow({ ...answer, watch: answer.watch }, codecs, run))
+      return Result.succeed(translatedFlow(answer, watch, codecs, run))
     }
     const events = server.whole(answer.body)
     if (Result.isFailure(events)) return Result.fail(new BadAnswer({ reason: events.failure, body: answer.body }))

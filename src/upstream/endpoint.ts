@@ -159,3 +159,9 @@ export const redactorFor = (backend: Backend, client: Headers): Redact => {
   const keys = theirs === undefined ? own : [...own, theirs.replace(/^\w+ +/, "")]
   return redactorOf(keys, backend.url, ...(backend.address === undefined ? [] : [urlAt(backend.url, backend.address)]))
 }
+
+/** The same, made when there is something to clean: most answers have no errors. */
+export const lateRedactorFor =
+  (backend: Backend, client: Headers): Redact =>
+  (text) =>
+    redactorFor(backend, client)(text)

@@ -7,7 +7,7 @@ import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } fro
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { GrowingText } from "../growing-text.ts"
 import { wordIn } from "../word-table.ts"
-import type { Transducer } from "../Transducer.ts"
+import type { Transducer, TransducerStep } from "../Transducer.ts"
 import { Untold } from "../untold.ts"
 import { JsonEnd } from "../json-end.ts"
 import { sealedCall, unsigned } from "../signatures.ts"
@@ -80,31 +80,42 @@ type Citation = ReturnType<typeof citationOf>
 
 const imageAlone = "The backend answered with an image alone, and Messages has no place for one"
 
-/** A block, and what has been said in it that has not been sent. */
+/** A block. */
 interface Block {
   readonly kind: "text" | "thinking" | "call"
   readonly call: number
   readonly id: string
   readonly name: string
-  readonly args: GrowingText
   signature: string
-  readonly pieces: Array<string>
+}
+
+/** A block of a whole answer, and what has been said in it. */
+interface WholeBlock extends Block {
+  readonly args: GrowingText
   readonly citations: Array<Citation>
 }
 
-/** A block of a stream. */
-interface StreamedBlock extends Block {
+/** What a call is made with, as far as it has come. */
+interface Input {
+  readonly args: GrowingText
   /** Where its arguments end. */
   readonly end: JsonEnd
   /** Whether they are known to be whole; undefined while they have not ended. */
   whole: boolean | undefined
 }
 
+/** A block of a stream, and what has been said in it that has not been sent; one that is no call has no input. */
+interface StreamedBlock extends Block {
+  readonly pieces: Array<string>
+  citations: Array<Citation> | undefined
+  readonly input: Input | undefined
+}
+
 // What has ended is parsed once, not at each piece that comes while another block waits.
-const isWhole = (block: StreamedBlock): boolean => {
-  if (!block.end.ended) return false
-  block.whole ??= isObjectText(block.args.text)
-  return block.whole
+const isWhole = (input: Input): boolean => {
+  if (!input.end.ended) return false
+  input.whole ??= isObjectText(input.args.text)
+  return input.whole
 }
 
 const blockStart = ({ id, kind, name }: Block) => {
@@ -124,38 +135,47 @@ const deltaEvent = (index: number, kind: Block["kind"], piece: string): string =
   `event: content_block_delta\ndata: {"type":"content_block_delta","index":${index},"delta":{"type":${deltas[kind]}` +
   `${JSON.stringify(piece)}}}\n\n`
 
-class StreamWriting {
+class StreamWriting implements TransducerStep<ChatEvent, Uint8Array> {
   private readonly context: AnswerContext
-  private readonly ids: CallIds
+  private ids: CallIds | undefined
   private text = ""
   private begun = false
-  private over = false
+  /** Whether it has come to its end. */
+  over = false
   private index = 0
   // The block that is open, and those behind it that wait for its end.
   private readonly blocks: Array<StreamedBlock> = []
   private opened = false
   private calls = 0
   private images = 0
-  private readonly untold = new Untold()
+  private untold: Untold | undefined
   // What goes back somewhere before there is any text.
-  private cited: Array<Citation> = []
+  private cited: Array<Citation> | undefined
   private refused = false
   private stop: ChatStop | undefined
   private usage: ChatUsage | undefined
 
   constructor(context: AnswerContext) {
     this.context = context
-    this.ids = new CallIds(context, idForm)
   }
 
-  take(): ReadonlyArray<Uint8Array> {
+  push(event: ChatEvent): ReadonlyArray<Uint8Array> {
+    this.event(event)
+    return this.take()
+  }
+
+  end(): ReadonlyArray<Uint8Array> {
+    return []
+  }
+
+  private take(): ReadonlyArray<Uint8Array> {
     if (this.text === "") return []
     const bytes = encoder.encode(this.text)
     this.text = ""
     return [bytes]
   }
 
-  event(event: ChatEvent): void {
+  private event(event: ChatEvent): void {
     if (this.over) return
     if (event.type === "error") return this.fail(event.message)
     if (!this.begun) this.begin()
@@ -167,13 +187,13 @@ class StreamWriting {
         return this.say("text", event.text)
       case "image":
         this.images += 1
-        return this.untold.add(event.type)
+        return this.leaves(event.type)
       case "lost":
-        return this.untold.add(event.what)
+        return this.leaves(event.what)
       case "citation": {
         const last = this.blocks.at(-1)
-        if (last?.kind !== "text") return void this.cited.push(citationOf(event))
-        last.citations.push(citationOf(event))
+        if (last?.kind !== "text") return void (this.cited ??= []).push(citationOf(event))
+        ;(last.citations ??= []).push(citationOf(event))
         return this.advance()
       }
       case "reasoning":
@@ -184,7 +204,7 @@ class StreamWriting {
       case "call":
         this.calls += 1
         if (event.signature !== undefined) this.signs(sealedCall(event.signature))
-        this.blocks.push(this.block("call", event.call, this.ids.of(event.id), event.name))
+        this.blocks.push(this.block("call", event))
         return this.advance()
       case "arguments":
         return this.argue(event.call, event.text)
@@ -202,12 +222,16 @@ class StreamWriting {
     }
   }
 
-  private block(kind: Block["kind"], call = -1, id = "", name = ""): StreamedBlock {
-    const end = new JsonEnd()
-    const citations = kind === "text" ? this.cited : []
-    if (kind === "text") this.cited = []
-    const said = { args: new GrowingText(), signature: unsigned, pieces: [], citations }
-    return { kind, call, id, name, ...said, end, whole: undefined }
+  private block(kind: Block["kind"], made?: ChatEvent & { readonly type: "call" }): StreamedBlock {
+    const citations = kind === "text" ? this.cited : undefined
+    if (kind === "text") this.cited = undefined
+    const id = made === undefined ? "" : (this.ids ??= new CallIds(this.context, idForm)).of(made.id)
+    const input = made === undefined ? undefined : { args: new GrowingText(), end: new JsonEnd(), whole: undefined }
+    return { kind, call: made?.call ?? -1, id, name: made?.name ?? "", input, signature: unsigned, pieces: [], citations }
+  }
+
+  private leaves(what: string): void {
+    ;(this.untold ??= new Untold()).add(what)
   }
 
   private signs(signature: string): void {
@@ -233,8 +257,8 @@ class StreamWriting {
   private argue(call: number, text: string): void {
     const block = this.blocks.find((each) => each.call === call)
     if (block !== undefined) {
-      block.args.add(text)
-      block.end.push(text)
+      block.input?.args.add(text)
+      block.input?.end.push(text)
       block.pieces.push(text)
       return this.advance()
     }
@@ -247,7 +271,7 @@ class StreamWriting {
       const [open, next] = this.blocks
       if (open === undefined) return
       this.send(open)
-      if (next === undefined || (open.kind === "call" && !isWhole(open))) return
+      if (next === undefined || (open.input !== undefined && !isWhole(open.input))) return
       this.close(open)
     }
   }
@@ -259,13 +283,14 @@ class StreamWriting {
       this.write({ type: "content_block_start", index, content_block: blockStart(block) })
     }
     // Libraries parse all that comes: blanks alone are an error to some, and a null no input to any.
-    if (block.kind === "call" && !block.end.begun) return
+    if (block.input?.end.begun === false) return
     for (const piece of block.pieces) this.text += deltaEvent(index, block.kind, piece)
     block.pieces.length = 0
+    if (block.citations === undefined) return
     for (const citation of block.citations) {
       this.write({ type: "content_block_delta", index, delta: { type: "citations_delta", citation } })
     }
-    block.citations.length = 0
+    block.citations = undefined
   }
 
   private close(block: Block): void {
@@ -302,7 +327,8 @@ class StreamWriting {
     if (this.index === 0 && this.blocks.length === 0) this.blocks.push(this.block("text"))
     for (let block = this.blocks[0]; block !== undefined; block = this.blocks[0]) {
       // A library would make of it what it can, and run a tool by that.
-      if (!cut && block.args.length > 0 && callArguments(block.args.text) === undefined) {
+      const { args } = block.input ?? {}
+      if (!cut && args !== undefined && args.length > 0 && callArguments(args.text) === undefined) {
         return this.fail(noObject(block.name))
       }
       this.send(block)
@@ -310,8 +336,8 @@ class StreamWriting {
     }
     this.over = true
     // There is no going back to a text that is over.
-    if (this.cited.length > 0) this.untold.add("citation")
-    this.text += this.untold.comment
+    if (this.cited !== undefined) this.leaves("citation")
+    this.text += this.untold?.comment ?? ""
     const stop = stopOf(this.stop, { called: this.calls > 0, refused: this.refused })
     this.write({
       type: "message_delta",
@@ -333,16 +359,7 @@ class StreamWriting {
 
 /** The events of an answer as a stream. */
 const messagesStreamEncoder = (context: AnswerContext): Transducer<ChatEvent, Uint8Array> => ({
-  start: () => {
-    const writing = new StreamWriting(context)
-    return {
-      push: (event) => {
-        writing.event(event)
-        return writing.take()
-      },
-      end: () => []
-    }
-  }
+  start: () => new StreamWriting(context)
 })
 
 /** The events of an answer as a whole one. */
@@ -351,7 +368,7 @@ const encodeMessagesAnswer = (
   context: AnswerContext
 ): Result.Result<Uint8Array, string> => {
   const ids = new CallIds(context, idForm)
-  const blocks: Array<Block> = []
+  const blocks: Array<WholeBlock> = []
   let stop: ChatStop | undefined
   let usage: ChatUsage | undefined
   let refused = false
@@ -363,7 +380,6 @@ const encodeMessagesAnswer = (
     const said = {
       args: new GrowingText(text),
       signature: unsigned,
-      pieces: [],
       citations: kind === "text" ? cited : []
     }
     if (kind === "text") cited = []
@@ -388,7 +404,7 @@ const encodeMessagesAnswer = (
     else if (event.type === "call") {
       const { call, id, name, signature } = event
       if (signature !== undefined) signs(sealedCall(signature))
-      const said = { args: new GrowingText(), signature: "", pieces: [], citations: [] }
+      const said = { args: new GrowingText(), signature: "", citations: [] }
       blocks.push({ kind: "call", call, id: ids.of(id), name, ...said })
     } else if (event.type === "arguments") {
       const block = blocks.find(({ call }) => call === event.call)

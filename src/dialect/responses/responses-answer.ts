@@ -23,7 +23,7 @@ import {
   ReasoningItem,
   type ResponseItem
 } from "./responses-items.ts"
-import type { ToolNames } from "./responses-tools.ts"
+import type { ToolForm } from "./responses-tools.ts"
 import type { TransducerStep } from "../Transducer.ts"
 import { Untold } from "../untold.ts"
 
@@ -33,7 +33,8 @@ const encoder = new TextEncoder()
 interface Asked {
   /** What the answer tells of it again. */
   readonly asked: JsonObject
-  readonly names: ToolNames
+  /** The tools that are more than functions of the names that the model knows, by these. */
+  readonly tools: ReadonlyMap<string, ToolForm> | undefined
   /** Whether the client keeps what the model has thought for the next turn. */
   readonly seals: boolean
 }
@@ -81,11 +82,11 @@ const sharedEcho = (asked: JsonObject): Echo => {
 
 class ResponseWriting implements TransducerStep<ChatEvent, Uint8Array> {
   private readonly context: AnswerContext
-  private readonly names: ToolNames
+  private readonly tools: Asked["tools"]
   private readonly seals: boolean
   private readonly echo: Echo
   private readonly began: Began
-  private readonly ids: CallIds
+  private ids: CallIds | undefined
   private readonly writer = new EventWriter()
   private readonly items: Array<ResponseItem> = []
   // One item is open at a time: many clients mind but one, whatever the events say of which they are.
@@ -97,7 +98,7 @@ class ResponseWriting implements TransducerStep<ChatEvent, Uint8Array> {
   private heldCalls: Set<number> | undefined
   // How much of the text has come.
   private length = 0
-  private readonly untold = new Untold()
+  private untold: Untold | undefined
   private begun = false
   /** Whether it has come to its end. */
   over = false
@@ -110,11 +111,10 @@ class ResponseWriting implements TransducerStep<ChatEvent, Uint8Array> {
 
   constructor(context: AnswerContext, asked: Asked, began: Began) {
     this.context = context
-    this.names = asked.names
+    this.tools = asked.tools
     this.seals = asked.seals
     this.echo = sharedEcho(asked.asked)
     this.began = began
-    this.ids = new CallIds(context, idForm)
   }
 
   push(event: ChatEvent): ReadonlyArray<Uint8Array> {
@@ -154,7 +154,7 @@ class ResponseWriting implements TransducerStep<ChatEvent, Uint8Array> {
       case "arguments":
         return this.argue(event)
       case "lost":
-        return this.untold.add(event.what)
+        return this.leaves(event.what)
       case "stop":
         this.stop = event.stop
         return undefined
@@ -271,9 +271,10 @@ class ResponseWriting implements TransducerStep<ChatEvent, Uint8Array> {
     // There is no place for it but in what was thought before the call.
     if (signature !== undefined && this.seals) this.thought().callSignature = signature
     this.closeOpen()
-    const form = this.names.form(name)
+    const form = this.tools?.get(name) ?? { kind: "function" as const, name }
     const place = this.place(prefixes[form.kind])
-    const item = new CallItem(this.writer, place, this.ids.of(id), form)
+    const ids = (this.ids ??= new CallIds(this.context, idForm))
+    const item = new CallItem(this.writer, place, ids.of(id), form)
     this.items.push(item)
     this.open = item
     this.openCall = call
@@ -281,11 +282,15 @@ class ResponseWriting implements TransducerStep<ChatEvent, Uint8Array> {
 
   private show(image: ChatEvent & { readonly type: "image" }): void {
     // There is a place for an image, and none for where it is.
-    if ("url" in image) return this.untold.add(image.type)
+    if ("url" in image) return this.leaves(image.type)
     this.closeOpen()
     const item = new ImageItem(this.writer, this.place("ig"), image)
     this.items.push(item)
     item.close("completed")
+  }
+
+  private leaves(what: string): void {
+    ;(this.untold ??= new Untold()).add(what)
   }
 
   private closeOpen(status: "completed" | "incomplete" = "completed"): void {
@@ -320,7 +325,7 @@ class ResponseWriting implements TransducerStep<ChatEvent, Uint8Array> {
       ...(reason === undefined ? { completed_at: this.now() } : {})
     }
     this.whole = this.response(end)
-    this.writer.remark(this.untold.comment)
+    this.writer.remark(this.untold?.comment ?? "")
     this.writer.tell(`response.${end.status}`, this.whole)
   }
 

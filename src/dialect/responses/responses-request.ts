@@ -147,7 +147,7 @@ export const decodeResponsesRequest: ClientCodec["decode"] = (body, _model, pars
     const chat = read(json, asked, names, notes)
     // The answer tells of the rest again; the conversation is not to be held until it ends.
     const { input: _input, ...told } = asked
-    const answers = responsesAnswers({ asked: told, names, seals: includesOf(asked).includes(sealsWanted) })
+    const answers = responsesAnswers({ asked: told, tools: names.told, seals: includesOf(asked).includes(sealsWanted) })
     return Result.succeed({ chat, dropped: notes.all(), answers })
   } catch (error) {
     return Result.fail(error instanceof BadRequest ? error : tooDeep(error))

@@ -62,9 +62,13 @@ export class ToolNames {
     else if (isClientSearch(tool)) this.of(searchForm)
   }
 
-  /** The tool of that name; a name that no tool has is one of a function. */
-  form(name: string): ToolForm {
-    return this.forms.get(name) ?? { kind: "function", name }
+  /** The tools that are more than a function of that name, by their names in the hub; undefined where there are none. */
+  get told(): ReadonlyMap<string, ToolForm> | undefined {
+    let told: Map<string, ToolForm> | undefined
+    for (const [own, form] of this.forms) {
+      if (form.kind !== "function" || form.name !== own || form.namespace !== undefined) (told ??= new Map()).set(own, form)
+    }
+    return told
   }
 }
 
