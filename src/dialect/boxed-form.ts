@@ -155,12 +155,15 @@ const unboxed = (stream: Transducer<Uint8Array, ChatEvent>, bare: boolean): Tran
   }
 })
 
+const asItIs: BoxedForm["opening"] = (decoder) => decoder
+
 /** A request whose answer is in a form that a server takes, which may take objects alone; the very same where it is. */
 export const boxedForm = (chat: Chat, takesObjectsAlone: boolean): BoxedForm => {
-  const { format, logprobs, ...others } = chat
+  const { format } = chat
   if (format?.type !== "schema" || !isNoObject(format.schema) || !(takesObjectsAlone || format.bare === true)) {
-    return { chat, dropped: [], opening: (decoder) => decoder }
+    return { chat, dropped: [], opening: asItIs }
   }
+  const { format: _format, logprobs, ...others } = chat
   const { bare = false, ...form } = format
   return {
     chat: { ...others, format: { ...form, schema: boxOf(format.schema) } },

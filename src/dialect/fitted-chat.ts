@@ -61,8 +61,13 @@ const take = (word: string, rule: WordRule, taken: Set<string>): string => {
 const callsOf = (message: ChatMessage): ReadonlyArray<ChatTurnItem & { readonly type: "call" }> =>
   message.role === "assistant" ? message.items.flatMap((item) => (item.type === "call" ? [item] : [])) : []
 
+const noNames: ReadonlyMap<string, string> = new Map()
+
+const isOfAssistant = ({ role }: ChatMessage): boolean => role === "assistant"
+
 // Names that fit stand, whatever comes before them.
 const toldNames = ({ messages, toolChoice, tools }: Chat, rule: WordRule): ReadonlyMap<string, string> => {
+  if (tools.length === 0 && typeof toolChoice !== "object" && !messages.some(isOfAssistant)) return noNames
   const all = new Set([
     ...tools.map(({ name }) => name),
     ...messages.flatMap((message) => callsOf(message).map(({ name }) => name)),
@@ -77,6 +82,7 @@ const toldNames = ({ messages, toolChoice, tools }: Chat, rule: WordRule): Reado
 
 /** The messages with ids that fit, each of one call alone; the very same where they all are. */
 const withFitIds = (messages: ReadonlyArray<ChatMessage>, rule: WordRule): ReadonlyArray<ChatMessage> => {
+  if (!messages.some(isOfAssistant)) return messages
   const ids = messages.flatMap((message) => callsOf(message).map(({ id }) => id))
   const fit = new Set(ids.filter((id) => nearest(id, rule) === id))
   if (fit.size === ids.length) return messages

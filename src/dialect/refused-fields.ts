@@ -131,10 +131,13 @@ type RequestField = Exclude<keyof Chat, "extra" | "newerBound">
 const isOfRequest = (name: string): name is RequestField => name !== "extra" && name !== "newerBound"
 
 /** The fields that a server has no word for: all that hold anything but the known ones, those of a later hub included. */
-export const unsaid = (chat: Chat, known: ReadonlyArray<RequestField>): ReadonlyArray<ChatField> =>
-  Object.entries(chat).flatMap(([name, value]) =>
-    value !== undefined && isOfRequest(name) && !known.includes(name) ? [name] : []
-  )
+export const unsaid = (chat: Chat, known: ReadonlyArray<RequestField>): ReadonlyArray<ChatField> => {
+  const found: Array<ChatField> = []
+  for (const name in chat) {
+    if (isOfRequest(name) && chat[name] !== undefined && !known.includes(name)) found.push(name)
+  }
+  return found
+}
 
 /** A request that does not say these; how much to think is told in a word that is not refused. */
 export const withoutFields = (chat: Chat, fields: ReadonlySet<ModelRefusal>): Chat => {

@@ -47,10 +47,14 @@ export class TextTemplate {
     return text === undefined ? undefined : { type, text }
   }
 
-  /** Takes an event that was read in full. */
-  learn(event: string): void {
-    if (this.tries === mostTries) return
-    const said = this.sole(event)
+  /** Whether there is any use in showing it one more. */
+  get mayLearn(): boolean {
+    return this.tries < mostTries
+  }
+
+  /** Takes an event that was read in full, and what it says if that is a text and nothing else. */
+  learn(event: string, said: SaidText | undefined): void {
+    if (!this.mayLearn) return
     if (said === undefined) return
     this.tries += 1
     const quoted = JSON.stringify(said.text)

@@ -36,14 +36,15 @@ export const namesOfVllm = { minP: "min_p", repeatPenalty: "repetition_penalty" 
 export const samplersNamed = (
   set: Readonly<Partial<Record<Sampler, number>>>,
   names: SamplerNames
-): Readonly<Record<string, number>> =>
-  Object.fromEntries(
-    samplers.flatMap((sampler) => {
-      const { [sampler]: name } = names
-      const { [sampler]: value } = set
-      return name === undefined || value === undefined ? [] : [[name, value]]
-    })
-  )
+): Readonly<Record<string, number>> => {
+  const named: Record<string, number> = {}
+  for (const sampler of samplers) {
+    const { [sampler]: name } = names
+    const { [sampler]: value } = set
+    if (name !== undefined && value !== undefined) named[name] = value
+  }
+  return named
+}
 
 /** Those that somebody has a name for. */
 export const samplersOf = (names: SamplerNames): ReadonlyArray<Sampler> =>

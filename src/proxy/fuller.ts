@@ -98,12 +98,16 @@ export const wantsFuller = (candidate: Candidate, request: FullerRequest): boole
 }
 
 /** How a candidate is asked in its fuller dialect; undefined where nothing calls for it. `unheard` as a chat of the hub. */
-export const fullerFor = (candidate: Candidate, request: FullerRequest, unheard: Fields = {}): Fuller | undefined => {
+export const fullerFor = (
+  candidate: Candidate,
+  request: FullerRequest,
+  unheard?: { readonly chat: object }
+): Fuller | undefined => {
   const { fuller } = kindNamed(candidate.state.backend.type)
   if (fuller === undefined || request.dialect === fuller.dialect) return undefined
   const tuned = ownOf(candidate, request.needs)
   const heard = heardIn(candidate, request)
-  if (tuned === undefined && heard === undefined && !fuller.needs(unheard)) return undefined
+  if (tuned === undefined && heard === undefined && !fuller.needs({ ...unheard?.chat })) return undefined
   const own: Record<string, unknown> = { ...tuned?.own }
   for (const [name, value] of Object.entries(heard ?? {})) {
     const before = own[name]

@@ -110,7 +110,7 @@ class Translator {
     const { backend } = state
     const { max_output_tokens: mostTokens, thinks } = served
     if (doesNatively(state, this.route, this.request.body) && !wantsFuller(candidate, this.request)) return undefined
-    const fuller = fullerFor(candidate, this.request, { ...decoded.chat })
+    const fuller = fullerFor(candidate, this.request, decoded)
     const kind = kindNamed(backend.type)
     const askable = fuller === undefined ? askedIn(speakerOf(backend, state.served)) : [fuller.dialect]
     const server = serverRoute(this.dialects, askable, decoded.chat.stream)

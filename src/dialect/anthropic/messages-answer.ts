@@ -62,6 +62,20 @@ const stopOf = (stop: ChatStop | undefined, facts: { readonly called: boolean; r
 
 const messageHead = ({ id, model }: AnswerContext) => ({ id: `msg_${id}`, type: "message", role: "assistant", model })
 
+const startFields = JSON.stringify({
+  content: [],
+  container: null,
+  diagnostics: null,
+  stop_reason: null,
+  stop_details: null,
+  stop_sequence: null,
+  usage: { ...startUsage, ...fullUsage }
+}).slice(1)
+
+// Written around the two that differ.
+const startEvent = (context: AnswerContext): string =>
+  `event: message_start\ndata: {"type":"message_start","message":${JSON.stringify(messageHead(context)).slice(0, -1)},${startFields}}\n\n`
+
 const noObject = (name: string): string => `The backend called '${name}' with arguments that are no JSON object`
 
 /**
@@ -227,7 +241,16 @@ class StreamWriting implements TransducerStep<ChatEvent, Uint8Array> {
     if (kind === "text") this.cited = undefined
     const id = made === undefined ? "" : (this.ids ??= new CallIds(this.context, idForm)).of(made.id)
     const input = made === undefined ? undefined : { args: new GrowingText(), end: new JsonEnd(), whole: undefined }
-    return { kind, call: made?.call ?? -1, id, name: made?.name ?? "", input, signature: unsigned, pieces: [], citations }
+    return {
+      kind,
+      call: made?.call ?? -1,
+      id,
+      name: made?.name ?? "",
+      input,
+      signature: unsigned,
+      pieces: [],
+      citations
+    }
   }
 
   private leaves(what: string): void {
@@ -307,17 +330,7 @@ class StreamWriting implements TransducerStep<ChatEvent, Uint8Array> {
 
   private begin(): void {
     this.begun = true
-    const message = {
-      ...messageHead(this.context),
-      content: [],
-      container: null,
-      diagnostics: null,
-      stop_reason: null,
-      stop_details: null,
-      stop_sequence: null,
-      usage: { ...startUsage, ...fullUsage }
-    }
-    this.write({ type: "message_start", message })
+    this.text += startEvent(this.context)
   }
 
   private finish(): void {

@@ -19,6 +19,8 @@ import { wholeCompletion, wholePrompt } from "./usage.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
 
+const nothing: ReadonlyArray<ChatEvent> = []
+
 const decoder = new TextDecoder()
 
 const said = (value: unknown): string => (typeof value === "string" ? value : "")
@@ -45,14 +47,16 @@ const thoughtIn = (delta: Json): string =>
 const dataUrl = /^data:(image\/[^;,]+)(?:;[^,]*)?;base64,/i
 
 // As OpenRouter tells of them, beside the text or among its parts.
-const imagesIn = ({ content, images }: Json): ReadonlyArray<ChatEvent> =>
-  [...listIn(images), ...listIn(content)].flatMap((part: unknown): ReadonlyArray<ChatEvent> => {
+const imagesIn = ({ content, images }: Json): ReadonlyArray<ChatEvent> => {
+  if (!Array.isArray(images) && !Array.isArray(content)) return nothing
+  return [...listIn(images), ...listIn(content)].flatMap((part: unknown): ReadonlyArray<ChatEvent> => {
     const image = Predicate.isObject(part) ? part["image_url"] : undefined
     const url = said(Predicate.isObject(image) ? image["url"] : image)
     const [head, mediaType] = dataUrl.exec(url) ?? []
     if (head === undefined || mediaType === undefined) return url === "" ? [] : [{ type: "image", url }]
     return [{ type: "image", mediaType: mediaType.toLowerCase(), data: url.slice(head.length) }]
   })
+}
 
 const inDetails = (usage: Json, details: string, name: string): number => {
   const within = usage[details]
@@ -108,6 +112,8 @@ const wordsOf = ({ error }: Json): string | undefined =>
 const choicesIn = ({ choices }: Json): ReadonlyArray<Json> =>
   Array.isArray(choices) ? choices.filter(Predicate.isObject) : []
 
+const noNames: ReadonlyArray<string> = []
+
 class AnswerReading {
   private readonly names: ReadonlyArray<string>
   // Most answers have none.
@@ -120,10 +126,10 @@ class AnswerReading {
   // What is known of the calls that are told by now; what is said of the others waits for what they are signed with.
   private signatures: Map<unknown, string> | undefined
   private readonly late: boolean
-  private waiting: Array<ChatEvent> = []
+  private waiting: Array<ChatEvent> | undefined
 
   /** `late` where what calls are signed with may come behind them; `names` are those of its tools. */
-  constructor(sources = new ToldSources(), late = false, names: ReadonlyArray<string> = []) {
+  constructor(sources = new ToldSources(), late = false, names: ReadonlyArray<string> = noNames) {
     this.sources = sources
     this.late = late
     this.names = names
@@ -241,7 +247,7 @@ class AnswerReading {
   }
 
   private called(event: ChatEvent): void {
-    if (this.late) this.waiting.push(event)
+    if (this.late) (this.waiting ??= []).push(event)
     else this.events.push(this.signed(event))
   }
 
@@ -252,9 +258,9 @@ class AnswerReading {
   }
 
   private release(): void {
-    if (this.waiting.length === 0) return
+    if (this.waiting === undefined) return
     for (const event of this.waiting) this.events.push(this.signed(event))
-    this.waiting = []
+    this.waiting = undefined
   }
 }
 
@@ -301,6 +307,10 @@ const errorIn = ({ data, name }: ReadEvent, json: unknown): string | undefined =
 const soleText = (data: string): SaidText | undefined => {
   const json = parsedJson(data)
   if (!Predicate.isObject(json) || errorIn({ name: "", data }, json) !== undefined) return undefined
+  return soleTextOf(json)
+}
+
+const soleTextOf = (json: Json): SaidText | undefined => {
   const reading = new AnswerReading()
   reading.reads(json)
   const [said, ...more] = reading.take()
@@ -357,7 +367,7 @@ class ChunkReading implements TransducerStep<Uint8Array, ChatEvent> {
     if (json === undefined && isBrokenObject(read.data)) return this.fails(brokenEvent)
     if (!Predicate.isObject(json)) return
     reading.reads(json)
-    template?.learn(read.data)
+    if (template?.mayLearn === true) template.learn(read.data, soleTextOf(json))
   }
 
   private fails(why: string): void {
@@ -365,8 +375,6 @@ class ChunkReading implements TransducerStep<Uint8Array, ChatEvent> {
     this.reading.fails(why)
   }
 }
-
-const nothing: ReadonlyArray<ChatEvent> = []
 
 const streamDecoder = (reads: () => AnswerReading | ChoicesReading): Transducer<Uint8Array, ChatEvent> => ({
   start: () => new ChunkReading(reads())

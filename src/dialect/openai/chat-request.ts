@@ -81,6 +81,8 @@ const partOf = (part: ChatPart): Fields => {
   }
 }
 
+const none: Fields = {}
+
 const contentOf = (given: ReadonlyArray<ChatPart>, documents: boolean): unknown => {
   const parts = given.map(readOut)
   const [only] = parts
@@ -191,7 +193,7 @@ const toolsOf = (
   { namedTool }: ServerTraits,
   telling: ToolTelling
 ): Fields => {
-  if (tools.length === 0) return {}
+  if (tools.length === 0) return none
   const told = (tool: ChatTool): Fields => telling.of(tool)
   const parallel = parallelCalls === undefined ? {} : { parallel_tool_calls: parallelCalls }
   if (typeof toolChoice !== "object") {
@@ -207,7 +209,7 @@ const toolsOf = (
 }
 
 const formatOf = ({ format }: Chat, traits: Traits): Fields => {
-  if (format === undefined) return {}
+  if (format === undefined) return none
   if (format.type === "json") return { response_format: { type: "json_object" } }
   const { description, name, schema, strict } = format
   const told = description === undefined ? {} : { description }
@@ -278,6 +280,10 @@ const refusedOf = (
   )
 }
 
+const withUsage = { include_usage: true }
+
+const imagesAsWell = ["image", "text"]
+
 // What signs their calls may be told behind these.
 const ofGoogle = /gemini/i
 
@@ -310,30 +316,34 @@ export const encodeChatRequest = (
   if (traits.original && tools.some(isFlattened)) dropped.push("tools")
   if (format?.type === "schema" && isUnfit(format.schema, format.strict, traits)) dropped.push("formatRules")
   const isNewer = traits.original || (chat.newerBound === true && traits.newerBound)
+  const bound = isNewer ? "max_completion_tokens" : "max_tokens"
+  // What is undefined is left out of JSON; an object that is spread for each field would be as many objects to a request.
   const fields: Fields = {
     model,
     messages: fit.messages.map((message) => messageOf(message, traits, documents)),
-    ...(stream ? { stream: true, stream_options: { include_usage: true } } : {}),
-    ...(maxTokens === undefined ? {} : { [isNewer ? "max_completion_tokens" : "max_tokens"]: maxTokens }),
+    stream: stream || undefined,
+    stream_options: stream ? withUsage : undefined,
+    [bound]: maxTokens,
     ...toldTools,
-    ...(stop === undefined || stop.length === 0 ? {} : { stop }),
-    ...(temperature === undefined ? {} : { temperature }),
-    ...(topP === undefined ? {} : { top_p: topP }),
-    ...(topK === undefined || traits.original ? {} : { top_k: topK }),
-    ...(seed === undefined ? {} : { seed }),
-    ...(presencePenalty === undefined ? {} : { presence_penalty: presencePenalty }),
-    ...(frequencyPenalty === undefined ? {} : { frequency_penalty: frequencyPenalty }),
+    stop: stop?.length === 0 ? undefined : stop,
+    temperature,
+    top_p: topP,
+    top_k: traits.original ? undefined : topK,
+    seed,
+    presence_penalty: presencePenalty,
+    frequency_penalty: frequencyPenalty,
     ...samplersNamed(chat, samplers),
-    ...(choices === undefined ? {} : { n: choices }),
-    ...(effort === undefined ? {} : { reasoning_effort: effort }),
-    ...(verbosity === undefined ? {} : { verbosity }),
-    ...(chat.images === true ? { modalities: ["image", "text"] } : {}),
-    ...(logprobs === undefined ? {} : { logprobs: true, ...(logprobs === 0 ? {} : { top_logprobs: logprobs }) }),
+    n: choices,
+    reasoning_effort: effort,
+    verbosity,
+    modalities: chat.images === true ? imagesAsWell : undefined,
+    logprobs: logprobs === undefined ? undefined : true,
+    top_logprobs: logprobs === 0 ? undefined : logprobs,
     ...formatOf(chat, traits),
-    ...(user === undefined ? {} : { user }),
-    ...(safetyId === undefined ? {} : { safety_identifier: safetyId }),
-    ...(cacheKey === undefined ? {} : { prompt_cache_key: cacheKey }),
-    ...(tier === undefined || !traits.original ? {} : { service_tier: tier })
+    user,
+    safety_identifier: safetyId,
+    prompt_cache_key: cacheKey,
+    service_tier: traits.original ? tier : undefined
   }
   const names = fit.tools.map(({ name }) => name)
   const reads = chatAnswersOf(names, choices, traits.signedThoughts === true && ofGoogle.test(model))

@@ -41,6 +41,8 @@ interface Asked {
 
 const idForm: CallIdForm = { fits: /^[A-Za-z0-9_.:-]{1,64}$/, prefix: "call_" }
 
+const noMore = {}
+
 const incomplete: Readonly<Record<string, string>> = { length: "max_output_tokens", filter: "content_filter" }
 
 const prefixes = {
@@ -225,7 +227,7 @@ class ResponseWriting implements TransducerStep<ChatEvent, Uint8Array> {
   private begin(): void {
     if (this.begun) return
     this.begun = true
-    const response = this.response({})
+    const response = this.response(noMore)
     this.writer.tell("response.created", response)
     this.writer.tell("response.in_progress", response)
   }

@@ -66,7 +66,8 @@ export class ToolNames {
   get told(): ReadonlyMap<string, ToolForm> | undefined {
     let told: Map<string, ToolForm> | undefined
     for (const [own, form] of this.forms) {
-      if (form.kind !== "function" || form.name !== own || form.namespace !== undefined) (told ??= new Map()).set(own, form)
+      if (form.kind !== "function" || form.name !== own || form.namespace !== undefined)
+        (told ??= new Map()).set(own, form)
     }
     return told
   }
