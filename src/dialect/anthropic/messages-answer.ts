@@ -6,13 +6,13 @@ import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { GrowingText } from "../growing-text.ts"
-import { wordIn } from "../word-table.ts"
 import type { Transducer, TransducerStep } from "../Transducer.ts"
 import { Untold } from "../untold.ts"
 import { JsonEnd } from "../json-end.ts"
 import { sealedCall, unsigned } from "../signatures.ts"
 import { callArguments } from "../exact-json.ts"
 import { isObjectText } from "../read-json.ts"
+import { messageHead, messageStart, messageStop, messageUsage, wholeUsage } from "./messages-frame.ts"
 
 const encoder = new TextEncoder()
 
@@ -21,60 +21,6 @@ export const messagesEvent = (data: { readonly type: string }): string =>
   `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`
 
 const idForm: CallIdForm = { fits: /^[A-Za-z0-9_-]{1,64}$/, prefix: "toolu_" }
-
-const startUsage = {
-  input_tokens: 0,
-  cache_creation_input_tokens: 0,
-  cache_read_input_tokens: 0,
-  output_tokens: 0,
-  output_tokens_details: null,
-  server_tool_use: null
-} as const
-
-const fullUsage = { cache_creation: null, inference_geo: null, service_tier: null, speed: null } as const
-
-// What was cached is no part of the input here.
-const usageOf = (usage: ChatUsage | undefined) =>
-  usage === undefined
-    ? startUsage
-    : {
-        input_tokens: Math.max(0, usage.prompt - usage.cachedRead - usage.cachedWrite),
-        cache_creation_input_tokens: usage.cachedWrite,
-        cache_read_input_tokens: usage.cachedRead,
-        output_tokens: usage.completion,
-        output_tokens_details: usage.reasoning === 0 ? null : { thinking_tokens: usage.reasoning },
-        server_tool_use: null
-      }
-
-// What Anthropic calls OpenAI's.
-const tiers: Readonly<Record<string, string>> = { default: "standard", priority: "priority", batch: "batch" }
-
-const reasons = { end: "end_turn", length: "max_tokens", filter: "refusal" } as const
-
-const stopOf = (stop: ChatStop | undefined, facts: { readonly called: boolean; readonly refused: boolean }) => {
-  if (stop?.reason === "string") return { stop_reason: "stop_sequence", stop_sequence: stop.text }
-  const reason = stop?.reason ?? "end"
-  if (reason !== "end" && reason !== "calls") return { stop_reason: reasons[reason], stop_sequence: null }
-  // Some servers end with a plain stop though calls were made, and some the other way round.
-  const stop_reason = facts.called ? "tool_use" : facts.refused ? reasons.filter : reasons.end
-  return { stop_reason, stop_sequence: null }
-}
-
-const messageHead = ({ id, model }: AnswerContext) => ({ id: `msg_${id}`, type: "message", role: "assistant", model })
-
-const startFields = JSON.stringify({
-  content: [],
-  container: null,
-  diagnostics: null,
-  stop_reason: null,
-  stop_details: null,
-  stop_sequence: null,
-  usage: { ...startUsage, ...fullUsage }
-}).slice(1)
-
-// Written around the two that differ.
-const startEvent = (context: AnswerContext): string =>
-  `event: message_start\ndata: {"type":"message_start","message":${JSON.stringify(messageHead(context)).slice(0, -1)},${startFields}}\n\n`
 
 const noObject = (name: string): string => `The backend called '${name}' with arguments that are no JSON object`
 
@@ -330,7 +276,7 @@ class StreamWriting implements TransducerStep<ChatEvent, Uint8Array> {
 
   private begin(): void {
     this.begun = true
-    this.text += startEvent(this.context)
+    this.text += messageStart(this.context)
   }
 
   private finish(): void {
@@ -351,11 +297,11 @@ class StreamWriting implements TransducerStep<ChatEvent, Uint8Array> {
     // There is no going back to a text that is over.
     if (this.cited !== undefined) this.leaves("citation")
     this.text += this.untold?.comment ?? ""
-    const stop = stopOf(this.stop, { called: this.calls > 0, refused: this.refused })
+    const stop = messageStop(this.stop, { called: this.calls > 0, refused: this.refused })
     this.write({
       type: "message_delta",
       delta: { container: null, stop_details: null, ...stop },
-      usage: usageOf(this.usage)
+      usage: messageUsage(this.usage)
     })
     this.write({ type: "message_stop" })
   }
@@ -447,8 +393,8 @@ const encodeMessagesAnswer = (
     container: null,
     diagnostics: null,
     stop_details: null,
-    ...stopOf(stop, { called, refused }),
-    usage: { ...usageOf(usage), ...fullUsage, service_tier: wordIn(tiers, usage?.tier) ?? null }
+    ...messageStop(stop, { called, refused }),
+    usage: wholeUsage(usage)
   }
   return Result.succeed(encoder.encode(JSON.stringify(message)))
 }
