@@ -273,10 +273,11 @@ export class Accounting extends Context.Service<
       const takeDown = (request: UnderWay, end: RequestEnd, now: number, isAccess: boolean): void => {
         const { record } = request
         try {
-          const facts = endedFacts(request, end, now, log.time())
+          const isDebug = log.debugEnabled()
+          const facts = endedFacts(request, end, now, log.time(), isAccess || isDebug)
           if (isTraced(facts)) traced(record, facts)
           if (isAccess) accessed(facts)
-          else if (log.debugEnabled()) log.write("debug", requestEnded, requestFields(facts))
+          else if (isDebug) log.write("debug", requestEnded, requestFields(facts))
         } catch (thrown) {
           defect(record.id, Cause.die(thrown))
         }

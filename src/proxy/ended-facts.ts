@@ -15,12 +15,16 @@ export interface EndedFacts extends LineFacts, Omit<TracedRequest, "trace"> {
 /** Whether there are spans of it. */
 export const isTraced = (facts: EndedFacts): facts is EndedFacts & TracedRequest => facts.trace?.sampled === true
 
-/** The facts of a request; `now` in monotonic milliseconds, `time` in those since 1970. */
+/**
+ * The facts of a request; `now` in monotonic milliseconds, `time` in those since 1970. Headers that a line alone tells of are
+ * looked at where there is one, `isWritten`: each takes as long as an attribute of a span.
+ */
 export const endedFacts = (
   request: Pick<UnderWay, "peer" | "record">,
   end: RequestEnd,
   now: number,
-  time: number
+  time: number,
+  isWritten: boolean
 ): EndedFacts => {
   const { record } = request
   const { asked, committed, needs, route, started, trace } = record
@@ -31,9 +35,9 @@ export const endedFacts = (
     trace,
     traceId: trace?.traceId,
     client: request.peer(),
-    forwardedFor: headers.get("x-forwarded-for"),
+    forwardedFor: isWritten ? headers.get("x-forwarded-for") : null,
     userAgent: headers.get("user-agent"),
-    retried: headers.get("x-stainless-retry-count"),
+    retried: isWritten ? headers.get("x-stainless-retry-count") : null,
     key: record.key,
     method,
     url,

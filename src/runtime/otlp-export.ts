@@ -192,6 +192,7 @@ const sendTraces = Effect.fnUntraced(function* (
   const sending = new Sending("traces", signal, yield* Transport)
   const dropped = (count: number): void => rules.add("dropped", ["traces"], count)
   const encoding = signal.protocol === "http/json" ? jsonSpans : protobufSpans
+  const bodyOfSpans = encoding.bodies({ resource, scope })
   const queue = new ExportQueue(most, dropped)
   const spans = new RequestSpans(encoding, queue.out)
   const arrived = (of: "one" | "batch") =>
@@ -202,7 +203,7 @@ const sendTraces = Effect.fnUntraced(function* (
   const sendBatch = Effect.gen(function* () {
     const batch = queue.take()
     if (batch === undefined) return "taken"
-    const body = { bytes: encoding.body({ resource, scope }, batch.bytes), type: encoding.contentType }
+    const body = { bytes: bodyOfSpans(batch.bytes), type: encoding.contentType }
     const sent = yield* Effect.onInterrupt(sending.send(body), () => Effect.sync(() => queue.putBack(batch)))
     if (sent === "later") queue.putBack(batch)
     else queue.release(batch)

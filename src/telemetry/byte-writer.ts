@@ -134,9 +134,12 @@ export class ByteWriter {
 
   /** A whole number below 2^53 times a thousand, in eight bytes. */
   thousands(value: number): void {
-    const low = (value % wrap) * 1000
-    this.word(low % wrap)
-    this.word(Math.floor(value / wrap) * 1000 + Math.floor(low / wrap))
+    // By quotients: a remainder of numbers beyond 32 bits is a call of its own.
+    const high = Math.floor(value / wrap)
+    const low = (value - high * wrap) * 1000
+    const over = Math.floor(low / wrap)
+    this.word(low - over * wrap)
+    this.word(high * 1000 + over)
   }
 
   double(value: number): void {

@@ -38,8 +38,11 @@ export interface SpanEncoding {
   readonly key: (name: string) => Uint8Array
   readonly event: (name: string) => Uint8Array
   readonly writer: (out: ByteWriter) => SpanWriter
-  /** Spans as they are sent, in pieces that follow each other: a copy of them would cost as much as a third of writing them. */
-  readonly body: (source: SpanSource, spans: Uint8Array) => ReadonlyArray<Uint8Array>
+  /**
+   * Makes what is sent of spans, in pieces that follow each other: a copy of them would cost as much as a third of writing them.
+   * What is told of the source is written once.
+   */
+  readonly bodies: (source: SpanSource) => (spans: Uint8Array) => ReadonlyArray<Uint8Array>
 }
 
 /** Writes spans: each is opened, then told of by attributes, then by events, and closed. Times in microseconds since 1970. */

@@ -107,10 +107,13 @@ export const jsonSpans: SpanEncoding = {
   key: (name) => utf8(`{"key":${json(name)},"value":`),
   event: (name) => utf8(`{"name":${json(name)},"timeUnixNano":"`),
   writer: jsonWriter,
-  body: ({ resource, scope }, spans) => {
+  bodies: ({ resource, scope }) => {
     const attributes = jsonAttributes(resource).slice(0, -1)
-    const head = `{"resourceSpans":[{"resource":{"attributes":[${attributes}]},"scopeSpans":[{"scope":${json(scope)},"spans":[`
+    const head = utf8(
+      `{"resourceSpans":[{"resource":{"attributes":[${attributes}]},"scopeSpans":[{"scope":${json(scope)},"spans":[`
+    )
+    const end = utf8("]}]}]}")
     // The last one has a comma behind it as well.
-    return [utf8(head), spans.subarray(0, -1), utf8("]}]}]}")]
+    return (spans) => [head, spans.subarray(0, -1), end]
   }
 }

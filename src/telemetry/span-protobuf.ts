@@ -130,8 +130,11 @@ const resourceOf = (values: Attributes): Uint8Array =>
     }
   })
 
-// Four bytes, of which the first says that it is recorded.
-const sampledFlags = new Uint8Array([...tags.flags, 1, 0, 0, 0])
+// How it ended, and four bytes of which the first says that it is recorded.
+const endOf = (status: number): Uint8Array =>
+  new Uint8Array([tags.status, 2, tags.statusCode, status, ...tags.flags, 1, 0, 0, 0])
+
+const ends = { failed: endOf(spanStatuses.error), usual: endOf(spanStatuses.unset) } as const
 
 const protobufWriter = (out: ByteWriter): SpanWriter => {
   let from = 0
@@ -166,11 +169,7 @@ const protobufWriter = (out: ByteWriter): SpanWriter => {
       out.put(event)
     },
     close: (failed) => {
-      out.byte(tags.status)
-      out.byte(2)
-      out.byte(tags.statusCode)
-      out.byte(failed ? spanStatuses.error : spanStatuses.unset)
-      out.put(sampledFlags)
+      out.put(failed ? ends.failed : ends.usual)
       out.closed(from)
     }
   }
@@ -189,23 +188,25 @@ export const protobufSpans: SpanEncoding = {
   key: keyOf,
   event: (name) => written((out) => textField(out, tags.eventName, name)),
   writer: protobufWriter,
-  body: ({ resource, scope: { name, version } }, spans) => {
+  bodies: ({ resource, scope: { name, version } }) => {
     const scope = written((out) => {
       textField(out, tags.text, name)
       textField(out, tags.version, version)
     })
     const head = written((out) => field(out, tags.scope, scope))
     const about = written((out) => field(out, tags.resource, resourceOf(resource)))
-    const scopeSize = head.length + spans.length
-    const all = about.length + 1 + varintSize(scopeSize) + scopeSize
-    const before = written((out) => {
-      out.byte(tags.resourceSpans)
-      out.varint(all)
-      out.put(about)
-      out.byte(tags.scopeSpans)
-      out.varint(scopeSize)
-      out.put(head)
-    })
-    return [before, spans]
+    return (spans) => {
+      const scopeSize = head.length + spans.length
+      const all = about.length + 1 + varintSize(scopeSize) + scopeSize
+      const before = written((out) => {
+        out.byte(tags.resourceSpans)
+        out.varint(all)
+        out.put(about)
+        out.byte(tags.scopeSpans)
+        out.varint(scopeSize)
+        out.put(head)
+      })
+      return [before, spans]
+    }
   }
 }

@@ -99,7 +99,7 @@ test.each(Object.keys(logNamings) as Array<keyof typeof logNamings>)(
         const request = { headers: { get: (name: string) => headers.get(name) ?? null } }
         const record = { ...of, request } as unknown as RequestRecord // reason: what a line says is all there
         const end: RequestEnd = { ...given, cutPrompt: undefined }
-        const facts = endedFacts({ record, peer: () => peer }, end, now, time)
+        const facts = endedFacts({ record, peer: () => peer }, end, now, time, true)
         const fields = { ...fixed, ...requestFields(facts) }
         lines.note(facts)
         expect(written.pop()).toBe(jsonLine({ time, level: "info", message: "request ended", fields }, naming))

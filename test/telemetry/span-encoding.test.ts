@@ -124,7 +124,7 @@ const written = (encoding: SpanEncoding, all: ReadonlyArray<TracedRequest>): Uin
   const out = new ByteWriter()
   const spans = new RequestSpans(encoding, out)
   for (const each of all) spans.write(each, aheadMs)
-  return Buffer.concat(encoding.body({ resource, scope }, out.take()))
+  return Buffer.concat(encoding.bodies({ resource, scope })(out.take()))
 }
 
 const said = (all: ReadonlyArray<TracedRequest>): OtlpTracer.TraceData => ({
