@@ -38,15 +38,13 @@ const overFetch: Send = async (url, body, piece) => {
 
 const overOwn = (): Send => {
   const connections = makeConnectionPool()
-  const connected = (): void => undefined
   return async (url, body, piece) => {
     const { status, body: answer } = await connections.send({
       url,
       headers: { ...headers },
       body,
       abort: new Abort(),
-      fresh: false,
-      connected
+      fresh: false
     })
     return new Promise((resolve) => {
       answer.start({ piece, end: () => resolve(status), fail: () => resolve(0) })

@@ -56,12 +56,11 @@ const say = (
         headers: callHeaders(backend, new Headers(), crypto.randomUUID()),
         body,
         abort,
-        fresh: true,
-        connected: () => undefined
+        fresh: true
       })
       .then(
-        ({ status, header, body: answer }) =>
-          answer.start({
+        (arrival) =>
+          arrival.body.start({
             piece: (piece) => {
               lastMs = performance.now() - began
               if (size === 0) firstMs = lastMs
@@ -69,7 +68,15 @@ const say = (
               if (size <= maxBytes) text += decoder.decode(piece, { stream: true })
             },
             end: () =>
-              resume(Effect.succeed({ status, contentType: header("content-type") ?? "", text, firstMs, lastMs })),
+              resume(
+                Effect.succeed({
+                  status: arrival.status,
+                  contentType: arrival.header("content-type") ?? "",
+                  text,
+                  firstMs,
+                  lastMs
+                })
+              ),
             fail: (failure) => resume(Effect.fail(failure))
           }),
         (failure: UpstreamError) => resume(Effect.fail(failure))

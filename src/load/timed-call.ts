@@ -58,14 +58,15 @@ export const timedCall = (
     const sinceThen = (): number => performance.now() - began
     const lost = (thrown: unknown): void =>
       resume(Effect.succeed({ ...unanswered(whyUnanswered(thrown), sinceThen()), backend: undefined, said: undefined }))
-    const read = ({ body: answer, header, status }: ReceivedAnswer): void => {
-      const meter = new AnswerMeter(status, header("content-type") ?? "", route.dialect, route.operation)
+    const read = (arrival: ReceivedAnswer): void => {
+      const { body: answer, status } = arrival
+      const meter = new AnswerMeter(status, arrival.header("content-type") ?? "", route.dialect, route.operation)
       const decoder = new TextDecoder()
       let said = ""
       const done = (orderly: boolean): void => {
         const measured = meter.end(orderly)
         const words = measured.whole ? undefined : said
-        resume(Effect.succeed({ ...measured, backend: header("x-nexus-backend") ?? undefined, said: words }))
+        resume(Effect.succeed({ ...measured, backend: arrival.header("x-nexus-backend") ?? undefined, said: words }))
       }
       answer.start({
         piece: (bytes) => {
@@ -83,7 +84,6 @@ export const timedCall = (
       trust,
       abort,
       fresh: false,
-      connected: () => undefined,
       connectMs
     }
     send(call).then(read, lost)

@@ -41,8 +41,8 @@ const unpassed: ReadonlySet<string> = new Set([...ofConnection, "accept-encoding
 const passedOn = (headers: Iterable<readonly [string, string]>): Record<string, string> =>
   Object.fromEntries([...headers].filter(([name]) => !unpassed.has(name)))
 
-const headersOf = ({ header, names }: ReceivedAnswer): ReadonlyArray<readonly [string, string]> =>
-  [...new Set(names())].map((name) => [name, header(name) ?? ""] as const)
+const headersOf = (arrival: ReceivedAnswer): ReadonlyArray<readonly [string, string]> =>
+  [...new Set(arrival.names())].map((name) => [name, arrival.header(name) ?? ""] as const)
 
 /** What is noted of one exchange while it passes. */
 class Noting {
@@ -170,7 +170,6 @@ export const makeRecorder = (options: RecorderOptions): Effect.Effect<ModelHandl
           body,
           abort,
           fresh: false,
-          connected: () => undefined,
           connectMs
         })
         request.signal.removeEventListener("abort", leave)

@@ -13,7 +13,7 @@ import { type ConnectionPoolOptions, makeConnectionPool } from "../wire/Connecti
 import { OpenFiles } from "./OpenFiles.ts"
 import { HostContacts, Perimeter } from "./perimeter.ts"
 import { ProcessPauses } from "./ProcessPauses.ts"
-import type { Call } from "../wire/call.ts"
+import type { Call, CallListener } from "../wire/call.ts"
 import { livenessEveryMs } from "../wire/liveness.ts"
 
 /** Calls to other servers; every failure is an {@link UpstreamError}. */
@@ -24,6 +24,8 @@ export class Transport extends Context.Service<
     readonly ask: (question: ShortCall) => Effect.Effect<TextAnswer, UpstreamError>
     /** Sends a call; resolves with the head of the answer, rejects with an upstream error or the signal's reason. */
     readonly send: (call: Call) => Promise<ReceivedAnswer>
+    /** The same without a promise: whoever listens is told. */
+    readonly begin: (call: Call, listener: CallListener) => void
   }
 >()("nexus/upstream/Transport") {
   /** The real one, over our own client. */
@@ -33,7 +35,18 @@ export class Transport extends Context.Service<
   static readonly layerWith = (options: ConnectionPoolOptions) => Layer.effect(Transport, makeTransport(options))
 
   /** A fixed one, for tests. */
-  static readonly layerOf = (service: Transport["Service"]) => Layer.succeed(Transport, service)
+  static readonly layerOf = ({ ask, send }: Pick<Transport["Service"], "ask" | "send">) =>
+    Layer.succeed(Transport, {
+      ask,
+      send,
+      begin: (call, listener) => {
+        listener.connected()
+        void send(call).then(
+          (answer) => listener.arrived(answer),
+          (reason: unknown) => listener.failed(reason)
+        )
+      }
+    })
 }
 
 const client = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
@@ -71,6 +84,7 @@ const makeTransport = Effect.fnUntraced(function* (options: ConnectionPoolOption
         ({ askSocket }) => askSocket(question, socket)
       )
     },
-    send: calling.send
+    send: calling.send,
+    begin: calling.begin
   })
 })

@@ -12,7 +12,7 @@ import { addressFor, serverPath } from "../dialect/routes.ts"
 import type { ZoneLimits } from "../domain/zones.ts"
 import { ConnectionLost, TimedOut, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Abort } from "../wire/abort.ts"
-import type { Caller } from "../wire/call.ts"
+import type { Caller, CallListener } from "../wire/call.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 import { type CommentHearer, commitAnswer, type Judged } from "./answer.ts"
@@ -42,6 +42,8 @@ export class RequestClock implements Deadline {
   lasting: { readonly lasts: () => void } | undefined
   private length = 0
   private end: (error: UpstreamError) => void = nobody
+  // What is ended in place of that.
+  private call: Abort | undefined
   // Why the running limit was drawn in.
   private sooner: UpstreamError | undefined
   private totalMs = 0
@@ -62,13 +64,16 @@ export class RequestClock implements Deadline {
     this.limit = limit
     this.length = lengthMs
     this.renew(performance.now())
-    if (end !== undefined) this.end = end
+    if (end === undefined) return
+    this.end = end
+    this.call = undefined
   }
 
-  /** Starts the limit of a call that is to be connected. */
-  connects(lengthMs: number, end: (error: UpstreamError) => void): void {
+  /** Starts the limit of a call that is to be connected, which is aborted when it, or one after it, has passed. */
+  connects(lengthMs: number, call: Abort): void {
     this.connectedAt = 0
-    this.arm("connect", lengthMs, end)
+    this.arm("connect", lengthMs)
+    this.call = call
   }
 
   /** Starts that of one that is connected. */
@@ -109,11 +114,12 @@ export class RequestClock implements Deadline {
 
   /** Called by the sweep. */
   expire(limit: "phase" | "total"): void {
-    this.end(
+    const error =
       limit === "total"
         ? new TimedOut({ limit: "request", afterMs: this.totalMs })
         : (this.sooner ?? new TimedOut({ limit: this.limit, afterMs: this.length }))
-    )
+    if (this.call === undefined) this.end(error)
+    else this.call.abort(error)
   }
 }
 
@@ -158,13 +164,67 @@ export interface AttemptCall {
   readonly caller: Asker
 }
 
-/** Whose call it is, for the client, and what ends it. */
-class AskerOfCall extends Abort implements Caller {
-  private readonly asker: Asker
+// Within what answers are taken.
+interface AnswerBounds {
+  readonly maxBytes: () => number
+  readonly holding: HeldBytes
+}
 
-  constructor(asker: Asker) {
+const untold = (): void => undefined
+
+/** An attempt under way: whose call it is for the client, what is told of it, and what ends it. */
+class AttemptUnderWay extends Abort implements Caller, CallListener {
+  private readonly asker: Asker
+  private readonly clock: RequestClock
+  private readonly firstByteMs: number
+  // Until its answer has come: what is sent is not held any longer, nor who waits for what the answer is judged to be.
+  private attempted: AttemptCall | undefined
+  private resume: (judged: Effect.Effect<Judged>) => void
+  private readonly bounds: AnswerBounds
+
+  constructor(attempted: AttemptCall, bounds: AnswerBounds, resume: (judged: Effect.Effect<Judged>) => void) {
     super()
-    this.asker = asker
+    this.asker = attempted.caller
+    this.clock = attempted.clock
+    this.firstByteMs = attempted.backend.limits.firstByteMs
+    this.attempted = attempted
+    this.resume = resume
+    this.bounds = bounds
+  }
+
+  connected(): void {
+    this.clock.connected(this.firstByteMs)
+  }
+
+  arrived(head: ReceivedAnswer): void {
+    const { asker, attempted, bounds, clock } = this
+    this.attempted = undefined
+    if (attempted === undefined) return
+    const expectation = {
+      stream: attempted.collects === true || asker.wantsStream,
+      route: attempted.route,
+      tells: attempted.tells === true,
+      maxBytes: bounds.maxBytes(),
+      holding: bounds.holding,
+      progress: progressOf(clock, attempted.backend.limits.idleMs),
+      caller: asker
+    }
+    try {
+      commitAnswer(head, expectation, (judged) => this.ends(Effect.succeed(judged)))
+    } catch (defect) {
+      this.ends(Effect.die(defect))
+    }
+  }
+
+  // The edge of the typed world: whatever a socket was closed for becomes an upstream error here.
+  failed(reason: unknown): void {
+    this.ends(Effect.succeed(Exit.fail(toUpstreamError(reason, false))))
+  }
+
+  private ends(judged: Effect.Effect<Judged>): void {
+    const { resume } = this
+    this.resume = untold
+    resume(judged)
   }
 
   again(): boolean {
@@ -214,61 +274,43 @@ export class Upstream extends Context.Service<
       Upstream,
       Effect.map(Transport, (transport) => {
         const holding = new HeldBytes(() => Math.max(maxHeldBytes, maxAnswerBytes()))
+        const bounds: AnswerBounds = { maxBytes: maxAnswerBytes, holding }
         const call = (attempted: AttemptCall): Effect.Effect<Judged> =>
           Effect.callback<Judged>((resume) => {
-            const { backend, caller, clock, route } = attempted
-            const { connectMs, firstByteMs, idleMs } = backend.limits
+            const { backend, clock, route } = attempted
+            const { connectMs } = backend.limits
             const prepared = prepareBackend(backend)
             const { trust } = prepared
             const path = serverPath(route.operation)
             const address = urlFor(prepared, backend, path, attempted.apiPath)
             const url = addressFor(address, attempted.model)
-            const asker = new AskerOfCall(caller)
-            clock.connects(connectMs, (error) => asker.abort(error))
-            transport
-              .send({
+            const underWay = new AttemptUnderWay(attempted, bounds, resume)
+            clock.connects(connectMs, underWay)
+            transport.begin(
+              {
                 url,
                 fixed: prepared.headers,
                 headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId, route.dialect, attempted),
                 body: bodyFor(backend, path, attempted.body),
-                abort: asker,
+                abort: underWay,
                 fresh: false,
                 trust,
                 reach: reachOf(backend, attempted.zones),
-                connected: () => clock.connected(firstByteMs),
                 connectMs: connectMs > 0 ? connectMs : Infinity,
-                caller: asker
-              })
-              .then(
-                (head) => {
-                  const expectation = {
-                    stream: attempted.collects === true || caller.wantsStream,
-                    route,
-                    tells: attempted.tells === true,
-                    maxBytes: maxAnswerBytes(),
-                    holding,
-                    progress: progressOf(clock, idleMs),
-                    caller
-                  }
-                  try {
-                    commitAnswer(head, expectation, (judged) => resume(Effect.succeed(judged)))
-                  } catch (defect) {
-                    resume(Effect.die(defect))
-                  }
-                },
-                // The edge of the typed world: whatever a socket was closed for becomes an upstream error here.
-                (reason: unknown) => resume(Effect.succeed(Exit.fail(toUpstreamError(reason, false))))
-              )
-            return Effect.sync(() => asker.abort(givenUp))
+                caller: underWay
+              },
+              underWay
+            )
+            return Effect.sync(() => underWay.abort(givenUp))
           })
         const pass = ({ clock, ...sent }: PassedCall): Effect.Effect<ReceivedAnswer, UpstreamError> =>
           Effect.callback<ReceivedAnswer, UpstreamError>((resume) => {
             const { backend, body, firstByteMs, headers, method, url } = sent
             const { connectMs } = backend.limits
             const abort = new Abort()
-            clock.connects(connectMs, (error) => abort.abort(error))
-            transport
-              .send({
+            clock.connects(connectMs, abort)
+            transport.begin(
+              {
                 ...(method === "POST" ? {} : { method }),
                 url,
                 headers,
@@ -277,13 +319,14 @@ export class Upstream extends Context.Service<
                 fresh: false,
                 trust: prepareBackend(backend).trust,
                 reach: reachOf(backend, sent.zones),
-                connected: () => clock.connected(firstByteMs),
                 connectMs: connectMs > 0 ? connectMs : Infinity
-              })
-              .then(
-                (head) => resume(Effect.succeed(head)),
-                (reason: unknown) => resume(Effect.fail(toUpstreamError(reason, false)))
-              )
+              },
+              {
+                connected: () => clock.connected(firstByteMs),
+                arrived: (head) => resume(Effect.succeed(head)),
+                failed: (reason) => resume(Effect.fail(toUpstreamError(reason, false)))
+              }
+            )
             return Effect.sync(() => abort.abort(givenUp))
           })
         return Upstream.of({ call, pass })

@@ -133,14 +133,15 @@ class ErrorJudge implements IntakeJudge<never> {
     const { head } = this
     const said = decompress(head.header("content-encoding"), body.subarray(0, mostOfAnError), mostOfAnError)
     const asksToWait = head.status === 429 || head.status === 503
+    const header = (name: string): string | null => head.header(name)
     return new ErrorStatus({
       status: head.status,
       contentType: head.header("content-type") ?? "",
       body: said,
       headers: this.headers,
-      ...(asksToWait && tellsLimits(head.header) ? { counts: true } : {}),
+      ...(asksToWait && tellsLimits(header) ? { counts: true } : {}),
       retryAfterMs:
-        retryAfterOf(head.header, wallClock(), head.status) ?? (asksToWait ? delayIn(decoder.decode(said)) : undefined)
+        retryAfterOf(header, wallClock(), head.status) ?? (asksToWait ? delayIn(decoder.decode(said)) : undefined)
     })
   }
 }

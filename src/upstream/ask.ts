@@ -47,9 +47,9 @@ const encoder = new TextEncoder()
 const connected = (): void => undefined
 
 /** The head of an answer as `Headers`. */
-export const headersOf = ({ header, names }: ReceivedAnswer): Headers => {
+export const headersOf = (arrival: ReceivedAnswer): Headers => {
   const headers = new Headers()
-  for (const name of new Set(names())) headers.set(name, header(name) ?? "")
+  for (const name of new Set(arrival.names())) headers.set(name, arrival.header(name) ?? "")
   return headers
 }
 

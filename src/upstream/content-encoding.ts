@@ -7,8 +7,8 @@ import type { ReceivedAnswer } from "../wire/received-answer.ts"
 const codings = new Set("gzip x-gzip deflate br zstd compress x-compress dcb dcz exi pack200-gzip aes128gcm".split(" "))
 
 /** Whether a body is compressed, or otherwise coded, whatever else its head calls an encoding. */
-export const isCoded = ({ header }: Pick<ReceivedAnswer, "header">): boolean => {
-  const encoding = header("content-encoding")
+export const isCoded = (head: Pick<ReceivedAnswer, "header">): boolean => {
+  const encoding = head.header("content-encoding")
   return encoding !== null && encoding.split(",").some((each) => codings.has(each.trim().toLowerCase()))
 }
 

@@ -76,7 +76,6 @@ export const openAnswer = (
             reach,
             abort,
             fresh: true,
-            connected: () => undefined,
             connectMs
           }),
         catch: (thrown) => toUpstreamError(thrown, false)

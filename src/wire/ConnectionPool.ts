@@ -17,7 +17,7 @@ import { requestBytes, type RequestTarget, parseTarget, isSource } from "./reque
 import { LivenessWatch, type LivenessSources } from "./liveness-watch.ts"
 import type { PortState } from "./liveness.ts"
 import { socketTls, type Trust } from "./tls.ts"
-import { type Call, type Gate, openGate } from "./call.ts"
+import { type Call, type CallListener, type Gate, openGate } from "./call.ts"
 
 /** How connections are kept. */
 export interface ConnectionPoolOptions {
@@ -49,7 +49,9 @@ export interface ConnectionPool {
    * Sends a call to an http or https address. Rejects with an upstream error, or with what the call was aborted for. A call
    * whose used connection closes at once, before any byte of an answer, is sent once more on a new one if its caller allows.
    */
-  readonly send: (call: Call) => Promise<ReceivedAnswer>
+  readonly send: (call: Call, connected?: () => void) => Promise<ReceivedAnswer>
+  /** The same without a promise: whoever listens is told. */
+  readonly begin: (call: Call, listener: CallListener) => void
   /** Closes the connections that wait for a call. */
   readonly dropIdle: () => void
   /**
@@ -96,6 +98,51 @@ const portProbe =
       return gone.has(why.reason) ? why : "unknown"
     }
   }
+
+/** A call on a connection of its own, which is never sent again. */
+class NewCall implements Assignment {
+  readonly call: Call
+  readonly listener: CallListener
+
+  constructor(call: Call, listener: CallListener) {
+    this.call = call
+    this.listener = listener
+  }
+
+  replayed(): boolean {
+    return false
+  }
+}
+
+/** A call on a connection that was kept, since `at`. */
+class KeptCall implements Assignment {
+  readonly call: Call
+  readonly listener: CallListener
+  readonly place: Host
+  readonly pieces: ReadonlyArray<Uint8Array>
+  readonly at: number
+  private readonly replays: (call: KeptCall, unseen: boolean) => boolean
+
+  constructor(
+    call: Call,
+    listener: CallListener,
+    place: Host,
+    pieces: ReadonlyArray<Uint8Array>,
+    at: number,
+    replays: (call: KeptCall, unseen: boolean) => boolean
+  ) {
+    this.call = call
+    this.listener = listener
+    this.place = place
+    this.pieces = pieces
+    this.at = at
+    this.replays = replays
+  }
+
+  replayed(unseen: boolean): boolean {
+    return this.replays(this, unseen)
+  }
+}
 
 /** Makes a client without connections; they are made as calls need them. */
 export const makeConnectionPool = (options: ConnectionPoolOptions = {}): ConnectionPool => {
@@ -170,9 +217,9 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
   }
   // What bounds it may have changed since it was opened, and another request may go where this one may not.
   const isBarred = ({ address }: Origin, { reach }: Call): boolean => (gate(address) ?? reach?.(address)) !== undefined
-  const idleOne = ({ idle }: Origin): Connection | undefined => {
+  const idleOne = ({ idle }: Origin, at: number): Connection | undefined => {
     for (let last = idle.at(-1); last !== undefined; last = idle.at(-1)) {
-      if (last.isUsable) {
+      if (last.isUsable(at)) {
         idle.pop()
         return last
       }
@@ -192,8 +239,8 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
       connected: (connection) => {
         exchange.line = connection
         connection.exchange = exchange
-        const { body, connected } = assignment.call
-        connected()
+        const { body } = assignment.call
+        assignment.listener.connected()
         connection.write(pieces, isSource(body) ? body : undefined)
       },
       // A call that was sent once is no longer one that nobody has seen.
@@ -201,55 +248,52 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
     })
     exchange.line = dialing
   }
-  const onIdle = (
-    connection: Connection,
-    place: Host,
-    pieces: ReadonlyArray<Uint8Array>,
-    assignment: Assignment
-  ): void => {
-    const { call, resolve, reject } = assignment
-    const at = now()
-    connection.use()
-    const replayed = (unseen: boolean): boolean => {
-      if (closing) return false
-      if (!unseen && (now() - at > staleWithinMs || call.caller?.again() === false)) return false
-      onNew(place, place.isKnown() ? place.take() : undefined, pieces, assignment, !unseen)
-      return true
-    }
-    connection.exchange = new Exchange(connection, { call, resolve, reject, replayed })
-    call.connected()
-    connection.write(pieces)
+  const replays = (call: KeptCall, unseen: boolean): boolean => {
+    if (closing) return false
+    if (!unseen && (now() - call.at > staleWithinMs || call.call.caller?.again() === false)) return false
+    const { place } = call
+    onNew(
+      place,
+      place.isKnown() ? place.take() : undefined,
+      call.pieces,
+      new NewCall(call.call, call.listener),
+      !unseen
+    )
+    return true
   }
-  const send = (call: Call): Promise<ReceivedAnswer> =>
-    new Promise((resolve, reject) => {
-      if (call.abort.aborted) return reject(call.abort.reason)
-      const found = find(call)
-      const pieces = found === undefined ? undefined : requestBytes(found.target, call)
-      if (found === undefined || pieces === undefined || closing) {
-        const reason = closing ? "shutting down" : found === undefined ? "bad URL" : "a header that cannot be sent"
-        return reject(new Unreachable({ reason }))
-      }
-      if (!awake) {
-        awake = true
-        options.awake?.()
-      }
-      const { contact, place } = found
-      if (contact !== undefined) {
-        contact.calls += 1
-        contact.lastAt = now()
-      }
-      const assignment: Assignment = { call, resolve, reject, replayed: () => false }
-      const origins = place.isKnown() ? place.take() : undefined
-      const first = origins?.[0]
-      // What is sent while it comes cannot be sent again, as what a kept connection loses must be.
-      const idle = first === undefined || isSource(call.body) || isBarred(first, call) ? undefined : idleOne(first)
-      // The new one takes its place.
-      if (call.fresh) idle?.retire()
-      if (idle === undefined || call.fresh) onNew(place, origins, pieces, assignment, false)
-      else onIdle(idle, place, pieces, assignment)
-    })
+  const begin = (call: Call, listener: CallListener): void => {
+    if (call.abort.aborted) return listener.failed(call.abort.reason)
+    const found = find(call)
+    const pieces = found === undefined ? undefined : requestBytes(found.target, call)
+    if (found === undefined || pieces === undefined || closing) {
+      const reason = closing ? "shutting down" : found === undefined ? "bad URL" : "a header that cannot be sent"
+      return listener.failed(new Unreachable({ reason }))
+    }
+    if (!awake) {
+      awake = true
+      options.awake?.()
+    }
+    const { contact, place } = found
+    const at = now()
+    if (contact !== undefined) {
+      contact.calls += 1
+      contact.lastAt = at
+    }
+    const origins = place.isKnown() ? place.take() : undefined
+    const first = origins?.[0]
+    // What is sent while it comes cannot be sent again, as what a kept connection loses must be.
+    const idle = first === undefined || isSource(call.body) || isBarred(first, call) ? undefined : idleOne(first, at)
+    // The new one takes its place.
+    if (call.fresh) idle?.retire()
+    if (idle === undefined || call.fresh) return onNew(place, origins, pieces, new NewCall(call, listener), false)
+    idle.use()
+    idle.exchange = new Exchange(idle, new KeptCall(call, listener, place, pieces, at, replays))
+    listener.connected()
+    idle.write(pieces)
+  }
   return {
-    send,
+    begin,
+    send: (call, connected = nothing) => new Promise((arrived, failed) => begin(call, { connected, arrived, failed })),
     dropIdle: () => {
       for (const connection of settings.all) if (connection.isIdle) connection.retire()
     },

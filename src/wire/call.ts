@@ -3,6 +3,7 @@
  */
 import type { Abort } from "./abort.ts"
 import type { Suspicion } from "./liveness.ts"
+import type { ReceivedAnswer } from "./received-answer.ts"
 import type { RequestBody } from "./request-bytes.ts"
 import type { Trust } from "./tls.ts"
 
@@ -28,12 +29,19 @@ export interface Call {
   readonly reach?: Gate | undefined
   /** True asks for a new connection. */
   readonly fresh: boolean
-  /** Called when there is a connection. */
-  readonly connected: () => void
   /** Time within which a connection must be there and be alive, in milliseconds; no limit when absent. */
   readonly connectMs?: number
   /** Who is asked and told on the way; nobody when absent. */
   readonly caller?: Caller
+}
+
+/** Who is told what becomes of a call; of `arrived` and `failed` one comes, once, perhaps while it is being sent. */
+export interface CallListener {
+  /** There is a connection. */
+  readonly connected: () => void
+  readonly arrived: (answer: ReceivedAnswer) => void
+  /** Takes an upstream error, or what the call was aborted for. */
+  readonly failed: (reason: unknown) => void
 }
 
 /** Whom a call belongs to. */

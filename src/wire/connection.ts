@@ -126,9 +126,9 @@ export class Connection implements ConnectionControl {
     settings.all.add(this)
   }
 
-  /** Whether it may take a call now. */
-  get isUsable(): boolean {
-    return this.state === "idle" && this.settings.now() < this.expiresAt
+  /** Whether it may take a call, in monotonic milliseconds. */
+  isUsable(now: number): boolean {
+    return this.state === "idle" && now < this.expiresAt
   }
 
   /** Whether it waits for a call. */

@@ -8,7 +8,7 @@ import type { ReceivedAnswer, AnswerBody, BodySink } from "./received-answer.ts"
 import { toUpstreamError } from "./to-upstream-error.ts"
 import type { Head } from "./head.ts"
 import type { Suspicion } from "./liveness.ts"
-import type { Call } from "./call.ts"
+import type { Call, CallListener } from "./call.ts"
 import { AnswerReader, type Receiver } from "./reader.ts"
 
 /** What an exchange may do with its connection. */
@@ -26,14 +26,33 @@ export interface ConnectionControl {
 /** The call of an exchange and how it is settled. */
 export interface Assignment {
   readonly call: Call
-  readonly resolve: (arrival: ReceivedAnswer) => void
-  /** Takes an upstream error, or what the call was aborted for. */
-  readonly reject: (reason: unknown) => void
+  readonly listener: CallListener
   /**
    * True when no byte came and the call is taken over by another exchange; asked before it is rejected. `unseen` when the
    * backend cannot have seen anything of it.
    */
   readonly replayed: (unseen: boolean) => boolean
+}
+
+// What is known of a head is let go with it, not with its body.
+class Arrived implements ReceivedAnswer {
+  readonly status: number
+  readonly body: AnswerBody
+  private readonly head: Head
+
+  constructor(head: Head, body: AnswerBody) {
+    this.status = head.status
+    this.body = body
+    this.head = head
+  }
+
+  header(name: string): string | null {
+    return this.head.header(name)
+  }
+
+  names(): ReadonlyArray<string> {
+    return this.head.names()
+  }
 }
 
 /** A call under way. */
@@ -85,7 +104,7 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
     this.over = true
     this.reader.stop()
     this.line.drop()
-    if (!this.answered) this.assignment?.reject(error)
+    if (!this.answered) this.assignment?.listener.failed(error)
     else if (this.sink === undefined) this.failure = error
     else this.sink.fail(error)
   }
@@ -113,7 +132,7 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
     this.keeps = head.keeps
     this.keepSeconds = head.keepSeconds
     this.assignment = undefined
-    assignment?.resolve({ status: head.status, header: head.header, names: head.names, body: this })
+    assignment?.listener.arrived(new Arrived(head, this))
   }
 
   start(sink: BodySink): void {
@@ -198,7 +217,7 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
     this.over = true
     this.reader.stop()
     this.line.drop()
-    if (!this.answered) return this.assignment?.reject(reason)
+    if (!this.answered) return this.assignment?.listener.failed(reason)
     // Whoever aborts is not called back from inside.
     this.failure = toUpstreamError(reason, true)
     if (this.sink !== undefined) this.delivers()

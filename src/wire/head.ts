@@ -47,6 +47,47 @@ const unpadded = (text: string, from: number, to: number): string => {
   return text.slice(begin, end)
 }
 
+// The lines of a head that has been checked.
+class CheckedHead implements Head {
+  status = 0
+  framing: Framing = "none"
+  length: number | undefined
+  keeps = false
+  keepSeconds: number | undefined
+  private readonly text: string
+  // Latin-1 text keeps its places when it is made lower-case.
+  private readonly lower: string
+  // Where each line begins and where its name ends.
+  private readonly marks: ReadonlyArray<number>
+
+  constructor(text: string, marks: ReadonlyArray<number>) {
+    this.text = text
+    this.lower = text.toLowerCase()
+    this.marks = marks
+  }
+
+  header(name: string): string | null {
+    const { lower, marks, text } = this
+    let found: string | null = null
+    for (let at = 0; at < marks.length; at += 2) {
+      const from = marks[at] ?? 0
+      const colon = marks[at + 1] ?? 0
+      if (colon - from !== name.length || !lower.startsWith(name, from)) continue
+      const next = marks[at + 2]
+      const value = unpadded(text, colon + 1, next === undefined ? text.length : next - 2)
+      found = found === null ? value : `${found}, ${value}`
+    }
+    return found
+  }
+
+  names(): ReadonlyArray<string> {
+    const { lower, marks } = this
+    const found: Array<string> = []
+    for (let at = 0; at < marks.length; at += 2) found.push(lower.slice(marks[at], marks[at + 1]))
+    return found
+  }
+}
+
 const lengthOf = (declared: string): number | undefined => {
   let length: number | undefined
   for (const each of digits.test(declared) ? [declared] : declared.split(",")) {
@@ -70,51 +111,29 @@ const keepTime = (value: string): number | undefined => {
  * be trusted.
  */
 export const readHead = (text: string): Head | string => {
-  // Where each line begins and where its name ends.
   const marks: Array<number> = []
   for (let end = text.indexOf("\r\n"); end >= 0; end = text.indexOf("\r\n", end + 2)) {
     if (marks.length === 2 * maxLines) return headTooLarge
     marks.push(end + 2, text.indexOf(":", end + 2))
   }
   if (!wellFormed.test(text)) return notHttp
-  // Latin-1 text keeps its places when it is made lower-case.
-  const lower = text.toLowerCase()
+  const head = new CheckedHead(text, marks)
   const old = text[7] === "0"
   const status = Number(text.slice(9, 12))
-  const header = (name: string): string | null => {
-    let found: string | null = null
-    for (let at = 0; at < marks.length; at += 2) {
-      const from = marks[at] ?? 0
-      const colon = marks[at + 1] ?? 0
-      if (colon - from !== name.length || !lower.startsWith(name, from)) continue
-      const next = marks[at + 2]
-      const value = unpadded(text, colon + 1, next === undefined ? text.length : next - 2)
-      found = found === null ? value : `${found}, ${value}`
-    }
-    return found
-  }
-  const names = (): ReadonlyArray<string> => {
-    const found: Array<string> = []
-    for (let at = 0; at < marks.length; at += 2) found.push(lower.slice(marks[at], marks[at + 1]))
-    return found
-  }
-  const connection = header("connection") ?? ""
-  const coding = header("transfer-encoding")
-  const declared = header("content-length")
-  const keepAlive = header("keep-alive")
+  const connection = head.header("connection") ?? ""
+  const coding = head.header("transfer-encoding")
+  const declared = head.header("content-length")
+  const keepAlive = head.header("keep-alive")
   const length = declared === null ? undefined : lengthOf(declared)
   if (declared !== null && (length === undefined || coding !== null)) return badFraming
   if (coding !== null && coding.toLowerCase() !== "chunked") return badFraming
   const bodiless = status === 204 || status === 304
   const framing: Framing = bodiless ? "none" : coding !== null ? "chunked" : length === undefined ? "close" : "length"
   const kept = old ? saysKeepAlive.test(connection) && coding === null : !saysClose.test(connection)
-  return {
-    status,
-    framing,
-    length: bodiless ? 0 : length,
-    keeps: kept && framing !== "close",
-    keepSeconds: keepAlive === null ? undefined : keepTime(keepAlive),
-    header,
-    names
-  }
+  head.status = status
+  head.framing = framing
+  head.length = bodiless ? 0 : length
+  head.keeps = kept && framing !== "close"
+  head.keepSeconds = keepAlive === null ? undefined : keepTime(keepAlive)
+  return head
 }

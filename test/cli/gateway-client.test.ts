@@ -50,7 +50,8 @@ const gateway = Layer.effect(
           const response = await handle(new Request(url, { headers }))
           return { status: response.status, headers: response.headers, text: await response.text() }
         }),
-      send: () => Promise.reject(new Error("not a question"))
+      send: () => Promise.reject(new Error("not a question")),
+      begin: (_, listener) => listener.failed(new Error("not a question"))
     })
   })
 ).pipe(

@@ -179,7 +179,6 @@ test("a connection that was made without a look at the certificate is never used
       body: new TextEncoder().encode('{"model":"m"}'),
       abort: new Abort(),
       fresh: false,
-      connected: () => undefined,
       ...(tls === undefined ? {} : { trust: makeTrust(tls) })
     })
   const arrival = await send({ insecure: true })

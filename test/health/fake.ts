@@ -44,7 +44,8 @@ export class FakeWorld {
   get transport(): Transport["Service"] {
     return {
       ask: (question) => this.answer(question),
-      send: () => Promise.reject(new Error("probes send nothing"))
+      send: () => Promise.reject(new Error("probes send nothing")),
+      begin: (_, listener) => listener.failed(new Error("probes send nothing"))
     }
   }
 

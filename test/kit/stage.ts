@@ -177,7 +177,6 @@ export const makeStage = async (
           if (fallen !== undefined) queueMicrotask(() => fallen.fail(reason as UpstreamError))
         }
       })
-      call.connected()
       sent.push({
         call,
         backend: new URL(call.url).hostname,

@@ -136,8 +136,8 @@ const headOf = (...lines: ReadonlyArray<string>) => {
 
 describe("headers", () => {
   test("are found by name in any case, joined when repeated, null when absent", () => {
-    const { header } = headOf("HTTP/1.1 200 OK", "X-A: 1", "x-a:  2 ", "X-B:")
-    expect([header("x-a"), header("x-b"), header("x-c"), header("constructor")]).toEqual(["1, 2", "", null, null])
+    const head = headOf("HTTP/1.1 200 OK", "X-A: 1", "x-a:  2 ", "X-B:")
+    expect(["x-a", "x-b", "x-c", "constructor"].map((name) => head.header(name))).toEqual(["1, 2", "", null, null])
   })
 })
 

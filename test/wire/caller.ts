@@ -48,12 +48,12 @@ export const callTo = (url: string, more: Partial<Call> = {}) => {
     body: new TextEncoder().encode("{}"),
     abort: new Abort(),
     fresh: false,
-    connected: () => {
-      told.connected += 1
-    },
     ...more
   }
-  return { call, told }
+  const connected = (): void => {
+    told.connected += 1
+  }
+  return { call, told, connected }
 }
 
 /** A body as far as it came, and how it ended. */
@@ -91,9 +91,14 @@ export const drain = (arrival: ReceivedAnswer, onPiece?: (bytes: Uint8Array) => 
 
 /** Sends a call and reads its answer to the end. */
 export const ask = async (client: ConnectionPool, url: string, more?: Partial<Call>) => {
-  const { call, told } = callTo(url, more)
-  const arrival = await client.send(call)
-  return { status: arrival.status, header: arrival.header, ...(await drain(arrival)), connected: told.connected }
+  const { call, connected, told } = callTo(url, more)
+  const arrival = await client.send(call, connected)
+  return {
+    status: arrival.status,
+    header: (name: string) => arrival.header(name),
+    ...(await drain(arrival)),
+    connected: told.connected
+  }
 }
 
 /** What a call is rejected with. */

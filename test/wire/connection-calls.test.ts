@@ -135,8 +135,8 @@ describe("a call given up", () => {
   test("while it uploads closes its connection", async () => {
     await using server = await startRaw({ script: () => [], greet: () => ["deaf", "hang"] })
     const one = client()
-    const { call, told } = callTo(server.url, { body: new Uint8Array(20_000_000) })
-    const sent = rejection(one.send(call))
+    const { call, connected, told } = callTo(server.url, { body: new Uint8Array(20_000_000) })
+    const sent = rejection(one.send(call, connected))
     await until(() => told.connected === 1)
     call.abort.abort(limit)
     expect(await sent).toBe(limit)

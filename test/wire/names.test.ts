@@ -111,8 +111,8 @@ describe.if(onLinux)("a name", () => {
     for (let i = 0; i < 10; i += 1) {
       place.pass(16_000)
       // It is known still: the call goes out in the same turn.
-      const { call, told } = callTo(`http://backend.test:${place.port}/`)
-      const sent = place.one.send(call)
+      const { call, connected, told } = callTo(`http://backend.test:${place.port}/`)
+      const sent = place.one.send(call, connected)
       expect(told.connected).toBe(1)
       await new Promise<void>(
         (resolve) =>
