@@ -28,16 +28,19 @@ const act = async (action: Action, { backend, id }: Row, tell: (words: string) =
   const sent = { body: JSON.stringify({ model: id, backend }), headers: { "content-type": "application/json" } }
   const response = await fetch(`../admin/v1/models/${action}`, { method: "POST", ...sent })
   if (!response.ok) return tell(await refusalIn(response))
+  let isDone = false
   for await (const line of answerLines(response)) {
     if (line.trim() === "") continue
     const event = JSON.parse(line) as ModelActionEvent // reason: the contract says what the lines are
     const { completed, done, error, seconds, status, total } = event
     if (error !== undefined) return tell(error.message)
+    isDone ||= done === true
     const share = completed === undefined || total === undefined ? "" : ` ${Math.round((completed / total) * 100)} %`
     tell(
       done === true ? `${action === "load" ? "loaded" : "unloaded"} in ${span(seconds * 1000)}` : `${status}${share}`
     )
   }
+  if (!isDone) tell("the gateway has ended too early")
 }
 
 const loadedWords = (loaded: boolean | undefined): string => (loaded === undefined ? "–" : loaded ? "yes" : "no")

@@ -3,6 +3,7 @@
  */
 import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
+import type { ModelEntry } from "../api/gateway-api.ts"
 import { Alert } from "./alert.tsx"
 import { answerLines, refusalIn } from "./call-api.ts"
 import { CopyButton } from "./copy-button.tsx"
@@ -17,6 +18,7 @@ import {
   clientLanguages,
   type LanguageName
 } from "./client-languages.ts"
+import { useAnswer } from "./use-answer.ts"
 import { count, span } from "./words.ts"
 
 interface Answer {
@@ -48,7 +50,8 @@ const withHeard = (answer: Answer, { error = "", text = "", thought = "", tool =
   text: answer.text + text,
   thought: answer.thought + thought,
   tool: answer.tool + tool,
-  error: answer.error + error,
+  // Some languages tell it in two events.
+  error: answer.error || error,
   firstMs: answer.firstMs ?? (text + thought + tool === "" ? undefined : ms),
   pieces: answer.pieces + 1
 })
@@ -151,6 +154,7 @@ const Lane = ({ asked, model, speaks }: LaneProps): JSX.Element => {
     const began = performance.now()
     let answer = noAnswer
     let isDue = false
+    let isBegun = false
     const show = (): void => setTurns([...before, { question, answer }])
     // At most once a frame, however fast the pieces come.
     const showSoon = (): void => {
@@ -169,6 +173,7 @@ const Lane = ({ asked, model, speaks }: LaneProps): JSX.Element => {
         signal: control.signal
       })
       const { headers } = response
+      isBegun = true
       answer = {
         ...answer,
         backend: headers.get("x-nexus-backend") ?? "",
@@ -188,8 +193,11 @@ const Lane = ({ asked, model, speaks }: LaneProps): JSX.Element => {
     setBusy(true)
     show()
     void ask()
-      .catch((error: unknown) => {
-        answer = { ...answer, error: control.signal.aborted ? "stopped" : String(error) }
+      .catch(() => {
+        // What the gateway has said of it tells more than that the line was cut behind it.
+        if (answer.error !== "") return
+        const broken = isBegun ? "The answer has broken off" : "The gateway does not answer"
+        answer = { ...answer, error: control.signal.aborted ? "stopped" : broken }
       })
       .then(() => {
         answer = { ...answer, wholeMs: performance.now() - began }
@@ -242,6 +250,13 @@ export const PlaygroundView = ({ fleet }: { readonly fleet: Fleet }): JSX.Elemen
   const models = [
     ...new Set([...fleet.backends.values()].flatMap(({ models }) => models.map(({ id }) => id)))
   ].toSorted()
+  // Aliases and groups are no models of backends, and come first here.
+  const listed = useAnswer<{ readonly data: ReadonlyArray<Pick<ModelEntry, "id">> }>(
+    () => "/v1/models",
+    [fleet.config.generation, models.length]
+  )
+  const names = listed?._tag === "Done" ? listed.value.data.map(({ id }) => id) : []
+  const offered = [...new Set([...names.filter((name) => !models.includes(name)).toSorted(), ...models])]
   const [first, setFirst] = useState(models[0] ?? "")
   const [second, setSecond] = useState("")
   const [speaks, setSpeaks] = useState<LanguageName>("chat")
@@ -273,7 +288,7 @@ export const PlaygroundView = ({ fleet }: { readonly fleet: Fleet }): JSX.Elemen
           />
         </label>
         <datalist id="models">
-          {models.map((model) => (
+          {offered.map((model) => (
             <option key={model} value={model} />
           ))}
         </datalist>
@@ -322,12 +337,19 @@ export const PlaygroundView = ({ fleet }: { readonly fleet: Fleet }): JSX.Elemen
           <input
             type="file"
             accept="image/*"
-            onChange={({ currentTarget: { files } }) => {
-              const [file] = files ?? []
+            onChange={({ currentTarget }) => {
+              const [file] = currentTarget.files ?? []
               if (file !== undefined) void readImage(file).then(setImage, () => setImage(undefined))
+              // The same one may be wanted again, which is no change otherwise.
+              currentTarget.value = ""
             }}
           />
         </label>
+        {image === undefined ? null : (
+          <button type="button" onClick={() => setImage(undefined)}>
+            without the image
+          </button>
+        )}
         <button type="submit" disabled={text.trim() === "" || first === ""}>
           send
         </button>

@@ -129,6 +129,7 @@ export const RequestsView = ({ chosen, fleet, of }: RequestsProps): JSX.Element 
           onChoose={({ id }) => {
             window.location.hash = `#/requests/${encodeURIComponent(id)}`
           }}
+          isGrowing
           empty="No request of this kind is remembered."
         />
       </section>

@@ -2,7 +2,7 @@
  * A long table of which only the rows that are seen are in the document: laying out rows is what costs.
  */
 import type { ComponentChildren, JSX } from "preact"
-import { useEffect, useRef, useState } from "preact/hooks"
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 
 /** A column: what stands above it, its width as a track of a grid, and what it shows of a row. */
 export interface Column<Row> {
@@ -22,9 +22,25 @@ interface ListProps<Row> {
   readonly chosen?: string | undefined
   readonly onChoose?: (row: Row) => void
   readonly empty: string
+  /** Rows come at the top all the time: what is looked at stays where it is, once somebody has scrolled or leads by keys. */
+  readonly isGrowing?: boolean
 }
 
 const rowHeight = 34
+
+/** A row by its key, and where it was; no key before somebody has been there. */
+interface Mark {
+  readonly key: string | undefined
+  readonly place: number
+}
+
+/** Where a row is now; where it was when it has gone. */
+const placeOf = <Row,>(rows: ReadonlyArray<Row>, keyOf: (row: Row) => string, { key, place }: Mark): number => {
+  const row = rows[place]
+  if (key === undefined || (row !== undefined && keyOf(row) === key)) return place
+  const found = rows.findIndex((each) => keyOf(each) === key)
+  return found < 0 ? Math.max(0, Math.min(rows.length - 1, place)) : found
+}
 
 // Up to this width, in pixels, there is little room.
 const narrowest = 600
@@ -34,12 +50,14 @@ const spare = 8
 
 /** The table; rows are chosen by a click, or by the arrows and Enter. */
 export const VirtualList = <Row,>(props: ListProps<Row>): JSX.Element => {
-  const { chosen, empty, keyOf, label, onChoose, rows } = props
+  const { chosen, empty, isGrowing = false, keyOf, label, onChoose, rows } = props
   const frame = useRef<HTMLDivElement>(null)
   const [top, setTop] = useState(0)
   const [height, setHeight] = useState(600)
   const [isNarrow, setNarrow] = useState(window.innerWidth <= narrowest)
-  const [at, setAt] = useState(0)
+  const [mark, setMark] = useState<Mark>({ key: undefined, place: 0 })
+  const looked = useRef<Mark>({ key: undefined, place: 0 })
+  const at = placeOf(rows, keyOf, mark)
   useEffect(() => {
     const element = frame.current
     if (element === null) return undefined
@@ -50,13 +68,30 @@ export const VirtualList = <Row,>(props: ListProps<Row>): JSX.Element => {
     watcher.observe(element)
     return () => watcher.disconnect()
   }, [])
+  useLayoutEffect(() => {
+    const element = frame.current
+    if (!isGrowing || element === null) return
+    const isLed = mark.key !== undefined && document.activeElement === element
+    const { key, place } = looked.current
+    const now = placeOf(rows, keyOf, looked.current)
+    if (key !== undefined && now !== place && (isLed || element.scrollTop > 0)) {
+      element.scrollTop += (now - place) * rowHeight
+      setTop(element.scrollTop)
+    }
+    looked.current = markOf(isLed ? at : Math.floor(element.scrollTop / rowHeight))
+  })
   const first = Math.max(0, Math.floor(top / rowHeight) - spare)
   const last = Math.min(rows.length, Math.ceil((top + height) / rowHeight) + spare)
   const columns = isNarrow ? props.columns.filter(({ narrow }) => narrow !== undefined) : props.columns
   const tracks = columns.map(({ narrow, width }) => (isNarrow ? narrow : width)).join(" ")
+  const markOf = (place: number): Mark => {
+    const row = rows[place]
+    return { key: row === undefined ? undefined : keyOf(row), place }
+  }
+  const markAt = (place: number): void => setMark(markOf(place))
   const goTo = (place: number): void => {
     const next = Math.max(0, Math.min(rows.length - 1, place))
-    setAt(next)
+    markAt(next)
     const element = frame.current
     if (element === null) return
     if (next * rowHeight < element.scrollTop) element.scrollTop = next * rowHeight
@@ -111,7 +146,7 @@ export const VirtualList = <Row,>(props: ListProps<Row>): JSX.Element => {
               class={`row${key === chosen ? " chosen" : ""}${place === at ? " at" : ""}${onChoose === undefined ? "" : " can"}`}
               style={{ gridTemplateColumns: tracks, top: `${place * rowHeight}px` }}
               onClick={() => {
-                setAt(place)
+                markAt(place)
                 onChoose?.(row)
               }}
             >
