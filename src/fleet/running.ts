@@ -14,9 +14,9 @@ export interface Work {
   readonly whole?: boolean
   /** Slots of each server that it and its like leave free; none when absent. */
   readonly leaves?: number | undefined
-  /** Whose it is; absent where nobody is told apart. */
+  /** The name of the client's key; absent where keys are not told apart. */
   readonly key?: string | undefined
-  /** Absent where it is not known, or no matter. */
+  /** Its prompt as a chain of hashes, by which prompts are compared; absent where the prompt is not known, or does not matter. */
   readonly chain: PromptChain | undefined
 }
 
@@ -39,41 +39,44 @@ export interface Seen {
 /** A request that a server works on. */
 export interface Running {
   readonly work: Work
+  /** When it was given to the server. */
   readonly at: number
-  /** Tokens that were likely to be cached, and blocks of its chain. */
+  /** Tokens of its prompt that were likely to be cached there. */
   readonly cached: number
-  /** Which use of the cache what was cached of it is from, as a count. */
+  /** How often the cache had been used when what is cached of it was used last: what came later may have pushed it out. */
   readonly usedAt: number
-  /** Tokens of its own that were to be read. */
+  /** Tokens of its prompt that the server had to read, being not cached. */
   readonly own: number
-  /** Tokens that were to be read before its own, and how many requests were there. */
+  /** Tokens of other prompts that the server had to read first. */
   readonly ahead: number
+  /** How many requests the server worked on when it came. */
   readonly behind: number
-  /** Where it is, of a server that can be told so. */
+  /** The slot that it is in; undefined for a server that cannot be told one. */
   readonly pinned: Pinned | undefined
   /** When its answer has begun; 0 before. */
   firstAt: number
   /** The most answers that were under way at once since it came, until its own began. */
   most: number
-  /** Whether its model has to be loaded first, and whether it waits for that, whoever came first. */
+  /** Whether its model has to be loaded for it. */
   isLoading: boolean
+  /** Whether it waits for the model to be loaded, for it or for another request before it. */
   afterLoad: boolean
-  /** Which reading of a prompt it was, of those that show how fast it reads; 0 where it shows nothing of that. */
+  /** The number of its sample among those of how fast prompts are read, by which that is corrected later; 0 where it gave none. */
   reading: number
-  /** Whether what was to be read before it could not be told well. */
+  /** Whether `ahead` is a poor guess, since nothing was known of how fast the server reads when it came. */
   readonly blind: boolean
-  /** How long it took from its beginning, or from the last beginning of another answer since then, to that of its own. */
+  /** Until its first token, from when it came or another answer began, whichever was later. */
   readMs: number
 }
 
 /**
- * How many tokens were read until an answer began, so many of them its own: with those before it or, where these could not be told
- * well, as many as by what it took for its own alone.
+ * How many tokens the server read until an answer began, `own` of them of its own prompt: those of prompts before it are added or,
+ * where they are a poor guess, reckoned from the time that its own took.
  */
 export const readBy = ({ ahead, at, blind, firstAt, readMs }: Running, own: number): number =>
   blind && readMs > 0 ? Math.min(ahead + own, (own * (firstAt - at)) / readMs) : ahead + own
 
-// Of those that a server works on so many are looked at for what they have in common with another one: the last ones.
+// A prompt is compared with the last so many that the server works on.
 const looked = 64
 
 /**

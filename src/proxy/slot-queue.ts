@@ -42,11 +42,11 @@ export interface SlotSeeker {
   readonly session: number
   /** When it has no more time, in monotonic milliseconds. */
   readonly until: number
-  /** Set for one that had its turn and was refused all the same. */
+  /** Set for one that has had its turn and was refused by a full server: it goes before the others of its conversation. */
   readonly inVain?: boolean
   /** Called once it may ask somebody, who is given the request before this returns. */
   readonly goes: (attempt: Attempt, plan: Plan) => void
-  /** Called once instead: there is nobody any more. */
+  /** Called once instead where no backend is left that could be asked. */
   readonly isOver: (plan: Plan) => void
 }
 
@@ -70,32 +70,32 @@ export interface Waiting extends Waiter, SlotSeeker {
   readonly cached: number
 }
 
-// Those looked at in one pass: more would hold up everything else.
+// Waiting requests that one pass looks at: more would hold up everything else.
 const mostLooked = 128
 
-// What changes without a word is looked at so often, in milliseconds: pauses that end, requests of other processes.
+// Time between two looks while anybody waits, in milliseconds: nobody tells when a cooldown ends, or a request of another process.
 const everyMs = 250
 
 // Time between two tellings of how a process stands, in milliseconds, and while anybody waits for a place, here or elsewhere.
 const quietMs = 250
 const contendedMs = 50
 
-// Of so many looks one has been patient.
+// One look of so many counts as patient: by then it has been waited long enough to try whether a server takes one more.
 const patience = 4
 
-// For so long after a request of a better class a slot of each server is kept free of batches, in milliseconds.
+// For so long after a request of a class above batch each server keeps a slot free of batches, in milliseconds.
 const keepsFreeMs = 600_000
 
-// For so long after requests of two keys they share the servers, in milliseconds.
+// Keys count as sharing the servers for so long after a request of one came behind that of another, in milliseconds.
 const sharedMs = 60_000
 
-// This share of all slots is left to other keys.
+// A key that has half of a server leaves this share of all slots to other keys.
 const sparedShare = 1 / 16
 
-// And this share at most by batches, one of each server or fewer.
+// Batches leave a slot of each server free, but no more than this share of all slots.
 const leftShare = 1 / 8
 
-// A key that waits elsewhere goes first when it has had so much less, in seconds: what others had is known a little later.
+// A key that waits at another process goes first when it has had so many seconds of service less: what is known of it is a little old.
 const leastOwed = 1
 
 /** All that wait for a slot. */
@@ -106,9 +106,9 @@ export class SlotQueue implements Deadline {
   private readonly schedule = new Schedule<Waiting>((key, seconds) =>
     this.served?.adds(key, seconds, performance.now())
   )
-  // There once somebody asks for what is to be told.
+  // What keys have had of late, kept from when other processes are first told of it.
   private served: ServedLately | undefined
-  // The number of the last place that one took who had waited for a model.
+  // By model, the number of the last place that was taken by one who had waited: other processes see by it that the queue moves.
   private readonly took = new Map<string, number>()
   private places = 0
   private readonly elsewhere = new QueuesElsewhere()
@@ -118,12 +118,17 @@ export class SlotQueue implements Deadline {
   private readonly limits: () => QueueLimits
   private readonly random: () => number
   private readonly counts: QueueCounts
+  // Of the pass under way: how many wait for each server before the one that is looked at.
   private readonly ahead = new Map<Standing, number>()
+  // Servers that have been given more at a time by the look under way, and whether it is one that may give them more.
   private readonly widened = new Set<Standing>()
   private widens = false
+  // Looks so far, one each {@link everyMs}.
   private beats = 0
+  // Whether a pass has been asked for in this turn, and whether one is under way.
   private isDue = false
   private isPassing = false
+  // When a request of a class above batch came last, with which key, and when one came with another key than that before it.
   private betterAt = performance.now()
   private lastKey: string | undefined
   private sharedAt = -Infinity
