@@ -5,6 +5,7 @@
 import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
+import { inOneLine } from "../event-by-event-watch.ts"
 import { GrowingText } from "../growing-text.ts"
 import type { Transducer, TransducerStep } from "../Transducer.ts"
 import { Untold } from "../untold.ts"
@@ -126,6 +127,12 @@ class StreamWriting implements TransducerStep<ChatEvent, Uint8Array> {
 
   end(): ReadonlyArray<Uint8Array> {
     return []
+  }
+
+  broken(error: string): Uint8Array {
+    this.tellWhatWaits()
+    this.over = true
+    return encoder.encode(`${this.text}event: error\ndata: ${inOneLine(error)}\n\n`)
   }
 
   private take(): ReadonlyArray<Uint8Array> {
@@ -306,7 +313,22 @@ class StreamWriting implements TransducerStep<ChatEvent, Uint8Array> {
     this.write({ type: "message_stop" })
   }
 
+  // What was said behind a call that is not whole when all fails. The call is not closed: some clients run one that is.
+  private tellWhatWaits(): void {
+    const [open, ...waiting] = this.blocks
+    const said = waiting.filter(({ kind }) => kind !== "call")
+    if (open === undefined || said.length === 0) return
+    if (this.opened) this.index += 1
+    this.opened = false
+    this.blocks.splice(0, Infinity, ...said)
+    for (const block of said) {
+      this.send(block)
+      this.close(block)
+    }
+  }
+
   private fail(message: string): void {
+    this.tellWhatWaits()
     this.over = true
     this.write({ type: "error", error: { type: "api_error", message } })
   }

@@ -4,6 +4,7 @@
  */
 import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage, MadeImage } from "../chat.ts"
+import { inOneLine } from "../event-by-event-watch.ts"
 import { GrowingText } from "../growing-text.ts"
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { SeveralWriting } from "../several-answers.ts"
@@ -262,7 +263,16 @@ class Writing {
   // Nothing stands beside its candidates.
   end(): void {}
 
+  /** Tells what was said behind a call, where all ends before that is whole: it is none then. */
+  tellWhatWaits(): void {
+    if (!this.streaming) return
+    const said = this.held.filter(({ kind }) => kind !== "call").flatMap((each) => this.partOf(each) ?? [])
+    this.held.length = 0
+    if (said.length > 0) this.ready.push(this.answer(said))
+  }
+
   private fail(message: string): void {
+    this.tellWhatWaits()
     this.over = true
     this.ready.push(geminiError(brokenStatus, message))
   }
@@ -316,14 +326,18 @@ const streamEncoder =
   (context: AnswerContext): Transducer<ChatEvent, Uint8Array> => ({
     start: () => {
       const writing = writingOf(context, wishes, true)
+      const take = (): string => writing.take().map(eventOf).join("")
       return {
         push: (event) => {
           writing.event(event)
-          let text = ""
-          for (const answer of writing.take()) text += eventOf(answer)
+          const text = take()
           return text === "" ? [] : [encoder.encode(text)]
         },
-        end: () => []
+        end: () => [],
+        broken: (error) => {
+          if (writing instanceof Writing) writing.tellWhatWaits()
+          return encoder.encode(`${take()}data: ${inOneLine(error)}\n\n`)
+        }
       }
     }
   })

@@ -217,8 +217,20 @@ class ResponseWriting implements TransducerStep<ChatEvent, Uint8Array> {
     for (const event of held) this.event(event)
   }
 
+  // What was said behind a call that is not whole when all fails. The call is not closed: some clients run one that is.
+  private tellWhatWaits(): void {
+    const said = (this.held ?? []).flatMap((event) =>
+      event.type === "text" || event.type === "refusal" || event.type === "reasoning" ? [event] : []
+    )
+    this.held = undefined
+    this.heldCalls = undefined
+    if (said.length > 0) this.open = undefined
+    for (const event of said) this.say(event)
+  }
+
   private fail(failure: ResponseFailure): void {
     this.begin()
+    this.tellWhatWaits()
     this.over = true
     this.failure = failure.message
     writeFailure(this.writer, failure, (failed) => this.response(failed))
