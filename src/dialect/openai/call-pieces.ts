@@ -85,10 +85,20 @@ export const emptyObject = /^\s*\{\s*\}\s*$/
 
 const said = (value: unknown): string => (typeof value === "string" ? value : "")
 
-/** What Google's models have signed a call or a text with; empty where they have not. */
-export const signatureOf = ({ extra_content: extra }: Fields): string => {
+/**
+ * What Google's models have signed a call or a text with, as Google or LiteLLM tells it; empty where they have not. LiteLLM
+ * tells beside a message again what its calls are signed with.
+ */
+export const signatureOf = ({
+  extra_content: extra,
+  provider_specific_fields: own,
+  tool_calls: calls
+}: Fields): string => {
   const google = Predicate.isObject(extra) ? extra["google"] : undefined
-  return Predicate.isObject(google) ? said(google["thought_signature"]) : ""
+  const signature = Predicate.isObject(google) ? said(google["thought_signature"]) : ""
+  if (signature !== "" || !Predicate.isObject(own)) return signature
+  const { thought_signature: one, thought_signatures: all } = own
+  return said(one) || (Array.isArray(all) && !Array.isArray(calls) ? said(all.at(-1)) : "")
 }
 
 /** The calls of one answer, by their pieces. */
@@ -170,10 +180,10 @@ export class CallPieces {
     )
   }
 
-  private named(call: OpenCall, at: number, piece: string, isLast: boolean, { extra_content }: Fields): void {
+  private named(call: OpenCall, at: number, piece: string, isLast: boolean, made: Fields): void {
     if (piece !== "") {
       call.begun = this.joined(call.begun, piece)
-      call.signature ||= signatureOf({ extra_content })
+      call.signature ||= signatureOf(made)
     }
     if (call.begun === "") return
     if (isLast || this.names.includes(call.begun) || !this.isBeginning(call.begun)) this.told(call, at)

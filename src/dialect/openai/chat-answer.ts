@@ -14,7 +14,7 @@ import { citationsIn, ToldSources } from "./answer-sources.ts"
 import { CallPieces, parsedAnswer, signatureOf } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
 import { thoughtsAmong } from "./thinking-parts.ts"
-import { callSignatures, toldThoughts } from "./thought-details.ts"
+import { callSignatures, detailsOfBlocks, toldThoughts } from "./thought-details.ts"
 import { wholeCompletion, wholePrompt } from "./usage.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
@@ -181,9 +181,9 @@ class AnswerReading {
   /** Takes what a message, or a piece of one, says, and how likely its tokens were. */
   says(delta: Json, likely: unknown): void {
     const thought = thoughtIn(delta)
-    const { reasoning_details: details } = delta
+    const details = delta["reasoning_details"] ?? detailsOfBlocks(delta)
     if (thought !== "") this.calls?.settles()
-    if (details !== undefined) {
+    if (details !== undefined && details !== null) {
       for (const [id, signature] of callSignatures(details)) (this.signatures ??= new Map()).set(id, signature)
       this.events.push(...toldThoughts(details, thought))
     } else if (thought !== "") this.events.push({ type: "reasoning", text: thought })
@@ -198,7 +198,10 @@ class AnswerReading {
     if (refusal !== "") this.events.push({ type: "refusal", text: refusal })
     this.heard(delta["audio"], text)
     const signature = signatureOf(delta)
-    if (signature !== "") this.events.push({ type: "lost", what: "extra_content", signature })
+    if (signature !== "") {
+      const what = delta["extra_content"] === undefined ? "provider_specific_fields" : "extra_content"
+      this.events.push({ type: "lost", what, signature })
+    }
     const { function_call: old, tool_calls: calls } = delta
     if (Array.isArray(calls)) this.pieces.readsAll(calls)
     if (Predicate.isObject(old)) this.pieces.reads({ index: 0, function: old })

@@ -186,17 +186,22 @@ const signedWith = (of: JsonObject): { readonly signature?: string } => {
   return signature === "" ? {} : { signature }
 }
 
+const callFields = ["id", "type", "index", "function", "custom", "extra_content"]
+// LiteLLM has another place for what a call is signed with.
+const signedFields = [...callFields, "provider_specific_fields"]
+
 const callOf = (call: unknown, at: string, notes: Notes): ChatTurnItem => {
   if (!Predicate.isObject(call)) return refuseAt(at, "must be an object")
   const { custom, function: made } = call
-  notes.only(call, ["id", "type", "index", "function", "custom", "extra_content"], "messages.tool_calls")
+  const signed = signedWith(call)
+  notes.only(call, signed.signature === undefined ? callFields : signedFields, "messages.tool_calls")
   const id = textOf(call["id"], `${at}.id`)
   if (call["type"] === "custom" && Predicate.isObject(custom)) {
     const input = textOf(custom["input"], `${at}.custom.input`)
     return { type: "call", id, name: textOf(custom["name"], `${at}.custom.name`), args: JSON.stringify({ input }) }
   }
   if (!Predicate.isObject(made)) return refuseAt(`${at}.function`, "must be an object")
-  return { type: "call", id, ...madeCall(made, `${at}.function`, notes), ...signedWith(call) }
+  return { type: "call", id, ...madeCall(made, `${at}.function`, notes), ...signed }
 }
 
 const madeCall = (made: JsonObject, at: string, notes: Notes): { readonly name: string; readonly args: string } => {

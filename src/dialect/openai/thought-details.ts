@@ -24,6 +24,19 @@ export const thoughtDetail = (index: number, more: { readonly text?: string; rea
     : { type: "reasoning.encrypted", data, format: ours, index }
 }
 
+/** The same of the blocks that LiteLLM tells of, in the form of Anthropic's; undefined where it tells of none. */
+export const detailsOfBlocks = ({
+  provider_specific_fields: own,
+  thinking_blocks: blocks
+}: Readonly<Record<PropertyKey, unknown>>): ReadonlyArray<Fields> | undefined => {
+  const told = Array.isArray(blocks) ? blocks : Predicate.isObject(own) ? own["thinking_blocks"] : undefined
+  if (!Array.isArray(told)) return undefined
+  return told.filter(Predicate.isObject).map(({ data, signature, thinking: text }, index) => {
+    if (isWord(data)) return { type: "reasoning.encrypted", data, format: ours, index }
+    return thoughtDetail(index, { ...(isWord(text) ? { text } : {}), ...(isWord(signature) ? { signature } : {}) })
+  })
+}
+
 /** What a client brings back of a thought that Anthropic keeps hidden, as a signature; undefined where it is none. */
 export const hiddenSignature = ({ data, format, type }: Readonly<Record<PropertyKey, unknown>>): string | undefined =>
   type === "reasoning.encrypted" && isWord(data) && isOfAnthropic(format) ? sealedHidden(data) : undefined
