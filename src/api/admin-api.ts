@@ -246,7 +246,7 @@ const ReplayChoice = Schema.Struct({
   canary: Schema.Boolean
 })
 
-/** A remembered request under another config; null where nobody could be asked, and what cannot be known of it. */
+/** A remembered request under another config; null where nobody could be asked at once, and what cannot be known of it. */
 export const ReplayedRequest = Schema.Struct({
   id: Schema.String,
   at: Schema.Finite,
@@ -255,6 +255,8 @@ export const ReplayedRequest = Schema.Struct({
   key: Schema.optionalKey(Schema.String),
   before: Schema.NullOr(ReplayChoice),
   after: Schema.NullOr(ReplayChoice),
+  /** Whether it would wait for a slot, where nobody could be asked at once. */
+  waits: Schema.Struct({ before: Schema.Boolean, after: Schema.Boolean }),
   changed: Schema.Boolean,
   unknown: Schema.Array(Schema.String)
 })

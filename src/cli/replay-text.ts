@@ -9,8 +9,8 @@ const mostListed = 20
 
 type Choice = ReplayedRequest["after"]
 
-const choiceText = (choice: Choice): string => {
-  if (choice === null) return "nobody"
+const choiceText = (choice: Choice, waits: boolean): string => {
+  if (choice === null) return waits ? "waits for a slot" : "nobody"
   const { backend, canary, model, rule } = choice
   return `${backend} (${model})${rule === null ? "" : ` by ${rule}`}${canary ? ", canary" : ""}`
 }
@@ -26,22 +26,26 @@ const counted = (count: number): string => (count === 1 ? "1 request" : `${count
 /** A replay as tables: what changes all in all, the last requests that would change, and what cannot be known. */
 export const replayText = ({ notes, requests }: ReplayAnswer, since: string): string => {
   const changed = requests.filter((each) => each.changed)
-  const refused = changed.filter(({ after }) => after === null)
+  const refused = changed.filter(({ after, waits }) => after === null && !waits.after)
   const lines = [
     `${counted(requests.length)} of the last ${since}: ${changed.length} would change${refused.length === 0 ? "" : `, ${refused.length} of them refused`}.`
   ]
   if (changed.length > 0) {
-    const moves = grouped(changed.map(({ after, before }) => `${choiceText(before)} -> ${choiceText(after)}`))
+    const moves = grouped(
+      changed.map(
+        ({ after, before, waits }) => `${choiceText(before, waits.before)} -> ${choiceText(after, waits.after)}`
+      )
+    )
     const rows = moves.map(([move, count]) => [String(count), move])
     lines.push("", shownTable(["Requests", "Before -> after"], rows))
     const last = changed
       .slice(0, mostListed)
-      .map(({ after, at, before, id, model }) => [
+      .map(({ after, at, before, id, model, waits }) => [
         new Date(at).toISOString(),
         id,
         model,
-        choiceText(before),
-        choiceText(after)
+        choiceText(before, waits.before),
+        choiceText(after, waits.after)
       ])
     lines.push("", shownTable(["At", "Request", "Model", "Before", "After"], last, 2))
     if (changed.length > mostListed) lines.push(`... and ${changed.length - mostListed} before them (--json has all)`)

@@ -29,10 +29,12 @@ interface ReplayChoice {
   readonly canary: boolean
 }
 
-/** A decision before and after; null where nobody could be asked. */
+/** A decision before and after; null where nobody could be asked at once. */
 export interface ReplayedDecision {
   readonly before: ReplayChoice | null
   readonly after: ReplayChoice | null
+  /** Whether it would wait for a slot. */
+  readonly waits: { readonly before: boolean; readonly after: boolean }
   readonly changed: boolean
   /** What cannot be known of it. */
   readonly unknown: ReadonlyArray<string>
@@ -152,10 +154,16 @@ export class Replay {
     const drawn = [...plan.drawn]
     const random = () => drawn.shift() ?? 0.5
     const anew = new Plan(needs, settings, snapshot, { turn: plan.turn, random }, seen.now, ruling, targets)
-    const before = choiceOf(plan.replay(seen).next(seen.now))
+    const again = plan.replay(seen)
+    const before = choiceOf(again.next(seen.now))
     const after = choiceOf(anew.next(seen.now))
+    // Who has nobody to ask, and is not refused, waits.
+    const waits = {
+      before: before === null && again.hasNext(seen.now),
+      after: after === null && anew.hasNext(seen.now)
+    }
     const unknown = [...unkept(remembered, ruling), ...unseen]
-    return { before, after, changed: !isSame(before, after), unknown }
+    return { before, after, waits, changed: !isSame(before, after) || waits.before !== waits.after, unknown }
   }
 
   private snapshotFor(snapshot: Snapshot): Snapshot {

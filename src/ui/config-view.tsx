@@ -74,8 +74,8 @@ const Mistakes = ({ message, title }: { readonly message: string; readonly title
   </section>
 )
 
-const choiceWords = (choice: ReplayedRequest["after"]): string => {
-  if (choice === null) return "nobody"
+const choiceWords = (choice: ReplayedRequest["after"], waits: boolean): string => {
+  if (choice === null) return waits ? "waits for a slot" : "nobody"
   const { backend, canary, model, rule } = choice
   return `${backend} (${model})${rule === null ? "" : ` by ${rule}`}${canary ? ", canary" : ""}`
 }
@@ -85,7 +85,7 @@ const Replayed = ({ replay: { notes, requests } }: { readonly replay: ReplayAnsw
   const changed = requests.filter((each) => each.changed)
   const moves = new Map<string, { readonly of: ReplayedRequest; readonly number: number }>()
   for (const each of changed) {
-    const key = `${each.model}\n${choiceWords(each.before)}\n${choiceWords(each.after)}`
+    const key = `${each.model}\n${choiceWords(each.before, each.waits.before)}\n${choiceWords(each.after, each.waits.after)}`
     moves.set(key, { of: each, number: (moves.get(key)?.number ?? 0) + 1 })
   }
   const unknown = [...new Set([...notes, ...requests.flatMap((each) => each.unknown)])]
@@ -116,13 +116,13 @@ const Replayed = ({ replay: { notes, requests } }: { readonly replay: ReplayAnsw
                     key,
                     {
                       number,
-                      of: { after, before, model }
+                      of: { after, before, model, waits }
                     }
                   ]) => (
                     <tr key={key}>
                       <td>{model}</td>
-                      <td>{choiceWords(before)}</td>
-                      <td>{choiceWords(after)}</td>
+                      <td>{choiceWords(before, waits.before)}</td>
+                      <td>{choiceWords(after, waits.after)}</td>
                       <td class="end">{count(number)}</td>
                     </tr>
                   )

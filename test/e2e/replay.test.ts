@@ -144,6 +144,35 @@ describe("a replay", () => {
     ])
   })
 
+  test("tells of a request that would wait for a slot that it waits, and not that nobody answers it", async () => {
+    await using held = await startHeld()
+    const backends = [backendFor("one", held.upstream, { slots: 2 })]
+    await using gateway = await startGateway({ backends })
+    const clients = [await post(gateway.port, "a")]
+    await held.upstream.call(0)
+    clients.push(await post(gateway.port, "b"))
+    await held.upstream.call(1)
+    for (const nth of [0, 1]) held.answer(nth)
+    for (const client of clients) expect((await client.answer()).status).toBe(200)
+    await gateway.quiet()
+    const under = async (settings: SettingsTree) => {
+      const body = JSON.stringify({
+        settings: { backends: [{ ...backends[0], slots: 1 }], ...settings },
+        since_ms: 60_000
+      })
+      const { requests } = JSON.parse((await ask(gateway.port, "POST", "/admin/v1/replay", body)).text) as ReplayAnswer // reason: checked by what is expected of it
+      return requests
+        .map(({ after, changed, id, waits }) => [id, after?.backend, waits.before, waits.after, changed])
+        .toSorted()
+    }
+    expect(await under({})).toEqual([
+      ["a", "one", false, false, false],
+      ["b", undefined, false, true, true]
+    ])
+    // Without a queue nobody waits for slots.
+    expect((await under({ queue: { enabled: false } }))[1]).toEqual(["b", "one", false, false, false])
+  })
+
   test("says of a model that the config no longer tells of that the server's word is not known", async () => {
     await using one = await startUpstream({ models: ["m"] })
     const told = backendFor("one", one, { models: [{ id: "m", vision: false }] })
