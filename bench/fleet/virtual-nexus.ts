@@ -190,7 +190,7 @@ export class VirtualNexus {
     const { body, key } = question
     const priority = this.#workload.batchKeys.includes(key) ? "batch" : "normal"
     const bytes = Buffer.from(JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }))
-    const leaves = this.queue.leaves(priority, key, now)
+    const leaves = this.queue.spared.leaves(priority, key, now)
     const needs: RoutingNeeds = {
       operation: endpointFacts["chat/completions"],
       dialect: "openai",

@@ -156,7 +156,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     queue,
     queueMs: () => limitsNow().queueMs,
     seeks: (record) => seekerOf(record, limitsNow()),
-    leaves: (record, now) => queue.leaves(priorityOf(record), record.key, now),
+    leaves: (record, now) => queue.spared.leaves(priorityOf(record), record.key, now),
     chainOf: (record, body, sorts) => conversations.sees(promptChain(body, sessionOf(record, limitsNow()), sorts)),
     freed: () => queue.changed(),
     sessions: new Set(),

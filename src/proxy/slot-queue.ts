@@ -17,12 +17,12 @@ import type { Standing } from "../fleet/standing.ts"
 import { type SiblingOf, standingOf } from "../registry/live-state.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import type { Attempt } from "../router/choice.ts"
-import { capacityOf, placesAt, roomOf } from "../router/expected-end.ts"
+import { capacityOf, placesAt } from "../router/expected-end.ts"
 import type { Plan } from "../router/plan.ts"
-import { isCrowded } from "../router/strategy.ts"
 import type { QueueCounts } from "../telemetry/queue-counts.ts"
 import type { Deadline, Deadlines } from "../upstream/Deadlines.ts"
 import { cachedFor, capacityFor, placesInUse, serviceCost, waitedModel } from "./queue-costs.ts"
+import { SparedSlots } from "./spared-slots.ts"
 
 /** What bounds the waiting; 0 milliseconds is no limit. */
 export interface QueueLimits {
@@ -83,18 +83,6 @@ const contendedMs = 50
 // One look of so many counts as patient: by then it has been waited long enough to try whether a server takes one more.
 const patience = 4
 
-// For so long after a request of a class above batch each server keeps a slot free of batches, in milliseconds.
-const keepsFreeMs = 600_000
-
-// Keys count as sharing the servers for so long after a request of one came behind that of another, in milliseconds.
-const sharedMs = 60_000
-
-// A key that has half of a server leaves this share of all slots to other keys.
-const sparedShare = 1 / 16
-
-// Batches leave a slot of each server free, but no more than this share of all slots.
-const leftShare = 1 / 8
-
 // A key that waits at another process goes first when it has had so many seconds of service less: what is known of it is a little old.
 const leastOwed = 1
 
@@ -112,6 +100,8 @@ export class SlotQueue implements Deadline {
   private readonly took = new Map<string, number>()
   private places = 0
   private readonly elsewhere = new QueuesElsewhere()
+  /** The slots that are left free for others. */
+  readonly spared: SparedSlots
   private readonly heard = new Map<SiblingOf, ReadonlyArray<HeardQueue>>()
   private readonly deadlines: Deadlines["Service"]
   private readonly snapshot: () => Snapshot
@@ -128,10 +118,6 @@ export class SlotQueue implements Deadline {
   // Whether a pass has been asked for in this turn, and whether one is under way.
   private isDue = false
   private isPassing = false
-  // When a request of a class above batch came last, with which key, and when one came with another key than that before it.
-  private betterAt = performance.now()
-  private lastKey: string | undefined
-  private sharedAt = -Infinity
 
   constructor(
     deadlines: Deadlines["Service"],
@@ -144,29 +130,19 @@ export class SlotQueue implements Deadline {
     this.counts = counts
     this.deadlines = deadlines
     this.limits = limits
+    this.spared = new SparedSlots(() => limits().severalKeys)
     this.random = random
-  }
-
-  /** How many slots of each server a request of this class leaves free that has come with this key. */
-  leaves(priority: PriorityClass, key: string | undefined, now: number): number {
-    if (priority !== "batch") {
-      // Nobody is held back for a batch.
-      if (key !== this.lastKey && this.lastKey !== undefined) this.sharedAt = now
-      this.lastKey = key
-      this.betterAt = now
-    }
-    return priority === "batch" && now - this.betterAt < keepsFreeMs ? 1 : 0
   }
 
   /** Who is asked at once; undefined where nobody can be, and "wait" where somebody is to be waited for. */
   choose(plan: Plan, now: number): Attempt | "wait" | undefined {
     if (this.schedule.size > 0) return "wait"
-    this.shares(plan, now)
+    this.spared.shares(plan, now)
     const choice = plan.choose(now)
     if (choice === undefined) return undefined
     // Beside those who wait at other processes it goes in their order.
     if (this.elsewhere.waitingFor(plan.requested) !== undefined && this.limits().maxQueue > 0) return "wait"
-    if (choice._tag === "Wait" || this.isSpared(plan, choice.attempt, now)) return "wait"
+    if (choice._tag === "Wait" || this.spared.isLeft(plan, choice.attempt, now)) return "wait"
     return plan.takes(choice.attempt)
   }
 
@@ -310,7 +286,7 @@ export class SlotQueue implements Deadline {
     // Those who have come, gone or changed since.
     if (waiting.plan.snapshot !== snapshot) waiting.plan = waiting.plan.over(snapshot, now)
     const { plan } = waiting
-    const isShared = this.shares(plan, now)
+    const isShared = this.spared.shares(plan, now)
     const choice = plan.chooseAnew(now, (standing) => this.ahead.get(standing) ?? 0)
     if (choice === undefined) {
       this.left(waiting, now)
@@ -318,7 +294,7 @@ export class SlotQueue implements Deadline {
       return "goes"
     }
     if (choice._tag === "Ask") {
-      if (this.isForOthers(waiting, now) || this.isSpared(plan, choice.attempt, now))
+      if (this.isForOthers(waiting, now) || this.spared.isLeft(plan, choice.attempt, now))
         return isShared ? "key stays" : "all stay"
       this.left(waiting, now)
       if (this.served !== undefined) this.took.set(waiting.group, (this.places += 1))
@@ -331,32 +307,6 @@ export class SlotQueue implements Deadline {
     this.ahead.set(standing, (this.ahead.get(standing) ?? 0) + 1)
     if (!choice.all) return "stays"
     return isShared ? "key stays" : "all stay"
-  }
-
-  /**
-   * Whether the last free places of all are left by a key that has half of a server to others that have come of late, one at a
-   * time: they would wait for an end.
-   */
-  private isSpared({ needs, settings, targets }: Plan, { candidate }: Attempt, now: number): boolean {
-    const { key, leaves = 0 } = needs
-    if (!settings.waits || key === undefined || leaves > 0 || now - this.sharedAt >= sharedMs) return false
-    if (!isCrowded(candidate, { key, shares: true })) return false
-    const found = roomOf(targets[0]?.candidates ?? [])
-    return found !== undefined && found.free > 0 && found.free <= Math.floor(found.slots * sparedShare)
-  }
-
-  // Where each server has few slots, one of each would be more than is needed: those free elsewhere are left as well.
-  private leftBy({ needs: { leaves }, targets }: Plan): number | undefined {
-    const found = leaves === undefined ? undefined : roomOf(targets[0]?.candidates ?? [])
-    return found !== undefined && found.free > Math.ceil(found.slots * leftShare) ? 0 : leaves
-  }
-
-  /** Tells a plan whether keys share the servers; gives that as well. */
-  private shares(plan: Plan, now: number): boolean {
-    const isInUse = now - this.sharedAt < sharedMs
-    const isShared = isInUse || this.limits().severalKeys
-    plan.shares(isShared, isInUse, this.leftBy(plan))
-    return isShared
   }
 
   /** Whether the place that one could have is left to a key that waits at another process. */
@@ -399,7 +349,7 @@ export class SlotQueue implements Deadline {
       const isPatient = this.beats % patience === 0
       if (isFull) standing.widens(now, isPatient)
       else if (isPatient && candidate.model.slots !== undefined) standing.slots.eases(taken)
-      else if (isPatient && now - this.sharedAt >= sharedMs) standing.eases()
+      else if (isPatient && !this.spared.isShared(now)) standing.eases()
     }
   }
 
