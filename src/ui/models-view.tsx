@@ -50,12 +50,19 @@ export const ModelsView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element =>
   const { may_change: mayChange } = usePageFacts()
   const [wanted, setWanted] = useState("")
   const [said, setSaid] = useState<ReadonlyMap<string, string>>(new Map())
+  const [going, setGoing] = useState<ReadonlySet<string>>(new Set())
   const figures = new Map(fleet.figures.models.map((each) => [each.id, each]))
   const keyOf = ({ backend, id }: Row): string => `${id} ${backend}`
   const tell = (row: Row, words: string): void => setSaid((before) => new Map(before).set(keyOf(row), words))
   const begin = (action: Action, row: Row): void => {
+    const key = keyOf(row)
+    // Not disabled, which would take the focus from who leads by keys.
+    if (going.has(key)) return
     tell(row, "…")
-    void act(action, row, (words) => tell(row, words)).catch(() => tell(row, "the gateway does not answer"))
+    setGoing((before) => new Set(before).add(key))
+    void act(action, row, (words) => tell(row, words))
+      .catch(() => tell(row, "the gateway does not answer"))
+      .then(() => setGoing((before) => new Set([...before].filter((each) => each !== key))))
   }
   const facts: ReadonlyArray<Column<Row>> = [
     { title: "Model", width: "minmax(10rem, 2fr)", narrow: "minmax(0, 1.4fr)", cell: ({ id }) => id },
@@ -95,6 +102,7 @@ export const ModelsView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element =>
           <button
             type="button"
             aria-label={`${action} ${row.id} at ${row.backend}`}
+            aria-disabled={going.has(keyOf(row))}
             onClick={(event) => {
               event.stopPropagation()
               begin(action, row)
