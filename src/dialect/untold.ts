@@ -7,22 +7,31 @@
 /** What such a header, comment or field is called. */
 const name = "x-nexus-dropped"
 
-/** What one answer has lost, each thing once. */
+/** What an answer has lost, or all of several that come in one stream: each thing is told once. */
 export class Untold {
   private all: Array<string> | undefined
+  private told = 0
 
   add(what: string): void {
     this.all ??= []
     if (!this.all.includes(what)) this.all.push(what)
   }
 
-  /** A comment of a stream of events that names all of it; empty where there is nothing. */
-  get comment(): string {
-    return this.all === undefined ? "" : `: ${name}: ${this.all.join(", ")}\n\n`
+  /** A comment of a stream of events that names what has not been told yet; empty where there is nothing. */
+  comment(): string {
+    const news = this.news()
+    return news.length === 0 ? "" : `: ${name}: ${news.join(", ")}\n\n`
   }
 
-  /** The field that names all of it; none where there is nothing. */
-  get field(): Readonly<Record<string, ReadonlyArray<string>>> {
-    return this.all === undefined ? {} : { [name]: this.all }
+  /** The field that names what has not been told yet; none where there is nothing. */
+  field(): Readonly<Record<string, ReadonlyArray<string>>> {
+    const news = this.news()
+    return news.length === 0 ? {} : { [name]: news }
+  }
+
+  private news(): ReadonlyArray<string> {
+    const news = this.all?.slice(this.told) ?? []
+    this.told += news.length
+    return news
   }
 }

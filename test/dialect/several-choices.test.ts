@@ -129,3 +129,28 @@ test("what several answers of a chat go back to is told with each of them that h
     expect(told).toEqual([all, [[second, "B", undefined], all[0]!], all])
   }
 })
+
+test("what several answers have lost is told once, however many have lost it", () => {
+  const messages = [{ role: "user", content: "go" }]
+  const contents = [{ parts: [{ text: "go" }] }]
+  const rows = [
+    [openai, { model: "m", messages, n: 2, stream: true }],
+    [gemini, { contents, generationConfig: { candidateCount: 2 } }]
+  ] as const
+  for (const [{ operations }, request] of rows) {
+    const codec = operations.find((each) => each.client !== undefined)!.client!
+    const events: ReadonlyArray<ChatEvent> = [
+      ...[0, 1].flatMap((choice): ReadonlyArray<ChatEvent> => [
+        { type: "choice", choice },
+        { type: "text", text: "hi" },
+        { type: "lost", what: "audio" },
+        { type: "stop", stop: { reason: "end" } }
+      ]),
+      { type: "done" }
+    ]
+    const told = transduce(answersTo(codec, request, "m").stream(context), events)
+    const text = Buffer.concat([...told]).toString()
+    expect(text.match(/x-nexus-dropped/g)).toHaveLength(1)
+    expect(text.match(/hi/g)).toHaveLength(2)
+  }
+})

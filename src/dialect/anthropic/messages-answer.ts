@@ -303,7 +303,7 @@ class StreamWriting implements TransducerStep<ChatEvent, Uint8Array> {
     this.over = true
     // There is no going back to a text that is over.
     if (this.cited !== undefined) this.leaves("citation")
-    this.text += this.untold?.comment ?? ""
+    this.text += this.untold?.comment() ?? ""
     const stop = messageStop(this.stop, { called: this.calls > 0, refused: this.refused })
     this.write({
       type: "message_delta",

@@ -114,6 +114,7 @@ interface Written {
   /** Whether texts are sent as they come. */
   readonly streaming: boolean
   readonly thoughts: boolean
+  readonly untold: Untold
 }
 
 class Writing {
@@ -127,7 +128,7 @@ class Writing {
   /** How likely the tokens were, and from where on that has not been told. */
   private readonly likely: Array<unknown> = []
   private likelyTold = 0
-  private readonly untold = new Untold()
+  private readonly untold: Untold
   private called = false
   private refused = false
   private stop: ChatStop | undefined
@@ -136,7 +137,8 @@ class Writing {
   private ready: Array<GeminiAnswer | GeminiError> = []
   private over = false
 
-  constructor({ context, ids, index, streaming, thoughts }: Written) {
+  constructor({ context, ids, index, streaming, thoughts, untold }: Written) {
+    this.untold = untold
     this.context = context
     this.ids = ids
     this.index = index
@@ -298,7 +300,7 @@ class Writing {
       modelVersion: model,
       responseId: id,
       ...used,
-      ...(finishReason === undefined || !this.streaming ? {} : this.untold.field)
+      ...(finishReason === undefined || !this.streaming ? {} : this.untold.field())
     }
   }
 }
@@ -317,7 +319,8 @@ const idForm: CallIdForm = { fits: /./, prefix: "call_" }
 
 const writingOf = (context: AnswerContext, { several, thoughts }: AnswerWishes, streaming: boolean) => {
   const ids = new CallIds(context, idForm)
-  const begin = (index: number) => new Writing({ context, ids, index, streaming, thoughts })
+  const untold = new Untold()
+  const begin = (index: number) => new Writing({ context, ids, index, streaming, thoughts, untold })
   return several ? new SeveralWriting(begin) : begin(0)
 }
 

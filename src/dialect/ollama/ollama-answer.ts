@@ -153,7 +153,7 @@ const streamEncoder =
         if (Result.isFailure(made)) return fail(made.failure)
         over = true
         const calls = made.success
-        const last = { ...telling.end({}), ...untold.field }
+        const last = { ...telling.end({}), ...untold.field() }
         return calls.length === 0 ? lines(last) : lines(telling.line({ tool_calls: calls }), last)
       }
       const push = (event: ChatEvent): ReadonlyArray<Uint8Array> => {

@@ -120,6 +120,12 @@ const answerHead = ({ id, model, now }: AnswerContext, object: string): Fields =
 /** What is told in place of more than the one call that a client of the older form can be given. */
 const oneCall = "The backend called several functions, where its client takes one"
 
+/** What several answers of one stream have in common. */
+interface Shared {
+  readonly ids: CallIds
+  readonly untold: Untold
+}
+
 class ChunkWriting {
   private readonly wishes: AnswerWishes
   private readonly ids: CallIds
@@ -128,7 +134,7 @@ class ChunkWriting {
   private readonly frame: Fields
   private readonly calls = new Map<number, MadeCall>()
   private text = ""
-  private readonly untold = new Untold()
+  private readonly untold: Untold
   private signature: string | undefined
   private thought = 0
   private images = 0
@@ -138,7 +144,8 @@ class ChunkWriting {
   private stop: ChatStop | undefined
   private usage: ChatUsage | undefined
 
-  constructor(context: AnswerContext, wishes: AnswerWishes, ids: CallIds, index: number) {
+  constructor(context: AnswerContext, wishes: AnswerWishes, { ids, untold }: Shared, index: number) {
+    this.untold = untold
     this.wishes = wishes
     this.ids = ids
     this.frame = answerHead(context, "chat.completion.chunk")
@@ -248,7 +255,7 @@ class ChunkWriting {
     if (this.signature !== undefined) this.write(signedBy(this.signature))
     this.over = true
     const reason = reasonOf(this.stop, this.calls.size > 0, this.wishes)
-    this.text += this.untold.comment
+    this.text += this.untold.comment()
     this.text += `${this.head}{},"finish_reason":"${reason}"}]}\n\n`
     return true
   }
@@ -279,8 +286,8 @@ const streamEncoder =
   (wishes: AnswerWishes) =>
   (context: AnswerContext): Transducer<ChatEvent, Uint8Array> => ({
     start: () => {
-      const ids = new CallIds(context, idForm)
-      const begin = (index: number) => new ChunkWriting(context, wishes, ids, index)
+      const shared = { ids: new CallIds(context, idForm), untold: new Untold() }
+      const begin = (index: number) => new ChunkWriting(context, wishes, shared, index)
       const writing = wishes.several ? new SeveralWriting(begin) : begin(0)
       return {
         push: (event) => {

@@ -339,7 +339,7 @@ class ResponseWriting implements TransducerStep<ChatEvent, Uint8Array> {
       ...(reason === undefined ? { completed_at: this.now() } : {})
     }
     this.whole = this.response(end)
-    this.writer.remark(this.untold?.comment ?? "")
+    this.writer.remark(this.untold?.comment() ?? "")
     this.writer.tell(`response.${end.status}`, this.whole)
   }
 
