@@ -207,6 +207,7 @@ const Lane = ({ asked, model, speaks }: LaneProps): JSX.Element => {
       })
   }, [asked?.number])
 
+  const last = turns.at(-1)
   return (
     <section class="lane" aria-label={`Chat with ${model}`}>
       <div class="bar">
@@ -232,7 +233,9 @@ const Lane = ({ asked, model, speaks }: LaneProps): JSX.Element => {
           </div>
         ))}
       </div>
-      {turns.length === 0 ? null : <TheSame speaks={speaks} model={model} chat={chatOf(turns)} />}
+      {last === undefined ? null : (
+        <TheSame speaks={speaks} model={model} chat={[...chatOf(turns.slice(0, -1)), last.question]} />
+      )}
     </section>
   )
 }

@@ -35,6 +35,23 @@ describe.skipIf(browserPath === undefined)("the playground in a browser", () => 
     }
   })
 
+  test("shows as a command what was sent, and not the answer to it", async () => {
+    await using at = await started()
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "playground")
+    for (const [nth, said] of ["First question", "Second question"].entries()) {
+      await tab.page.getByRole("textbox", { name: "Message" }).fill(said)
+      await tab.page.keyboard.press("Enter")
+      await tab.page
+        .getByText(/first token after/)
+        .nth(nth)
+        .waitFor()
+    }
+    const shown = (await tab.page.locator("details.same pre").first().textContent()) ?? ""
+    const { messages } = JSON.parse(/-d '(.*)'$/s.exec(shown)?.[1] ?? "") as { readonly messages: unknown }
+    expect(messages).toEqual(JSON.parse(at.upstream.lastCall().text).messages)
+  })
+
   test("offers aliases and groups beside the models of backends", async () => {
     await using at = await started(["m"], { routing: { aliases: { best: "m" }, groups: { team: ["m"] } } })
     await using tab = await inBrowser()
