@@ -15,7 +15,7 @@ import { Abort } from "../wire/abort.ts"
 import type { Caller, CallListener } from "../wire/call.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
-import { type CommentHearer, commitAnswer, type Judged } from "./answer.ts"
+import { type AnswerExpectation, type CommentHearer, commitAnswer, type Judged } from "./answer.ts"
 import type { Deadline } from "./Deadlines.ts"
 import { bodyFor, callHeaders, prepareBackend, urlFor } from "./endpoint.ts"
 import { HeldBytes } from "./held-bytes.ts"
@@ -173,10 +173,15 @@ interface AnswerBounds {
 const untold = (): void => undefined
 
 /** An attempt under way: whose call it is for the client, what is told of it, and what ends it. */
-class AttemptUnderWay extends Abort implements Caller, CallListener {
-  private readonly asker: Asker
+class AttemptUnderWay extends Abort implements AnswerExpectation, Caller, CallListener {
+  readonly caller: Asker
+  readonly route: DialectRoute
+  readonly tells: boolean
+  readonly holding: HeldBytes
+  maxBytes = 0
+  stream = false
   private readonly clock: RequestClock
-  private readonly firstByteMs: number
+  private readonly limits: Backend["limits"]
   // Until its answer has come: what is sent is not held any longer, nor who waits for what the answer is judged to be.
   private attempted: AttemptCall | undefined
   private resume: (judged: Effect.Effect<Judged>) => void
@@ -184,33 +189,33 @@ class AttemptUnderWay extends Abort implements Caller, CallListener {
 
   constructor(attempted: AttemptCall, bounds: AnswerBounds, resume: (judged: Effect.Effect<Judged>) => void) {
     super()
-    this.asker = attempted.caller
+    this.caller = attempted.caller
+    this.route = attempted.route
+    this.tells = attempted.tells === true
+    this.holding = bounds.holding
     this.clock = attempted.clock
-    this.firstByteMs = attempted.backend.limits.firstByteMs
+    this.limits = attempted.backend.limits
     this.attempted = attempted
     this.resume = resume
     this.bounds = bounds
   }
 
   connected(): void {
-    this.clock.connected(this.firstByteMs)
+    this.clock.connected(this.limits.firstByteMs)
+  }
+
+  progress(): void {
+    this.clock.arm("idle", this.limits.idleMs)
   }
 
   arrived(head: ReceivedAnswer): void {
-    const { asker, attempted, bounds, clock } = this
+    const { attempted } = this
     this.attempted = undefined
     if (attempted === undefined) return
-    const expectation = {
-      stream: attempted.collects === true || asker.wantsStream,
-      route: attempted.route,
-      tells: attempted.tells === true,
-      maxBytes: bounds.maxBytes(),
-      holding: bounds.holding,
-      progress: progressOf(clock, attempted.backend.limits.idleMs),
-      caller: asker
-    }
+    this.stream = attempted.collects === true || this.caller.wantsStream
+    this.maxBytes = this.bounds.maxBytes()
     try {
-      commitAnswer(head, expectation, (judged) => this.ends(Effect.succeed(judged)))
+      commitAnswer(head, this, (judged) => this.ends(Effect.succeed(judged)))
     } catch (defect) {
       this.ends(Effect.die(defect))
     }
@@ -228,17 +233,14 @@ class AttemptUnderWay extends Abort implements Caller, CallListener {
   }
 
   again(): boolean {
-    return this.asker.again()
+    return this.caller.again()
   }
 
   silent(doubt: Suspicion | undefined): void {
-    const why = this.asker.silent(doubt)
+    const why = this.caller.silent(doubt)
     if (why !== undefined) this.abort(why)
   }
 }
-
-// Made inside of a call, it would hold the request's body until the answer is judged.
-const progressOf = (clock: RequestClock, idleMs: number) => (): void => clock.arm("idle", idleMs)
 
 /** What is passed on, and to whom. */
 export interface PassedCall {

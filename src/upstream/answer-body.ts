@@ -49,6 +49,13 @@ const noJudge: IntakeJudge<never> = { enough: () => true, judge: () => Exit.die(
 
 const none: Array<never> = []
 
+const endOf = (sink: BodySink): void => sink.end()
+
+const failureOf =
+  (error: UpstreamError) =>
+  (sink: BodySink): void =>
+    sink.fail(error)
+
 class Taking<A> implements BodySink, BodyBeginning {
   private readonly body: AnswerBody
   private judge: IntakeJudge<A>
@@ -75,13 +82,13 @@ class Taking<A> implements BodySink, BodyBeginning {
 
   end(): void {
     if (this.target !== undefined) this.target.end()
-    else if (this.part) this.last = (sink) => sink.end()
+    else if (this.part) this.last = endOf
     else this.decide({ _tag: "Whole", bytes: this.bytes() })
   }
 
   fail(error: UpstreamError): void {
     if (this.target !== undefined) this.target.fail(error)
-    else if (this.part) this.last = (sink) => sink.fail(error)
+    else if (this.part) this.last = failureOf(error)
     else this.drop(error)
   }
 
@@ -106,6 +113,10 @@ class Taking<A> implements BodySink, BodyBeginning {
       this.body.abort()
       return this.drop(enough)
     }
+    this.handOn()
+  }
+
+  private handOn(): void {
     this.body.pause()
     this.decide({ _tag: "Part", came: this, attach: (sink) => this.attach(sink) })
   }

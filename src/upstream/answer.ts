@@ -156,19 +156,15 @@ const readError = (head: ReceivedAnswer, { dialect }: DialectRoute, done: Commit
 /** Reads an event stream to the first event that is an answer; what comes before it is held back. */
 class EventsJudge implements IntakeJudge<CommittedAnswer> {
   private readonly head: ReceivedAnswer
-  private readonly progress: () => void
-  private readonly caller: CommentHearer
+  private readonly wanted: AnswerExpectation
   private readonly route: DialectRoute
   private readonly watch: StreamWatch
-  private readonly tells: boolean
 
-  constructor(head: ReceivedAnswer, { caller, progress, route, tells = false }: AnswerExpectation) {
+  constructor(head: ReceivedAnswer, wanted: AnswerExpectation) {
     this.head = head
-    this.tells = tells
-    this.progress = progress
-    this.caller = caller
-    this.route = route
-    this.watch = route.dialect.watch()
+    this.wanted = wanted
+    this.route = wanted.route
+    this.watch = wanted.route.dialect.watch()
   }
 
   enough(piece: Uint8Array, body: BodyBeginning): boolean | UpstreamError {
@@ -179,15 +175,15 @@ class EventsJudge implements IntakeJudge<CommittedAnswer> {
       // Whoever says that much, be it comments, is at work; memory is not to grow with it.
       if (watch.opening === "waiting" && body.size <= heldBytes) {
         // It has begun to answer, and its silence is bounded as such from now on.
-        if (watch.begun && isProgress) this.progress()
-        if (watch.silent) this.caller.hearer(route)?.(watch.forget(body.release()))
+        if (watch.begun && isProgress) this.wanted.progress()
+        if (watch.silent) this.wanted.caller.hearer(route)?.(watch.forget(body.release()))
         return false
       }
     } else if ((watch.silent || !watch.between) && body.size <= heldBytes) {
       // Its first event may be an error.
       return false
     }
-    this.progress()
+    this.wanted.progress()
     return true
   }
 
@@ -199,7 +195,7 @@ class EventsJudge implements IntakeJudge<CommittedAnswer> {
         _tag: "Flow",
         head,
         said: route.dialect.said(came.bytes()),
-        told: this.tells ? { id: idAtHead(came.bytes()), finishes: [] } : undefined,
+        told: this.wanted.tells === true ? { id: idAtHead(came.bytes()), finishes: [] } : undefined,
         watch,
         attach,
         taken: nothing
@@ -214,15 +210,15 @@ class EventsJudge implements IntakeJudge<CommittedAnswer> {
 /** An event stream that cannot be read: its first bytes are all that is waited for. */
 class CodedJudge implements IntakeJudge<CommittedAnswer> {
   private readonly head: ReceivedAnswer
-  private readonly progress: () => void
+  private readonly wanted: AnswerExpectation
 
-  constructor(head: ReceivedAnswer, { progress }: AnswerExpectation) {
+  constructor(head: ReceivedAnswer, wanted: AnswerExpectation) {
     this.head = head
-    this.progress = progress
+    this.wanted = wanted
   }
 
   enough(): boolean {
-    this.progress()
+    this.wanted.progress()
     return true
   }
 
@@ -299,25 +295,15 @@ class BodyJudge implements IntakeJudge<CommittedAnswer> {
   }
 
   enough(_: Uint8Array, { size }: BodyBeginning): boolean {
-    const { holding, maxBytes, progress } = this.wanted
-    progress()
+    const { holding, maxBytes } = this.wanted
+    this.wanted.progress()
     this.counted = holding.grow(this.counted, size)
     return size > maxBytes || holding.isTooMuch(this.counted)
   }
 
   judge(intake: BodyIntake): Judged {
     const { head } = this
-    if (intake._tag === "Part") {
-      const { attach } = intake
-      return Exit.succeed({
-        _tag: "Flow",
-        head,
-        said: unknownIdentity,
-        watch: undefined,
-        attach,
-        taken: () => this.dropped()
-      })
-    }
+    if (intake._tag === "Part") return this.flow(intake.attach)
     this.dropped()
     const body = intake.bytes
     if (isCoded(head)) return Exit.succeed({ _tag: "Whole", head, body, said: unknownIdentity, usage: undefined })
@@ -326,6 +312,18 @@ class BodyJudge implements IntakeJudge<CommittedAnswer> {
     const { json, said, usage } = whole.success
     const told = this.wanted.tells === true ? toldIn(json) : undefined
     return Exit.succeed({ _tag: "Whole", head, body, said, usage, told })
+  }
+
+  // What a closure is made of is put into an object by whatever function makes one, be it made or not.
+  private flow(attach: (sink: BodySink) => void): Judged {
+    return Exit.succeed({
+      _tag: "Flow",
+      head: this.head,
+      said: unknownIdentity,
+      watch: undefined,
+      attach,
+      taken: () => this.dropped()
+    })
   }
 
   dropped(): void {
