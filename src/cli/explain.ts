@@ -111,8 +111,13 @@ const ruleText = ({ canary, name, shadow }: NonNullable<DecisionEntry["rule"]>):
   return `${name ?? "none"}${notes.length === 0 ? "" : ` (${notes.join(", ")})`}`
 }
 
-const inFlightText = ({ in_flight: busy, slots, slots_from: from }: DecisionEntry["candidates"][number]): string =>
-  slots === undefined || from === undefined ? String(busy) : `${busy} of ${slotsText([{ slots, from }])}`
+// A column of its own: slots are those of the model, and what is in flight is all that the backend has.
+const slotsColumn = (candidates: DecisionEntry["candidates"]): ReadonlyArray<string> | undefined => {
+  const texts = candidates.map(({ slots, slots_from: from }) =>
+    slots === undefined || from === undefined ? "-" : slotsText([{ slots, from }])
+  )
+  return texts.some((text) => text !== "-") ? texts : undefined
+}
 
 const decisionText = (
   { requested, models, strategy, rule, candidates, excluded, order }: DecisionEntry,
@@ -136,7 +141,8 @@ const decisionText = (
     lines.push("", shownTable(["Rule passed over", "Why"], rows))
   }
   if (candidates.length > 0) {
-    const rows = candidates.map((each) => [
+    const slots = slotsColumn(candidates)
+    const rows = candidates.map((each, at) => [
       each.backend,
       each.model,
       each.zone ?? "-",
@@ -147,7 +153,8 @@ const decisionText = (
       expectedTime(each.parts?.write_ms),
       each.parts === undefined ? "-" : String(each.parts.cached_tokens),
       String(each.priority),
-      inFlightText(each),
+      String(each.in_flight),
+      ...(slots === undefined ? [] : [slots[at] ?? "-"]),
       milliseconds(each.first_byte_ms)
     ])
     const heading = [
@@ -163,7 +170,7 @@ const decisionText = (
       "Priority",
       "In flight"
     ]
-    lines.push("", shownTable([...heading, "First byte"], rows, 2))
+    lines.push("", shownTable([...heading, ...(slots === undefined ? [] : ["Slots"]), "First byte"], rows, 2))
     const noted = candidates.flatMap(({ backend, note }) => (note === undefined ? [] : [`${backend}: ${note}.`]))
     if (noted.length > 0) lines.push("", ...noted)
   }

@@ -87,7 +87,7 @@ describe("nexus explain", () => {
     expect(text).toContain("2      broken   m      capability-match (last resort)")
   })
 
-  test("shows the slots of a backend with what is in flight there, and how they are known", () => {
+  test("shows the slots of a model beside all that is in flight at its backend, and how they are known", () => {
     const about = { model: "m", priority: 50, in_flight: 1, first_byte_ms: null }
     const text = routeText({
       decision: {
@@ -106,8 +106,13 @@ describe("nexus explain", () => {
     })
     const cells = lines(text).map((line) => line.split(/ {2,}/))
     const column = cells.find(([first]) => first === "Candidate")?.indexOf("In flight") ?? -1
-    const shown = cells.filter(([first]) => first === "told" || first === "unknown").map((row) => row[column])
-    expect(shown).toEqual(["1 of 4 (told)", "1"])
+    const shown = cells
+      .filter(([first]) => first === "told" || first === "unknown")
+      .map((row) => row.slice(column, column + 2))
+    expect(shown).toEqual([
+      ["1", "4 (told)"],
+      ["1", "-"]
+    ])
   })
 
   test("says that it needs a running gateway", async () => {
