@@ -38,7 +38,7 @@ const lingerMs = 250
 export const translatedHead = (head: ReceivedAnswer, type: string, body: AnswerBody = head.body): ReceivedAnswer => ({
   status: head.status,
   header: (name) => (name === "content-type" ? type : name === "content-encoding" ? null : head.header(name)),
-  names: head.names,
+  names: () => head.names(),
   body
 })
 
