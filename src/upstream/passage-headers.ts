@@ -54,18 +54,18 @@ export const passedHeaders = (
 
 /** What a client is told of an answer; a place at the server is one below `place`, where that is given. */
 export const passedAnswerHeaders = (
-  { header, names }: ReceivedAnswer,
+  answer: ReceivedAnswer,
   carriesKey: (value: string) => boolean,
   place: string | undefined
 ): Record<string, string> => {
   const headers: Record<string, string> = {}
-  const ofTheirs = named(header("connection"))
-  for (const name of new Set(names())) {
-    const value = header(name) ?? ""
+  const ofTheirs = named(answer.header("connection"))
+  for (const name of new Set(answer.names())) {
+    const value = answer.header(name) ?? ""
     const stays = keptFromClients.has(name) || ofTheirs.has(name) || prefixes.test(name) || !isLineValue(value)
     if (!stays && !carriesKey(value)) headers[name] = value
   }
-  const location = header("location")
+  const location = answer.header("location")
   if (place !== undefined && location !== null && /^\/(?!\/)/.test(location) && isLineValue(location)) {
     headers["location"] = `${place}${location}`
   }

@@ -16,9 +16,9 @@ export interface Head {
   /** For how many seconds it says to keep an idle connection; undefined when it does not say. */
   readonly keepSeconds: number | undefined
   /** Value of a header by its lower-case name, repeated ones joined by a comma; null when absent. */
-  readonly header: (name: string) => string | null
+  readonly header: (this: object, name: string) => string | null
   /** Names of all headers, in lower case. */
-  readonly names: () => ReadonlyArray<string>
+  readonly names: (this: object) => ReadonlyArray<string>
 }
 
 /** Largest head, in bytes, and most lines of it. */

@@ -28,9 +28,9 @@ export interface AnswerBody {
 /** The head of an answer, and its body. */
 export interface ReceivedAnswer {
   readonly status: number
-  /** Value of a header by its lower-case name, repeated ones joined by a comma; null when absent. */
-  readonly header: (name: string) => string | null
-  /** Names of all headers, in lower case. */
-  readonly names: () => ReadonlyArray<string>
+  /** Value of a header by its lower-case name, repeated ones joined by a comma; null when absent. Of no use apart from its answer. */
+  readonly header: (this: object, name: string) => string | null
+  /** Names of all headers, in lower case; of no use apart from its answer. */
+  readonly names: (this: object) => ReadonlyArray<string>
   readonly body: AnswerBody
 }
