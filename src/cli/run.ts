@@ -136,7 +136,7 @@ const runMain = (results: ResultOutput) =>
 /** The arguments in the words of the commands: `nexus version`, `nexus help serve` and `nexus init` are what people type first. */
 const plainly = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
   const [first, ...rest] = args
-  if (first === "help") return [...rest, "--help"]
+  if (first === "help") return plainly([...rest, "--help"])
   if (first === "init") return ["config", "init", ...rest]
   return first === "version" && rest.length === 0 ? ["--version"] : args
 }

@@ -68,6 +68,7 @@ describe("what people type first works:", () => {
     expect((await nexus("init", "-o", "made.toml")).stderr).toBe("")
     expect(readFileSync(join(cwd, "made.toml"), "utf8")).toStartWith("# nexus.toml")
     expect((await nexus("init", "--help")).stdout).toBe((await nexus("config", "init", "--help")).stdout)
+    expect((await nexus("help", "init")).stdout).toBe((await nexus("config", "init", "--help")).stdout)
   })
 
   test("nexus explain MODEL, for nexus explain --model MODEL", async () => {
