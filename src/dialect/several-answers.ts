@@ -88,7 +88,8 @@ export class SeveralWriting<Out> {
   private readonly others = new Map<number, AnswerWriting<Out>>()
   private current: AnswerWriting<Out>
   private ready: Array<Out> = []
-  private over = false
+  /** Whether they have all come to their end. */
+  over = false
 
   constructor(begin: (choice: number) => AnswerWriting<Out>) {
     this.begin = begin

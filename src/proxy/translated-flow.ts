@@ -52,9 +52,9 @@ type Encoding = TransducerStep<ChatEvent, Uint8Array>
 
 const isLast = ({ type }: ChatEvent): boolean => type === "done" || type === "error"
 
-// Tells what a backend says up to its last word, and no secret in it.
+// Tells what a backend says up to its last word, or to what the client cannot be told, and no secret in it.
 class UpToLast implements Encoding {
-  over = false
+  private ended = false
   private readonly encoding: Encoding
   private readonly redact: Redact
 
@@ -63,10 +63,14 @@ class UpToLast implements Encoding {
     this.redact = redact
   }
 
+  get over(): boolean {
+    return this.ended || this.encoding.over === true
+  }
+
   push(event: ChatEvent): ReadonlyArray<Uint8Array> {
     const { encoding } = this
     if (!isLast(event)) return encoding.push(event)
-    this.over = true
+    this.ended = true
     const clean = event.type === "error" ? { ...event, message: this.redact(event.message) } : event
     return [...encoding.push(clean), ...encoding.end()]
   }

@@ -7,7 +7,7 @@ import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage, Made
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { eventsByChoice, SeveralWriting } from "../several-answers.ts"
 import { lineJson } from "../line-json.ts"
-import type { Transducer } from "../Transducer.ts"
+import type { Transducer, TransducerStep } from "../Transducer.ts"
 import { Untold } from "../untold.ts"
 import { thoughtDetail } from "./thought-details.ts"
 
@@ -140,7 +140,8 @@ class ChunkWriting {
   private images = 0
   private length = 0
   private begun = false
-  private over = false
+  /** Whether it has come to its end. */
+  over = false
   private stop: ChatStop | undefined
   private usage: ChatUsage | undefined
 
@@ -282,21 +283,33 @@ class ChunkWriting {
   }
 }
 
+class StreamWriting implements TransducerStep<ChatEvent, Uint8Array> {
+  private readonly writing: ChunkWriting | SeveralWriting<Uint8Array>
+
+  constructor(context: AnswerContext, wishes: AnswerWishes) {
+    const shared = { ids: new CallIds(context, idForm), untold: new Untold() }
+    const begin = (index: number) => new ChunkWriting(context, wishes, shared, index)
+    this.writing = wishes.several ? new SeveralWriting(begin) : begin(0)
+  }
+
+  get over(): boolean {
+    return this.writing.over
+  }
+
+  push(event: ChatEvent): ReadonlyArray<Uint8Array> {
+    this.writing.event(event)
+    return this.writing.take()
+  }
+
+  end(): ReadonlyArray<Uint8Array> {
+    return []
+  }
+}
+
 const streamEncoder =
   (wishes: AnswerWishes) =>
   (context: AnswerContext): Transducer<ChatEvent, Uint8Array> => ({
-    start: () => {
-      const shared = { ids: new CallIds(context, idForm), untold: new Untold() }
-      const begin = (index: number) => new ChunkWriting(context, wishes, shared, index)
-      const writing = wishes.several ? new SeveralWriting(begin) : begin(0)
-      return {
-        push: (event) => {
-          writing.event(event)
-          return writing.take()
-        },
-        end: () => []
-      }
-    }
+    start: () => new StreamWriting(context, wishes)
   })
 
 /** Everything that was said, put together. */
