@@ -45,12 +45,12 @@ import { SharedStore } from "../replicas/SharedStore.ts"
 import { admitted, freshContacts, HostContacts, Perimeter, perimeterGate } from "../upstream/perimeter.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
-import type { BudgetRule } from "../usage/budget.ts"
 import { Budgets } from "../usage/Budgets.ts"
 import { priceRule } from "../usage/price.ts"
 import { Prices, type PriceSettings } from "../usage/Prices.ts"
 import { UsageLedger } from "../usage/UsageLedger.ts"
 import * as Administration from "./Administration.ts"
+import { budgetRules } from "./budget-rules.ts"
 import { Reloader, type ConfigInUse } from "./Reloader.ts"
 import * as ReplicaStandings from "./ReplicaStandings.ts"
 
@@ -185,30 +185,15 @@ const priceSettings = ({ settings: { prices, usage } }: LoadedConfig): PriceSett
   isListed: usage.public_prices
 })
 
-const nanosOf = (dollars: number): number => Math.round(dollars * 1e9)
-
-const budgetRules = ({ settings: { budgets } }: LoadedConfig): ReadonlyArray<BudgetRule> =>
-  budgets.map(({ each, hard_usd: hard, keys, models, name, on_budget, owners, per, soft_usd: soft, webhook_url }) => ({
-    name,
-    each,
-    per,
-    falls: on_budget === "fallback",
-    ...(keys === undefined ? {} : { keys }),
-    ...(owners === undefined ? {} : { owners }),
-    ...(models === undefined ? {} : { models }),
-    ...(soft === undefined ? {} : { soft: nanosOf(soft) }),
-    ...(hard === undefined ? {} : { hard: nanosOf(hard) }),
-    ...(webhook_url === undefined ? {} : { webhook: webhook_url })
-  }))
-
 // What is spent stands in the ledger, and in no other place.
 const spending = (config: Config, part: ProcessPart | undefined) => {
   const { current } = config
   if (!writesUsage(current())) return Layer.merge(UsageLedger.none, Budgets.none)
   const { number = 1, of = 1 } = part ?? {}
-  return Budgets.layer(derived(current, budgetRules), { number, of }, () => current().settings.cluster.when_away).pipe(
-    Layer.provideMerge(ledger(config, part))
+  const budgets = Effect.map(Registry, ({ snapshot }) =>
+    Budgets.layer(budgetRules(current, snapshot), { number, of }, () => current().settings.cluster.when_away)
   )
+  return Layer.unwrap(budgets).pipe(Layer.provideMerge(ledger(config, part)))
 }
 
 // A file that is open stays so: what these say counts from the start.

@@ -265,6 +265,19 @@ describe("a hard limit", () => {
     ])
   })
 
+  test.each(["any/big", "any/big:nitro"])(
+    "of a model that is written %s in the budget holds for that model, after a restart too",
+    async (name) => {
+      const path = join(folder, `${encodeURIComponent(name)}.sqlite`)
+      const told = []
+      for (const models of [[name, "any/big"], ["big"]]) {
+        await using at = await world({ hard_usd: 3, models: [name] }, {}, path)
+        for (const model of models) told.push((await at.post("/v1/chat/completions", model)).status)
+      }
+      expect(told).toEqual([200, 402, 402])
+    }
+  )
+
   test("of another key or model holds up nobody", async () => {
     await using at = await world({ hard_usd: 0, keys: ["somebody"] })
     expect((await at.post()).status).toBe(200)
