@@ -17,8 +17,11 @@ export interface IncomingRequest {
   /** Whether it came to the place of administration, where no model answers. */
   readonly isAdministration: boolean
   /** Whether who asks would be let in now as well: for what is told over a long time; always when absent. */
-  readonly isLetIn?: (() => boolean) | undefined
+  readonly isLetIn?: StillLetIn | undefined
 }
+
+/** Whether who asks would be let in now; known later where a token has to be checked anew. */
+export type StillLetIn = () => boolean | Promise<boolean>
 
 /** What bounds the key of the request that is being answered. */
 export const KeyOfRequest = Context.Reference<KeyBounds | undefined>("nexus/operations/incoming-request/KeyOfRequest", {
@@ -26,7 +29,7 @@ export const KeyOfRequest = Context.Reference<KeyBounds | undefined>("nexus/oper
 })
 
 /** Whether who has sent the request that is being answered would still be let in. */
-export const IsLetIn = Context.Reference<() => boolean>("nexus/operations/incoming-request/IsLetIn", {
+export const IsLetIn = Context.Reference<StillLetIn>("nexus/operations/incoming-request/IsLetIn", {
   defaultValue: () => () => true
 })
 

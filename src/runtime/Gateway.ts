@@ -220,7 +220,15 @@ export class Gateway extends Context.Service<
           const needsKey = rules.keys().needed
           const isTrusted = path !== frontPath || mayKnowState(rules, request, asked)
           const current = (isAdministration ? adminRulesNow : undefined) ?? rulesNow
-          const isLetIn = () => admit(current(), request, path, asked).refusal === undefined
+          const isLetIn = (): boolean | Promise<boolean> => {
+            const inForce = current()
+            const seen = admit(inForce, request, path, asked)
+            if (seen.unchecked === undefined || inForce.tokens === undefined) return seen.refusal === undefined
+            // A token that was good may have to be looked at with other keys.
+            return inForce.tokens
+              .check(seen.unchecked)
+              .then((known) => admit(inForce, request, path, asked, undefined, known).refusal === undefined)
+          }
           const called = { path, needsKey, isTrusted, isAdministration, key: grant, isLetIn }
           return operations.handle(request, id, called).then((response) => {
             for (const [name, value] of Object.entries(refusalHeaders(request))) response.headers.set(name, value)

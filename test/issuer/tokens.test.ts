@@ -283,6 +283,68 @@ describe("when an issuer signs with another key", () => {
   }
 })
 
+describe("who follows events with a token", () => {
+  test("goes on when its issuer publishes a further key, and is told nothing more once the key of the token is gone", async () => {
+    await using renewing = await startIssuer()
+    const roles = [{ name: "chiefs", claims: { groups: ["llm-chiefs"] }, admin: true, models: ["*"] }]
+    await using at = await startGateway({
+      auth: {
+        issuers: [
+          {
+            name: "corp",
+            issuer: renewing.url,
+            audience: [audience],
+            name_claim: "client_id",
+            refresh_seconds: 1,
+            required_claims: { groups: ["llm-*"] },
+            roles
+          }
+        ]
+      },
+      backends: [backendFor("home", upstream)]
+    })
+    const token = await renewing.token({ groups: ["llm-chiefs"] })
+    const stream = await fetch(`${at.url}/admin/v1/events`, { headers: { authorization: `Bearer ${token}` } })
+    const reader = stream.body?.pipeThrough(new TextDecoderStream()).getReader()
+    let told = ""
+    const hears = async (text: string): Promise<boolean> => {
+      while (!told.includes(text)) {
+        const read = await reader?.read()
+        if (read === undefined || read.done) return false
+        told += read.value
+      }
+      return true
+    }
+    // What is asked for after the next but one has come was taken over.
+    const publishes = async (keys: ReadonlyArray<unknown>): Promise<void> => {
+      const path = "/jwks"
+      const { url } = renewing
+      renewing.instead((request, response) => {
+        const told = request.url?.startsWith(path) === true ? { keys } : { issuer: url, jwks_uri: `${url}${path}` }
+        response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(told))
+      })
+      const asked = renewing.asked()
+      const deadline = performance.now() + 60_000
+      while (renewing.asked() < asked + 2 && performance.now() < deadline) await Bun.sleep(5)
+    }
+    const own = renewing.jwks().keys
+    await using other = await startIssuer()
+    const others = other.jwks().keys.map((key) => Object.assign(key, { kid: "another" }))
+    await publishes([...own, ...others])
+    const asks = (id: string) =>
+      fetch(`${at.url}/v1/chat/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "x-request-id": id, authorization: `Bearer ${token}` },
+        body: JSON.stringify({ model: "small", messages: [{ role: "user", content: "hi" }] })
+      }).then((answer) => answer.text())
+    expect(await hears("event: everything")).toBe(true)
+    await asks("request-1")
+    expect(await hears("request-1")).toBe(true)
+    await publishes(others)
+    expect(await hears("what nobody tells")).toBe(false)
+  })
+})
+
 describe("while an issuer is away", () => {
   test("its tokens are taken by the keys that are known, new ones too, and are refused with 503 where none are", async () => {
     await using away = await startIssuer()

@@ -19,7 +19,7 @@ import { History } from "../../proxy/History.ts"
 import { Registry } from "../../registry/Registry.ts"
 import { Router } from "../../router/Router.ts"
 import { Control } from "../Control.ts"
-import { IsLetIn } from "../incoming-request.ts"
+import { IsLetIn, type StillLetIn } from "../incoming-request.ts"
 import { LiveFeed, mostEnded, type SentEvent, type FeedMoment } from "../live-feed.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
 import { totalNow } from "../whole-figures.ts"
@@ -42,6 +42,9 @@ const overlapMs = { own: 50, others: 2000 } as const
 const opening = ": hello\nretry: 2000\n\n"
 
 const written = ({ event, id, json }: SentEvent): string => `id: ${id}\nevent: ${event}\ndata: ${json}\n\n`
+
+const settled = (isLetIn: boolean | Promise<boolean>): Effect.Effect<boolean> =>
+  typeof isLetIn === "boolean" ? Effect.succeed(isLetIn) : Effect.promise(() => isLetIn)
 
 /** The handlers of the group; `started` is when the gateway began, in monotonic milliseconds. */
 export const eventHandlers = (
@@ -114,7 +117,7 @@ export const eventHandlers = (
       })
       const shared = yield* RcRef.make({ acquire: made, idleTimeToLive: Duration.seconds(5) })
 
-      const following = (after: string | undefined, isLetIn: () => boolean): Stream.Stream<string> =>
+      const following = (after: string | undefined, isLetIn: StillLetIn): Stream.Stream<string> =>
         Stream.unwrap(
           Effect.gen(function* () {
             const { current, feed, latest } = yield* RcRef.get(shared)
@@ -124,7 +127,7 @@ export const eventHandlers = (
               // Who does not keep up is told how things are, not how they came to be so.
               Stream.buffer({ capacity: 1, strategy: "sliding" }),
               // A key may end while somebody follows.
-              Stream.takeWhile(isLetIn),
+              Stream.takeWhileEffect(() => settled(isLetIn())),
               Stream.map(() => {
                 const events = feed.after(at)
                 at = feed.latest
