@@ -77,3 +77,14 @@ export const messagesFault = (messages: unknown): BadRequest | undefined => {
     ? undefined
     : bad(`The field 'messages' must be an array; ${jsonKind(messages)} came`, "messages")
 }
+
+/**
+ * How many answers so many prompts may get, by the fields that say how many each one does, of which the largest counts; what
+ * is no whole number above 0 says nothing. Undefined for one.
+ */
+export const answersOf = (prompts: number, ...each: ReadonlyArray<unknown>): number | undefined => {
+  let most = 1
+  for (const count of each) if (typeof count === "number" && Number.isSafeInteger(count)) most = Math.max(most, count)
+  const all = Math.min(Math.max(1, prompts) * most, Number.MAX_SAFE_INTEGER)
+  return all > 1 ? all : undefined
+}

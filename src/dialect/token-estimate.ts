@@ -30,6 +30,8 @@ export const addWeight = (to: TokenWeight, from: TokenWeight): void => {
 export interface TokenEstimate {
   readonly promptTokens: number
   readonly atLeastTokens: number
+  /** How many several prompts make together; undefined of one. */
+  readonly allPromptTokens?: number | undefined
 }
 
 /** How many tokens it is likely to make, and how many at least. */
@@ -38,11 +40,22 @@ export const estimateOf = ({ hundredths, units, sixths }: TokenWeight): TokenEst
   atLeastTokens: Math.floor(Math.min(units, sixths) / 6)
 })
 
-/** The larger figures of two texts that do not share a context. */
-export const largerEstimate = (a: TokenEstimate, b: TokenEstimate): TokenEstimate => ({
-  promptTokens: Math.max(a.promptTokens, b.promptTokens),
-  atLeastTokens: Math.max(a.atLeastTokens, b.atLeastTokens)
-})
+/** What none of the texts of a batch makes less of. */
+export const noTokens: TokenEstimate = { promptTokens: 0, atLeastTokens: 0 }
+
+/** The figures of a batch and one text more, of which each has a context to itself: of one those of the longest. */
+export const batchEstimate = (batch: TokenEstimate, text: TokenEstimate): TokenEstimate =>
+  batch === noTokens
+    ? text
+    : {
+        promptTokens: Math.max(batch.promptTokens, text.promptTokens),
+        atLeastTokens: Math.max(batch.atLeastTokens, text.atLeastTokens),
+        allPromptTokens: (batch.allPromptTokens ?? batch.promptTokens) + text.promptTokens
+      }
+
+/** The figures of a batch with so many tokens more that came as their numbers. */
+export const withTokenIds = (batch: TokenEstimate, ids: number): TokenEstimate =>
+  ids === 0 ? batch : { ...batch, allPromptTokens: (batch.allPromptTokens ?? batch.promptTokens) + ids }
 
 /** What a request makes a server put into a prompt, counted part by part. */
 export interface PromptParts {

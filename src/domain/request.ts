@@ -73,6 +73,10 @@ export interface RoutingNeeds {
   readonly promptTokens: number
   /** How many it has with any tokenizer; 0 where nobody who may answer is that short. */
   readonly atLeastTokens: number
+  /** How many all of its prompts have together; absent where it has one, of texts. */
+  readonly allPromptTokens?: number | undefined
+  /** How many answers it may get, each of which may have `outputTokens`; absent where that is one. */
+  readonly answers?: number | undefined
   /** How many slots it leaves free at each server for those that are served first. */
   readonly leaves?: number
   /** The models and backends that its key is for; all of them when absent. */

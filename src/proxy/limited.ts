@@ -69,9 +69,10 @@ export const rulesUnder = (settings: () => LimitSettings): RequestLimiter["rules
 type Forwarded = Effect.Effect<void, GatewayError | GaveUp>
 
 /** The tokens that a request is likely to take. */
-export const tokensAsked = ({ route }: RequestRecord, { outputTokens, promptTokens }: RoutingNeeds): number => {
+export const tokensAsked = ({ route }: RequestRecord, needs: RoutingNeeds): number => {
   const { embeds, generates } = route.operation
-  return generates || embeds !== undefined ? promptTokens + outputTokens : 0
+  const { allPromptTokens, answers = 1, outputTokens, promptTokens } = needs
+  return generates || embeds !== undefined ? (allPromptTokens ?? promptTokens) + outputTokens * answers : 0
 }
 
 const letIn = (run: RequestRun, pass: LimitPass): void => {
@@ -125,7 +126,7 @@ export const tokensTaken = (record: RequestRecord, { bytes }: RequestEnd): numbe
     answered: committed !== undefined && committed.status < 400,
     countable: generates || embeds !== undefined,
     generates,
-    promptTokens: decided?.needs.promptTokens ?? 0,
+    promptTokens: decided?.needs.allPromptTokens ?? decided?.needs.promptTokens ?? 0,
     pieces: passed.pieces,
     bytes
   })

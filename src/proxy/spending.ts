@@ -41,11 +41,12 @@ const candidatesOf = ({ targets }: Pick<Plan, "targets">): ReadonlyArray<Candida
 
 const mostOf = (
   { prices }: SpendingNeeds,
-  { abilities, outputTokens, promptTokens }: RoutingNeeds,
+  { abilities, allPromptTokens, answers = 1, outputTokens, promptTokens }: RoutingNeeds,
   candidates: ReadonlyArray<Candidate>
 ): number => {
   const output = abilities.includes("embeddings") ? 0 : outputTokens === 0 ? usualOutput : outputTokens
-  const tokens = { fresh: promptTokens, cacheRead: 0, cacheWrite: 0, output, reasoning: 0 }
+  const fresh = allPromptTokens ?? promptTokens
+  const tokens = { fresh, cacheRead: 0, cacheWrite: 0, output: output * answers, reasoning: 0 }
   let most = 0
   for (const { model, state } of candidates) {
     most = Math.max(most, costOf(prices.of(state.backend, model.id).price, tokens, 0))

@@ -43,7 +43,7 @@ export const usageEntryOf = (
     answered: committed !== undefined,
     countable: operation.generates || operation.embeds !== undefined,
     generates: operation.generates,
-    promptTokens: decided?.needs.promptTokens ?? 0,
+    promptTokens: decided?.needs.allPromptTokens ?? decided?.needs.promptTokens ?? 0,
     pieces: passed.pieces,
     bytes
   })
@@ -102,7 +102,7 @@ export const shadowEntryOf = (
     answered: outcome === "completed",
     countable: operation.generates || operation.embeds !== undefined,
     generates: operation.generates,
-    promptTokens: real.needs?.promptTokens ?? 0,
+    promptTokens: real.needs?.allPromptTokens ?? real.needs?.promptTokens ?? 0,
     pieces: 0,
     bytes: 0
   })

@@ -3,7 +3,7 @@ import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import type { LimitUse } from "../../src/domain/limit-use.ts"
 import { json } from "../kit/answers.ts"
 import { samplesOf } from "../kit/metrics.ts"
-import { backendFor, type Gateway, startProcess } from "../kit/gateway.ts"
+import { backendFor, type Gateway, startProcess, until } from "../kit/gateway.ts"
 import { askAs, keyOf, startKeyed } from "../kit/clientKeys.ts"
 
 const messages = [{ role: "user", content: "hi" }]
@@ -185,6 +185,24 @@ describe("a limit that is reached", () => {
     const next = await chat("words", "small", { max_tokens: 20 })
     expect(next.status).toBe(200)
     expect((await chat("words", "small", { max_tokens: 90 })).status).toBe(429)
+  })
+
+  test("of tokens counts all answers and texts that one request asks for before they come", async () => {
+    const input = Array.from({ length: 10 }, () => "x".repeat(36))
+    for (const asks of [
+      () => chat("words", "small", { max_tokens: 30, n: 3 }),
+      () => askAs(gateway, "words", "/v1/embeddings", { model: "small", input })
+    ]) {
+      const held = Promise.withResolvers<void>()
+      const before = upstream.calls().length
+      upstream.script(() => [{ until: held.promise }, json({ error: { message: "no" } }, 400)])
+      const asked = asks()
+      await until(() => upstream.calls().length > before, "it is under way")
+      expect((await chat("words", "small", { max_tokens: 20 })).status).toBe(429)
+      held.resolve()
+      expect((await asked).status).toBe(400)
+      await gateway.quiet()
+    }
   })
 
   test("of tokens has back what a request reserved that nobody answered", async () => {

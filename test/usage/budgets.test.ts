@@ -160,8 +160,13 @@ const world = async (
     hold: (until: Promise<void>) => {
       held = until
     },
-    post: (at = "/v1/chat/completions", model = "big") =>
-      ask(gateway.port, "POST", at, JSON.stringify({ model, max_tokens: 100, messages: [{ role: "user", content }] })),
+    post: (at = "/v1/chat/completions", model = "big", more: object = {}) =>
+      ask(
+        gateway.port,
+        "POST",
+        at,
+        JSON.stringify({ model, max_tokens: 100, messages: [{ role: "user", content }], ...more })
+      ),
     [Symbol.asyncDispose]: async () => {
       for (const each of [gateway, cloud, local]) await each[Symbol.asyncDispose]()
     }
@@ -226,6 +231,19 @@ describe("a hard limit", () => {
     ])
     const { total } = JSON.parse((await ask(at.gateway.port, "GET", "/admin/v1/usage")).text)
     expect(total).toMatchObject({ completed: 5, cost_nanos: 10_000_000_000, unpriced: 0 })
+  })
+
+  test("has room for all the answers and texts that one request asks for, or refuses it", async () => {
+    await using at = await world({ hard_usd: 10 }, { routing: { fallbacks: {} } })
+    // Of 100 tokens each: a prompt and nine answers there is room for, and for ten of them no more.
+    const statusOf = async (path: string, more: object) => (await at.post(path, "big", more)).status
+    const text = "x".repeat(400)
+    expect(await statusOf("/v1/chat/completions", { n: 10 })).toBe(402)
+    expect(await statusOf("/v1/completions", { prompt: text, best_of: 10 })).toBe(402)
+    expect(await statusOf("/v1/completions", { prompt: Array.from({ length: 6 }, () => text) })).toBe(402)
+    expect(await statusOf("/v1/embeddings", { input: Array.from({ length: 11 }, () => text) })).toBe(402)
+    expect(at.cloud.calls()).toHaveLength(0)
+    expect(await statusOf("/v1/chat/completions", { n: 9 })).toBe(200)
   })
 
   test("holds after a restart, by what the ledger tells", async () => {

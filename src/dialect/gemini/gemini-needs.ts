@@ -6,13 +6,14 @@ import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { Ability, OperationFacts } from "../../domain/request.ts"
 import type { LeastContext, NeedsReading, ReadRequest } from "../Dialect.ts"
-import { modelFault } from "../json-body.ts"
+import { answersOf, modelFault } from "../json-body.ts"
 import { readBuilt } from "../parsed-body.ts"
 import type { JsonObject } from "../request-notes.ts"
 import {
+  batchEstimate,
   estimateOf,
   estimatePrompt,
-  largerEstimate,
+  noTokens,
   noWeight,
   type TokenEstimate,
   type TokenWeight,
@@ -97,7 +98,7 @@ const needsOf = (
     return Result.fail(new BadRequest({ message, param: "contents" }))
   }
   const config = fieldsOf(json["generationConfig"])
-  const { maxOutputTokens: most } = config
+  const { candidateCount, maxOutputTokens: most } = config
   const seen: Seen = { vision: false, characters: 0 }
   conversation(json, seen)
   const abilities: Array<Ability> = []
@@ -111,7 +112,15 @@ const needsOf = (
   // No token is shorter than a byte: what fits anywhere in any case need not be looked at letter by letter.
   const isTight = size + outputTokens > least(name)
   const tokens = isTight ? tokensOf(json) : { promptTokens: Math.floor(seen.characters / 4), atLeastTokens: 0 }
-  const needs = { operation, model: name, stream, abilities, outputTokens, ...tokens }
+  const needs = {
+    operation,
+    model: name,
+    stream,
+    abilities,
+    outputTokens,
+    answers: answersOf(1, candidateCount),
+    ...tokens
+  }
   return Result.succeed({ needs, model: undefined })
 }
 
@@ -132,15 +141,15 @@ const countingOf = (
   return Result.succeed({ needs, model: span })
 }
 
-/** The tokens of the longest of several texts, which share no context. */
-const longestOf = (texts: ReadonlyArray<unknown>): TokenEstimate =>
+/** The tokens of several texts, which share no context. */
+const batchOf = (texts: ReadonlyArray<unknown>): TokenEstimate =>
   texts
     .map((content): TokenEstimate => {
       const weight = noWeight()
       walk([content], { vision: false, characters: 0 }, weight)
       return estimateOf(weight)
     })
-    .reduce(largerEstimate, estimateOf(noWeight()))
+    .reduce(batchEstimate, noTokens)
 
 const embeddingOf = (
   operation: OperationFacts,
@@ -156,7 +165,7 @@ const embeddingOf = (
   const fault = modelFault(model) ?? missing
   if (fault !== undefined) return Result.fail(fault)
   const texts = field === "content" ? [json[field]] : manyOf(json[field]).map((each) => fieldsOf(each)["content"])
-  const tokens = { ...longestOf(texts), outputTokens: 0 }
+  const tokens = { ...batchOf(texts), outputTokens: 0 }
   const needs = { operation, model: String(model), stream: false, abilities: ["embeddings"] as const, ...tokens }
   // The name of the model may stand in it as well.
   return Result.succeed({ needs, model: { from: 0, to: size } })

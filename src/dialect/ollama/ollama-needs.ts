@@ -9,7 +9,15 @@ import type { NeedsReading, ReadRequest } from "../Dialect.ts"
 import { modelFault, streamFault } from "../json-body.ts"
 import { readBuilt } from "../parsed-body.ts"
 import type { JsonObject } from "../request-notes.ts"
-import { estimateOf, estimatePrompt, largerEstimate, noWeight, weighJson, weighText } from "../token-estimate.ts"
+import {
+  batchEstimate,
+  estimateOf,
+  estimatePrompt,
+  noTokens,
+  noWeight,
+  weighJson,
+  weighText
+} from "../token-estimate.ts"
 
 /** What is read of one operation's body. */
 type Reading = (json: JsonObject, size: number, least: number) => Result.Result<Partial<RoutingNeeds>, BadRequest>
@@ -98,8 +106,8 @@ const embedNeeds =
       weighText(text, weight)
       return estimateOf(weight)
     })
-    const most = tokens.reduce(largerEstimate, estimateOf(noWeight()))
-    return Result.succeed({ stream: false, abilities: ["embeddings"], outputTokens: 0, ...most })
+    const all = tokens.reduce(batchEstimate, noTokens)
+    return Result.succeed({ stream: false, abilities: ["embeddings"], outputTokens: 0, ...all })
   }
 
 const readings = {

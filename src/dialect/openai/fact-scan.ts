@@ -11,20 +11,24 @@ import {
   imageParts,
   isToolsOff,
   type Json,
+  addText,
+  emptyBatch,
   jsonModes,
-  noTokens
+  type TextBatch
 } from "./facts.ts"
 import { type JsonListener, startsWithWord } from "../json-scan.ts"
 import { isLongString, stringPieces, stringText } from "../string-pieces.ts"
 import {
   addWeight,
-  largerEstimate,
+  batchEstimate,
   TokenEstimator,
   estimateOf,
   estimatePrompt,
   type TokenEstimate,
+  noTokens,
   weighText,
   weighKey,
+  withTokenIds,
   type TokenWeight,
   noWeight
 } from "../token-estimate.ts"
@@ -46,6 +50,7 @@ const partType = 12
 const oneText = 13
 const formatType = 14
 const weighed = 15
+const tokenIds = 16
 
 /** What there is of texts: their size at a glance, and their weight where it is wanted. */
 interface Heap {
@@ -64,6 +69,14 @@ const put = (to: Heap, from: Heap): void => {
   addWeight(to.weight, from.weight)
   if (from.long.length > 0) to.long = [...to.long, ...from.long]
 }
+
+/** What there is of a list of texts. */
+interface TextHeap extends TextBatch {
+  tokens: TokenEstimate
+  long: ReadonlyArray<Span>
+}
+
+const textHeap = (): TextHeap => ({ ...emptyBatch(), tokens: noTokens, long: [] })
 
 const empty = (it: Heap): void => {
   it.bytes = 0
@@ -85,7 +98,9 @@ const fields: Names = [
   ["response_format", format],
   ["tool_choice", field],
   ["max_tokens", field],
-  ["max_completion_tokens", field]
+  ["max_completion_tokens", field],
+  ["n", field],
+  ["best_of", field]
 ]
 const longestName = Math.max(...fields.map(([name]) => name.length))
 const inFormat: Names = [
@@ -111,12 +126,14 @@ const elementOf = (role: number): number => {
   if (role === messages) return message
   if (role === tools || role === functions || role === weighed) return weighed
   if (role === content) return part
+  if (role === tokenIds) return tokenIds
   return role === texts ? oneText : nothing
 }
 
 /** What an array or object is for when its value was for something: an array in the place of an object is for nothing. */
 const openedAs = (role: number, kind: "array" | "object"): number => {
   if (role === weighed) return role
+  if (role === oneText && kind === "array") return tokenIds
   const isArray = role === messages || role === content || role === texts || role === tools || role === functions
   const isObject = role === root || role === format || role === message || role === part
   return (kind === "array" ? isArray : isObject) ? role : nothing
@@ -146,7 +163,7 @@ export class FactScan implements JsonListener {
   private readonly ofForm = heap()
   // Where the texts go whose name says nothing of them.
   private current = this.ofForm
-  private readonly ofTexts: Record<string, { bytes: number; tokens: TokenEstimate; long: ReadonlyArray<Span> }> = {}
+  private readonly ofTexts: Record<string, TextHeap> = {}
   private readonly filled: Record<string, boolean> = {}
   private jsonMode = false
   private whole: unknown
@@ -198,7 +215,8 @@ export class FactScan implements JsonListener {
 
   plain(from: number, to: number): void {
     const role = this.take()
-    if (role !== nothing && role <= format) this.put(role, to - from > keptBytes ? 0 : this.parsed(from, to))
+    if (role === tokenIds || role === oneText) this.countId(from)
+    else if (role !== nothing && role <= format) this.put(role, to - from > keptBytes ? 0 : this.parsed(from, to))
   }
 
   open(kind: "array" | "object"): void {
@@ -206,6 +224,7 @@ export class FactScan implements JsonListener {
     if (role === root) this.whole = kind === "array" ? [] : this.top
     else if (role !== nothing && role <= format) this.put(role, kind === "array" ? [] : {})
     const as = openedAs(role, kind)
+    if (as === tokenIds) this.textsNow().texts += 1
     if (as === message) {
       this.ofMessage = heap()
       this.ofCalls = { tool_calls: heap(), function_call: heap() }
@@ -237,9 +256,11 @@ export class FactScan implements JsonListener {
   /** The facts of a body whose fields at the top are known. */
   factsOf(endpoint: Endpoint, top: Json): Facts {
     const field = contentField(endpoint, top)
+    const batch = field === "messages" ? undefined : (this.ofTexts[field] ?? emptyBatch())
     return {
       top,
-      content: field === "messages" ? this.ofMessages : { bytes: this.ofTexts[field]?.bytes ?? 0, vision: false },
+      content: batch === undefined ? this.ofMessages : { bytes: batch.bytes, vision: false },
+      batch,
       tools: this.filled["tools"] === true || this.filled["functions"] === true,
       jsonMode: this.jsonMode
     }
@@ -249,14 +270,14 @@ export class FactScan implements JsonListener {
   *tokensOf(endpoint: Endpoint, top: Json): Generator<undefined, TokenEstimate> {
     const field = contentField(endpoint, top)
     if (field !== "messages") {
-      const texts = this.ofTexts[field] ?? { tokens: noTokens, long: [] }
+      const texts = this.ofTexts[field] ?? textHeap()
       let { tokens } = texts
       for (const span of texts.long) {
         const weight = noWeight()
         yield* this.weighLong(span, weight)
-        tokens = largerEstimate(tokens, estimateOf(weight))
+        tokens = batchEstimate(tokens, estimateOf(weight))
       }
-      return tokens
+      return withTokenIds(tokens, texts.ids)
     }
     const { ofForm, ofMessages } = this
     const ofTools = heap()
@@ -292,9 +313,18 @@ export class FactScan implements JsonListener {
     else weighText(this.text(from, to, size), into.weight)
   }
 
+  private textsNow(): TextHeap {
+    return (this.ofTexts[this.name] ??= textHeap())
+  }
+
+  // A number begins with a digit or its sign.
+  private countId(from: number): void {
+    if ((this.body[from] ?? 0) < 0x3a) this.textsNow().ids += 1
+  }
+
   private countText(from: number, to: number, size: number): void {
-    const texts = (this.ofTexts[this.name] ??= { bytes: 0, tokens: noTokens, long: [] })
-    texts.bytes = Math.max(texts.bytes, size)
+    const texts = this.textsNow()
+    addText(texts, size)
     if (!this.weighs) return
     if (isLongString(from, to)) {
       texts.long = [...texts.long, { from, to }]
@@ -302,7 +332,7 @@ export class FactScan implements JsonListener {
     }
     const weight = noWeight()
     weighText(this.text(from, to, size), weight)
-    texts.tokens = largerEstimate(texts.tokens, estimateOf(weight))
+    texts.tokens = batchEstimate(texts.tokens, estimateOf(weight))
   }
 
   /** A field of this name begins: what an earlier one of the same name said is forgotten. */
@@ -311,7 +341,7 @@ export class FactScan implements JsonListener {
     if (role <= format) this.name = name
     if (name === "model") this.model = undefined
     else if (role === messages) this.ofMessages = heap()
-    else if (role === texts) this.ofTexts[name] = { bytes: 0, tokens: noTokens, long: [] }
+    else if (role === texts) this.ofTexts[name] = textHeap()
     else if (role === tools || role === functions) {
       this.filled[name] = false
       this.current = this.ofTools[role === tools ? "tools" : "functions"]

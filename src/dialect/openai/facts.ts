@@ -4,14 +4,16 @@
 import * as Predicate from "effect/Predicate"
 import type { Endpoint } from "./openai-endpoints.ts"
 import {
-  largerEstimate,
+  batchEstimate,
   estimateOf,
   estimatePrompt,
   type TokenEstimate,
   type TokenWeight as Counted,
   weighText as count,
   weighJson,
-  noWeight
+  noTokens,
+  noWeight,
+  withTokenIds
 } from "../token-estimate.ts"
 
 /** A parsed JSON object. */
@@ -23,11 +25,25 @@ interface Weight {
   vision: boolean
 }
 
+/** What there is of a list of texts, each of which has the context to itself. */
+export interface TextBatch {
+  /** The bytes of the longest. */
+  bytes: number
+  /** Those of all of them. */
+  allBytes: number
+  /** Tokens that came as their numbers. */
+  ids: number
+  /** How many there are, with those that are lists of such tokens. */
+  texts: number
+}
+
 /** The fields of a body that decide anything. */
 export interface Facts {
   /** Its fields at the top; arrays and objects among them may be empty where they came filled. */
   readonly top: Json
   readonly content: Weight
+  /** Undefined of a conversation. */
+  readonly batch: TextBatch | undefined
   readonly tools: boolean
   readonly jsonMode: boolean
 }
@@ -67,13 +83,37 @@ const weighMessages = (messages: unknown): Weight => {
   return weight
 }
 
-// Each text of a batch has the context to itself.
-const weighTexts = (texts: unknown): Weight => {
-  let bytes = typeof texts === "string" ? texts.length : 0
-  if (Array.isArray(texts)) {
-    for (const text of texts) if (typeof text === "string") bytes = Math.max(bytes, text.length)
+/** Nothing of a list. */
+export const emptyBatch = (): TextBatch => ({ bytes: 0, allBytes: 0, ids: 0, texts: 0 })
+
+/** Counts one text of a list. */
+export const addText = (batch: TextBatch, bytes: number): void => {
+  batch.bytes = Math.max(batch.bytes, bytes)
+  batch.allBytes += bytes
+  batch.texts += 1
+}
+
+const idsIn = (list: ReadonlyArray<unknown>): number => {
+  let ids = 0
+  for (const each of list) if (typeof each === "number") ids += 1
+  return ids
+}
+
+const tokenIdsOf = (texts: unknown): number => {
+  if (!Array.isArray(texts)) return 0
+  return texts.reduce<number>((sum, each) => (Array.isArray(each) ? sum + idsIn(each) : sum), idsIn(texts))
+}
+
+const batchOf = (texts: unknown): TextBatch => {
+  const batch = emptyBatch()
+  if (typeof texts === "string") addText(batch, texts.length)
+  if (!Array.isArray(texts)) return batch
+  for (const text of texts) {
+    if (typeof text === "string") addText(batch, text.length)
+    else if (Array.isArray(text)) batch.texts += 1
   }
-  return { bytes, vision: false }
+  batch.ids = tokenIdsOf(texts)
+  return batch
 }
 
 const isFilled = (value: unknown): boolean => Array.isArray(value) && value.length > 0
@@ -84,9 +124,11 @@ const wantsJson = (format: unknown): boolean =>
 /** The facts of a body that was parsed. */
 export const factsOf = (endpoint: Endpoint, json: Json): Facts => {
   const field = contentField(endpoint, json)
+  const batch = field === "messages" ? undefined : batchOf(json[field])
   return {
     top: json,
-    content: field === "messages" ? weighMessages(json[field]) : weighTexts(json[field]),
+    content: batch === undefined ? weighMessages(json[field]) : { bytes: batch.bytes, vision: false },
+    batch,
     tools: isFilled(json["tools"]) || isFilled(json["functions"]),
     jsonMode: wantsJson(json["response_format"])
   }
@@ -113,9 +155,6 @@ const tokensOfText = (text: string): TokenEstimate => {
   return estimateOf(weight)
 }
 
-/** What none of the texts of a batch makes less of. */
-export const noTokens: TokenEstimate = { promptTokens: 0, atLeastTokens: 0 }
-
 /** The tokens that a parsed body makes, looked at letter by letter. */
 export const tokensIn = (endpoint: Endpoint, json: Json): TokenEstimate => {
   const field = contentField(endpoint, json)
@@ -123,10 +162,11 @@ export const tokensIn = (endpoint: Endpoint, json: Json): TokenEstimate => {
   if (field !== "messages") {
     if (typeof content === "string") return tokensOfText(content)
     const texts = Array.isArray(content) ? content : []
-    return texts.reduce<TokenEstimate>(
-      (most, each) => (typeof each === "string" ? largerEstimate(most, tokensOfText(each)) : most),
+    const all = texts.reduce<TokenEstimate>(
+      (batch, each) => (typeof each === "string" ? batchEstimate(batch, tokensOfText(each)) : batch),
       noTokens
     )
+    return withTokenIds(all, tokenIdsOf(texts))
   }
   const said = noWeight()
   for (const message of Array.isArray(content) ? content : []) {

@@ -8,8 +8,9 @@ import { BadRequest } from "../../domain/errors.ts"
 import type { Ability, RoutingNeeds } from "../../domain/request.ts"
 import type { LeastContext, NeedsReading, ReadRequest } from "../Dialect.ts"
 import { endpointFacts, type Endpoint } from "./openai-endpoints.ts"
-import { contentField, type Facts, factsOf, type Json, tokensIn } from "./facts.ts"
+import { contentField, type Facts, factsOf, type Json, type TextBatch, tokensIn } from "./facts.ts"
 import {
+  answersOf,
   unnamedFault,
   emptyBody,
   jsonKind,
@@ -59,12 +60,15 @@ const contentFault = (endpoint: Endpoint, json: Json): BadRequest | undefined =>
     : bad(`The field 'prompt' must be a string or an array; ${jsonKind(value)} came`, field)
 }
 
+const allTokensOf = ({ allBytes, ids, texts }: TextBatch): number | undefined =>
+  texts > 1 || ids > 0 ? Math.floor(allBytes / 4) + ids : undefined
+
 const needsOf = (
   endpoint: Endpoint,
   facts: Facts,
   named: string | undefined
 ): Result.Result<RoutingNeeds, BadRequest> => {
-  const { content, jsonMode, tools, top } = facts
+  const { batch, content, jsonMode, tools, top } = facts
   const { stream } = top
   const model = named ?? top["model"]
   const fault =
@@ -87,6 +91,8 @@ const needsOf = (
     abilities,
     promptTokens: Math.floor(content.bytes / 4),
     atLeastTokens: 0,
+    allPromptTokens: batch === undefined ? undefined : allTokensOf(batch),
+    answers: endpoint === "embeddings" ? undefined : answersOf(batch?.texts ?? 1, top["n"], top["best_of"]),
     outputTokens: outputOf(top),
     // Its place: what is put beside the others of an object later takes another one.
     key: undefined
