@@ -15,6 +15,8 @@ const otlp = (mockPort: number, ...more: ReadonlyArray<string>): ReadonlyArray<s
   ...more
 ]
 
+const every = "sampling_ratio = 1"
+
 const accessLog = ["[logging]", 'level = "info"', 'format = "json"', "access_log = true"]
 
 /** Before that many requests of each kind the compiler is at work on what they run, which is read as theirs. */
@@ -37,12 +39,19 @@ interface Reading {
 const variants: ReadonlyArray<Variant> = [
   // What differs here is the machine's doing, and no ratio below says more than that.
   { name: "none of it (control)", tables: () => ["# on"], mark: both(above(0.97, "×"), below(1.03, "×")) },
-  { name: "traces of all", tables: (port) => otlp(port) },
+  { name: "traces, 200 a second", tables: (port) => otlp(port) },
+  { name: "traces of all", tables: (port) => otlp(port, every) },
   { name: "traces of a tenth", tables: (port) => otlp(port, "sampling_ratio = 0.1") },
-  { name: "traces of all as JSON", tables: (port) => otlp(port, 'protocol = "http/json"') },
+  { name: "traces of all as JSON", tables: (port) => otlp(port, every, 'protocol = "http/json"') },
   { name: "access log", tables: () => accessLog },
   { name: "a follower of events", tables: () => [], followed: true },
-  { name: "all of it", tables: (port) => [...otlp(port), ...accessLog], followed: true, mark: below(1.08, "×") }
+  { name: "all of it", tables: (port) => [...otlp(port), ...accessLog], followed: true, mark: below(1.08, "×") },
+  {
+    name: "all of it, traces of all",
+    tables: (port) => [...otlp(port, every), ...accessLog],
+    followed: true,
+    mark: below(1.08, "×")
+  }
 ]
 
 /** Follows the events of a gateway as the live page does, until it is ended. */

@@ -27,6 +27,8 @@ interface Sampling {
   readonly byParent: boolean
   /** The part of the others that is traced. */
   readonly ratio: number
+  /** How many of that part are, in a second; undefined for all of it. */
+  readonly perSecond: number | undefined
 }
 
 /** All that is sent; a signal that is absent is not. */
@@ -109,12 +111,17 @@ const samplers: Readonly<Record<string, { readonly byParent: boolean; readonly r
   parentbased_traceidratio: { byParent: true }
 }
 
-const samplingOf = ({ sampling_ratio: given }: Given, env: Environment): Sampling => {
+/** As many traces as anybody reads, and so few that nobody notices what they cost. */
+const usualPerSecond = 200
+
+const samplingOf = ({ sampling_ratio: given, traces_per_second: rate }: Given, env: Environment): Sampling => {
   const named = given === undefined ? samplers[held(env, "OTEL_TRACES_SAMPLER") ?? ""] : undefined
   const argument = Math.min(1, numberOf(held(env, "OTEL_TRACES_SAMPLER_ARG")) ?? 1)
-  return named === undefined
-    ? { byParent: true, ratio: given ?? 1 }
-    : { byParent: named.byParent, ratio: named.ratio ?? argument }
+  const perSecond = rate === "unlimited" ? undefined : rate
+  if (named !== undefined) return { byParent: named.byParent, ratio: named.ratio ?? argument, perSecond }
+  // Who names a part of all wants that part.
+  const isUnsaid = given === undefined && rate === undefined
+  return { byParent: true, ratio: given ?? 1, perSecond: isUnsaid ? usualPerSecond : perSecond }
 }
 
 const resourceOf = ({ service_name: given }: Given, env: Environment): Readonly<Record<string, string>> => {
@@ -170,7 +177,7 @@ export const otlpWarnings = ({ telemetry }: Pick<Settings, "telemetry">, env: En
         said(name, "Nexus speaks OTLP over HTTP alone, so http/protobuf is taken; its port is 4318 as a rule")
       ),
     ...(telemetry.otlp.sampling_ratio === undefined && sampler !== undefined && samplers[sampler] === undefined
-      ? [said("OTEL_TRACES_SAMPLER", `not one of ${Object.keys(samplers).join(", ")}, so every request is traced`)]
+      ? [said("OTEL_TRACES_SAMPLER", `not one of ${Object.keys(samplers).join(", ")}, so it decides nothing`)]
       : [])
   ]
 }

@@ -128,11 +128,16 @@ const words: ReadonlyMap<string, boolean> = new Map([
 
 const number = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i
 
+const isNumber = (node: Table): boolean =>
+  node["type"] === "integer" ||
+  node["type"] === "number" ||
+  (Array.isArray(node["anyOf"]) && node["anyOf"].some((each) => isTable(each) && isNumber(each)))
+
 /** The value a text stands for; the text itself when it is no such value. */
 const valueOf = (text: string, { node }: KeyEntry): unknown => {
   const trimmed = text.trim()
   if (node["type"] === "boolean") return words.get(trimmed.toLowerCase()) ?? text
-  if (node["type"] === "integer" || node["type"] === "number") return number.test(trimmed) ? Number(trimmed) : text
+  if (isNumber(node)) return number.test(trimmed) ? Number(trimmed) : text
   return text
 }
 

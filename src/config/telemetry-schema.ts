@@ -55,6 +55,10 @@ const Otlp = Schema.Struct({
     share,
     "Part of the requests that are traced, 0 to 1, where their callers have not decided it; as OTEL_TRACES_SAMPLER says, else 1"
   ),
+  traces_per_second: maybe(
+    Schema.Union([seconds(0, 1_000_000), Schema.Literal("unlimited")]),
+    'Most requests that are traced in a second by each process, of those whose callers have not decided it, or "unlimited"; further ones that failed, were tried again or waited for a slot are kept as they end, as many again; 200 where neither sampling_ratio nor OTEL_TRACES_SAMPLER is set, else unlimited'
+  ),
   metrics_interval_seconds: maybe(
     seconds(1, 86_400),
     "Time between two sendings of the metrics; as OTEL_METRIC_EXPORT_INTERVAL says, else 60"

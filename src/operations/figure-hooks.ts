@@ -12,6 +12,7 @@ import { otherLabel, turnedAwayCodes } from "../telemetry/meter-table.ts"
 import { attemptOutcomes, counterPlaces, hedgeOutcomes, requestCells, tokenKinds } from "../telemetry/meter.ts"
 import type { HistogramDefinition, Label, MetricDefinition } from "../telemetry/metric-definition.ts"
 import * as metrics from "../telemetry/metrics.ts"
+import * as copies from "../telemetry/shadow-metrics.ts"
 import { emptyTally, type ProcessFigures, type Tally, type TotalFigures } from "../telemetry/process-figures.ts"
 import { type RuleFigure, ruleFigures } from "../telemetry/rule-counts.ts"
 import type { Budgets, BudgetStanding } from "../usage/Budgets.ts"
@@ -106,12 +107,13 @@ function* ruleSeries({ rules }: TotalFigures, wanted: RuleFigure): Generator<Ser
 
 const ofRules = [
   [metrics.ruleRequests, "requests"],
-  [metrics.shadows, "shadows"],
-  [metrics.shadowPairs, "pairs"],
-  [metrics.shadowAlike, "alike"],
-  [metrics.shadowSeconds, "seconds"],
-  [metrics.shadowTokens, "tokens"],
+  [copies.shadows, "shadows"],
+  [copies.shadowPairs, "pairs"],
+  [copies.shadowAlike, "alike"],
+  [copies.shadowSeconds, "seconds"],
+  [copies.shadowTokens, "tokens"],
   [metrics.telemetryDropped, "dropped"],
+  [metrics.tracesUnsampled, "unsampled"],
   [metrics.cost, "cost"],
   [metrics.usageLost, "usageLost"],
   [metrics.cacheLookups, "cache"],

@@ -21,7 +21,8 @@ import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import type { QueueCounts } from "../telemetry/queue-counts.ts"
 import type { GenAiCounts } from "../telemetry/gen-ai-counts.ts"
 import { genAiName, genAiProvider, requestError } from "./spans.ts"
-import type { TracedRequest } from "./request-trace.ts"
+import type { RequestTrace, TracedRequest } from "./request-trace.ts"
+import { isOfInterest } from "./trace-sampling.ts"
 import { Traces } from "./Traces.ts"
 import type { RuleCounts, ShadowOutcome } from "../telemetry/rule-counts.ts"
 import { Prices } from "../usage/Prices.ts"
@@ -53,6 +54,8 @@ const ends: Readonly<Record<Outcome, AttemptOutcome>> = {
   refused: "refused",
   failed: "abandoned"
 }
+
+const noLabels: ReadonlyArray<string> = []
 
 /** Models that a warning is given of at most. */
 const mostTold = 1000
@@ -247,6 +250,15 @@ export class Accounting extends Context.Service<
         // Who takes them may be another one than when it came.
         traces.current()?.take(facts)
       }
+      const leftOut = (trace: RequestTrace, record: RequestRecord, end: RequestEnd, now: number): void => {
+        const rate = traces.current()?.rate
+        if (rate === undefined) return
+        if (isOfInterest(record, end.outcome) && rate.keeps(now)) return trace.keep()
+        ledger.rules.add("unsampled", noLabels)
+        if (rate.isTold) return
+        rate.isTold = true
+        log.write("info", "not every request is traced: there are too many", { traces_per_second: rate.perSecond })
+      }
       const wrote = (entry: UsageRecord): void => {
         const lost = usage.record(entry)
         if (lost > 0) ledger.rules.add("usageLost", [], lost)
@@ -291,7 +303,9 @@ export class Accounting extends Context.Service<
         if (usage.isOn) used(record, end, now)
         const share = log.accessShare()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
-        if (isAccess || record.trace?.sampled === true || log.debugEnabled()) takeDown(request, end, now, isAccess)
+        const { trace } = record
+        if (trace?.isLeftOut === true) leftOut(trace, record, end, now)
+        if (isAccess || trace?.isRecorded === true || log.debugEnabled()) takeDown(request, end, now, isAccess)
       }
       const shadowed: Accounting["Service"]["shadowed"] = (real, candidate, outcome, facts) => {
         if (usage.isOn) void usage.record(shadowEntryOf(real, candidate, outcome, facts, prices))

@@ -269,7 +269,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     const { promise, resolve } = Promise.withResolvers<Response>()
     const started = performance.now()
     const tracing = traces.current()
-    const trace = tracing === undefined ? undefined : new RequestTrace(tracing, request.headers)
+    const trace = tracing === undefined ? undefined : new RequestTrace(tracing, request.headers, started)
     const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs), grant, trace)
     const current = new RequestRun(record, server, limits, upload, outlastsBun(limits, streams), drain, resolve)
     record.clock.lasting = current

@@ -203,7 +203,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
   /** Takes an answer, in the dialect of the client from here on. */
   private understood<A, E>(asking: Asking, answer: CommittedAnswer, ends: AskingEnds<A, E>): Effect.Effect<A, E> {
     const { attempt, translation } = asking
-    asking.asked.trace?.hears(answer)
+    if (this.run.record.trace?.sampled === true) asking.asked.trace?.hears(answer)
     if (translation === undefined) return this.checked(asking, this.asAsked(answer), ends)
     const redact = lateRedactorFor(attempt.candidate.state.backend, this.run.record.request.headers)
     const made = translation.answer(answer, redact, this.forwarding.fork)

@@ -13,7 +13,7 @@ export interface EndedFacts extends LineFacts, Omit<TracedRequest, "trace"> {
 }
 
 /** Whether there are spans of it. */
-export const isTraced = (facts: EndedFacts): facts is EndedFacts & TracedRequest => facts.trace?.sampled === true
+export const isTraced = (facts: EndedFacts): facts is EndedFacts & TracedRequest => facts.trace?.isRecorded === true
 
 /**
  * The facts of a request; `now` in monotonic milliseconds, `time` in those since 1970. Headers that a line alone tells of are

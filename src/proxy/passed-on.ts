@@ -207,7 +207,7 @@ export const passOn = (
     backend,
     method: request.method,
     url,
-    headers: passedHeaders(backend, request.headers, id, record.trace?.tells(trace)),
+    headers: passedHeaders(backend, request.headers, id, record.trace?.tells(trace), record.trace?.state),
     body: body instanceof Uint8Array ? [body] : body.as(undefined, firstByteMs),
     zones,
     firstByteMs,

@@ -174,7 +174,8 @@ class Opening {
         url: addressOf(attempt, record.route.operation.path, this.query),
         headers: {
           ...callHeaders(backend, record.request.headers, record.id, undefined, {
-            traceparent: record.trace?.tells(trace)
+            traceparent: record.trace?.tells(trace),
+            tracestate: record.trace?.state
           }),
           ...askedOf(this.run),
           ...fixed

@@ -5,9 +5,11 @@
 import type { Backend } from "../backend/backend.ts"
 import type { ReadRequest, StreamWatch } from "../dialect/Dialect.ts"
 import { type AskedSettings, askedSettings, type ToldAnswer } from "../dialect/told-facts.ts"
-import { isSampled, readTraceparent, type TraceContext, TraceIds, traceparentOf } from "../domain/trace-context.ts"
+import { isLineValue } from "../domain/header-lines.ts"
+import { readTraceparent, type TraceContext, TraceIds, traceparentOf } from "../domain/trace-context.ts"
 import type { Outcome } from "../domain/request.ts"
 import type { Usage } from "../telemetry/meter.ts"
+import { type TraceDecision, traceDecision, type TraceSampling } from "./trace-sampling.ts"
 
 const ids = new TraceIds()
 
@@ -21,7 +23,6 @@ interface HeardAnswer {
 
 /** One call to a backend; times are monotonic milliseconds, 0 for what has not happened. */
 export class TracedAttempt {
-  readonly spanId = ids.span()
   readonly backend: Pick<Backend, "name" | "type" | "url">
   readonly model: string
   readonly started: number
@@ -31,6 +32,7 @@ export class TracedAttempt {
   endedAt = 0
   /** Why it failed, or was left: a word of a closed set. */
   error: string | undefined
+  private id: string | undefined
   private told: ToldAnswer | undefined
   // Until it has ended.
   private watch: StreamWatch | undefined
@@ -40,6 +42,12 @@ export class TracedAttempt {
     this.model = model
     this.started = started
     this.isHedge = isHedge
+  }
+
+  /** Made where it is asked for. */
+  get spanId(): string {
+    this.id ??= ids.span()
+    return this.id
   }
 
   /** It is over; what is told later changes nothing. */
@@ -103,10 +111,7 @@ export interface TracedRequest {
 }
 
 /** Decides of a request whether it is traced. */
-export interface Tracing {
-  /** Whether what the caller decided goes before the ratio. */
-  readonly byParent: boolean
-  readonly ratio: number
+export interface Tracing extends TraceSampling {
   /** Takes a request that has ended. */
   readonly take: (ended: TracedRequest) => void
 }
@@ -118,26 +123,51 @@ const none: Array<never> = []
 export class RequestTrace implements TraceContext {
   readonly traceId: string
   readonly spanId = ids.span()
+  /** Whether it is said to be recorded: to its backends, and to its client. */
   readonly sampled: boolean
   /** The span of the caller. */
   readonly parentId: string | undefined
   /** What others have put beside it, as it came. */
   readonly state: string | undefined
-  /** The calls, where it is recorded. */
+  /** The calls, where it is recorded, or may be kept. */
   attempts: Array<TracedAttempt> = none
   /** Whether the head of the answer says it. */
   isTold = false
   /** What is asked of the answer, where it is recorded and was read. */
   settings: AskedSettings | undefined
+  private decided: TraceDecision | "kept"
   private text: string | undefined
 
-  constructor({ byParent, ratio }: Pick<Tracing, "byParent" | "ratio">, headers: Headers) {
+  /** `now` in monotonic milliseconds. */
+  constructor(sampling: TraceSampling, headers: Headers, now: number) {
     const text = headers.get("traceparent")
     const parent = text === null ? undefined : readTraceparent(text)
     this.traceId = parent?.traceId ?? ids.trace()
     this.parentId = parent?.spanId
-    this.state = parent === undefined ? undefined : (headers.get("tracestate") ?? undefined)
-    this.sampled = parent !== undefined && byParent ? parent.sampled : isSampled(ratio, this.traceId)
+    const state = parent === undefined ? null : headers.get("tracestate")
+    this.state = state !== null && isLineValue(state) ? state : undefined
+    this.decided = traceDecision(sampling, parent, this.traceId, now)
+    this.sampled = this.decided === "recorded"
+  }
+
+  /** Whether there are spans of it. */
+  get isRecorded(): boolean {
+    return this.sampled || this.isKept
+  }
+
+  /** Whether it was left out, so that calls alone are noted of it. */
+  get isLeftOut(): boolean {
+    return this.decided === "left_out"
+  }
+
+  /** Whether it had been left out, and is recorded since it ended in a way that is of interest. */
+  get isKept(): boolean {
+    return this.decided === "kept"
+  }
+
+  /** Is recorded, of what is known of it, though all have been told that it is not. */
+  keep(): void {
+    this.decided = "kept"
   }
 
   /** What it asks for has been read. */
@@ -153,16 +183,16 @@ export class RequestTrace implements TraceContext {
 
   /** A backend is called; undefined where nothing of that is recorded. */
   asks(backend: TracedAttempt["backend"], model: string, now: number, isHedge = false): TracedAttempt | undefined {
-    if (!this.sampled) return undefined
+    if (this.decided === "unrecorded") return undefined
     const attempt = new TracedAttempt(backend, model, now, isHedge)
     if (this.attempts === none) this.attempts = [attempt]
     else this.attempts.push(attempt)
     return attempt
   }
 
-  /** What a backend is told that is called. */
+  /** What a backend is told that is called: below the call, where that is recorded. */
   tells(attempt: TracedAttempt | undefined): string {
-    return attempt === undefined ? this.own : traceparentOf(this, attempt.spanId)
+    return attempt === undefined || !this.sampled ? this.own : traceparentOf(this, attempt.spanId)
   }
 
   private get own(): string {

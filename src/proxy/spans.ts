@@ -130,7 +130,8 @@ export class RequestSpans {
         outcome: string,
         error: string | undefined,
         backend: string,
-        attempts: number
+        attempts: number,
+        isKept: boolean
       ): Shape => ({
         naming: naming(`${method} ${endpoint}`, "server"),
         attributes: attributes({
@@ -144,7 +145,8 @@ export class RequestSpans {
           "nexus.dialect": dialect,
           "nexus.backend": backend,
           "nexus.outcome": outcome,
-          "nexus.attempts": attempts
+          "nexus.attempts": attempts,
+          "nexus.sampling": isKept ? "tail" : undefined
         })
       })
     )
@@ -220,7 +222,8 @@ export class RequestSpans {
       outcome,
       error,
       backend,
-      attempts
+      attempts,
+      trace.isKept
     )
     const from = microsOf(request.started, aheadMs)
     out.open(trace, trace.spanId, trace.parentId, shape.naming, from, microsOf(request.ended, aheadMs))

@@ -18,6 +18,7 @@ import { Accounting } from "../proxy/Accounting.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { microsOf, RequestSpans } from "../proxy/spans.ts"
 import type { TracedRequest } from "../proxy/request-trace.ts"
+import { TraceRate } from "../proxy/trace-sampling.ts"
 import { Traces } from "../proxy/Traces.ts"
 import { otlpMetricsOf } from "../operations/otlp-metrics.ts"
 import { figuresNow } from "../operations/whole-figures.ts"
@@ -226,8 +227,11 @@ const sendTraces = Effect.fnUntraced(function* (
     }
     ended.length = 0
   }
+  const { byParent, perSecond, ratio } = settings.sampling
   traces.give({
-    ...settings.sampling,
+    byParent,
+    ratio,
+    rate: perSecond === undefined ? undefined : new TraceRate(perSecond, performance.now()),
     take: (request) => {
       ended.push(request)
       if (ended.length < most.unwritten) queue.writeLater(write)

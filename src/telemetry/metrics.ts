@@ -2,6 +2,7 @@
  * Every metric that `/metrics` tells: its name with the unit in it, its labels, which are closed sets, and what it means.
  */
 import { counter, gauge, type HistogramDefinition, type MetricDefinition } from "./metric-definition.ts"
+import { shadowAlike, shadowPairs, shadows, shadowSeconds, shadowTokens } from "./shadow-metrics.ts"
 
 /** Requests to the forwarded endpoints that have ended. */
 export const requests = counter(
@@ -221,52 +222,20 @@ export const ruleRequests = counter(
   "Requests that went by a rule of the route table, on its usual side or as its canary"
 )
 
-/** Copies of requests. */
-export const shadows = counter(
-  "nexus_shadows_total",
-  "copies",
-  ["rule", "backend", "model", "outcome"],
-  "Copies of requests that a rule wanted sent elsewhere, counted apart from requests; `cut` where a real request took the room or its client left, `skipped` where there was none"
-)
-
-/** Copies that can be compared. */
-export const shadowPairs = counter(
-  "nexus_shadow_pairs_total",
-  "pairs",
-  ["rule", "backend", "model"],
-  "Copies whose answers were compared with the real ones; what follows is of these"
-)
-
-/** Copies that were answered alike. */
-export const shadowAlike = counter(
-  "nexus_shadow_alike_total",
-  "pairs",
-  ["rule", "backend", "model", "part"],
-  "Pairs whose answers had the same status, and those that both said the same reason for their end"
-)
-
-/** Time of both sides. */
-export const shadowSeconds = counter(
-  "nexus_shadow_seconds_total",
-  "seconds",
-  ["rule", "backend", "model", "side", "part"],
-  "Time of the answers of all pairs, of the copies and of the real ones, to the first byte and to the end"
-)
-
-/** Tokens of both sides. */
-export const shadowTokens = counter(
-  "nexus_shadow_tokens_total",
-  "tokens",
-  ["rule", "backend", "model", "side", "kind"],
-  "Tokens of the answers of all pairs, of the copies and of the real ones, as backends tell them"
-)
-
 /** What a receiver of telemetry did not take. */
 export const telemetryDropped = counter(
   "nexus_telemetry_dropped_total",
   "losses",
   ["signal"],
   "Requests whose traces, and sendings of metrics that, the receiver of `[telemetry.otlp]` did not take in time; absent while there was none"
+)
+
+/** What `traces_per_second` has left out. */
+export const tracesUnsampled = counter(
+  "nexus_traces_unsampled_total",
+  "requests",
+  [],
+  "Requests that are not traced since there were more than `traces_per_second` of `[telemetry.otlp]` allows; absent while there was none"
 )
 
 /** Money by what requests cost. */
@@ -404,6 +373,7 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   shadowSeconds,
   shadowTokens,
   telemetryDropped,
+  tracesUnsampled,
   cost,
   usageLost,
   cacheLookups,

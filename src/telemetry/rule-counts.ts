@@ -11,6 +11,7 @@ export const ruleFigures = {
   seconds: ["rule", "backend", "model", "side", "part"],
   tokens: ["rule", "backend", "model", "side", "kind"],
   dropped: ["signal"],
+  unsampled: [],
   cost: ["backend", "model"],
   usageLost: [],
   cache: ["name", "cache"],

@@ -155,6 +155,8 @@ export interface AttemptCall {
   readonly hops?: number
   /** Its place in the trace; that of the client when absent. */
   readonly traceparent?: string | undefined
+  /** What stands beside that. */
+  readonly tracestate?: string | undefined
   /** Whether it is to be told what the answer says of itself. */
   readonly tells?: boolean
   /** Whether a stream is wanted, whatever its caller wants. */

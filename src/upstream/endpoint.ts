@@ -114,6 +114,8 @@ interface CallNotes {
   readonly mediaType?: string | undefined
   /** Its place in the trace, where it has one of its own. */
   readonly traceparent?: string | undefined
+  /** What stands beside that. */
+  readonly tracestate?: string | undefined
 }
 
 /**
@@ -125,17 +127,16 @@ export const callHeaders = (
   client: Headers,
   requestId: string,
   dialect?: Pick<Dialect, "headers" | "types">,
-  { hops = gatewayHops(client), mediaType = dialect?.types.request, traceparent }: CallNotes = {}
+  { hops = gatewayHops(client), mediaType = dialect?.types.request, traceparent, tracestate }: CallNotes = {}
 ): Record<string, string> => {
   // What a client may say to a backend: content negotiation and tracing. Everything else stays here.
   const headers: Record<string, string> = { "x-request-id": requestId, [hopsHeader]: String(hops + 1) }
   const accept = valueOf(client, "accept")
   if (accept !== undefined) headers["accept"] = accept
-  const trace = valueOf(client, "traceparent")
-  const ours = traceparent ?? trace
-  if (ours !== undefined) headers["traceparent"] = ours
   // What stands beside a trace says nothing of another one, and nothing without one.
-  const state = trace?.includes(ours?.slice(2, 36) ?? "") === true ? valueOf(client, "tracestate") : undefined
+  const trace = traceparent ?? valueOf(client, "traceparent")
+  const state = traceparent === undefined && trace !== undefined ? valueOf(client, "tracestate") : tracestate
+  if (trace !== undefined) headers["traceparent"] = trace
   if (state !== undefined) headers["tracestate"] = state
   if (dialect !== undefined) {
     for (const name of dialect.headers.asked) {

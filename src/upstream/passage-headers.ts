@@ -40,7 +40,8 @@ export const passedHeaders = (
   backend: Backend,
   client: Headers,
   requestId: string,
-  traceparent?: string
+  traceparent?: string,
+  tracestate?: string
 ): Record<string, string> => {
   const { "content-type": _, ...fixed } = prepareBackend(backend).headers
   const theirs: Record<string, string> = {}
@@ -49,7 +50,7 @@ export const passedHeaders = (
     const stays = keptFromServers.has(name) || ofTheirs.has(name) || prefixes.test(name) || !isLineValue(value)
     if (!stays) theirs[name] = value
   }
-  return { ...theirs, ...callHeaders(backend, client, requestId, undefined, { traceparent }), ...fixed }
+  return { ...theirs, ...callHeaders(backend, client, requestId, undefined, { traceparent, tracestate }), ...fixed }
 }
 
 /** What a client is told of an answer; a place at the server is one below `place`, where that is given. */

@@ -144,6 +144,13 @@ describe("a variable that is", () => {
     )
   })
 
+  test("a number counts as one where a word may stand as well", () => {
+    const rate = (value: string) =>
+      loadedFrom(undefined, { env: { NEXUS_TELEMETRY_OTLP_TRACES_PER_SECOND: value } }).settings.telemetry.otlp
+        .traces_per_second
+    expect([rate("50"), rate(" 0.5 "), rate("unlimited")]).toEqual([50, 0.5, "unlimited"])
+  })
+
   test("malformed is refused when it is a setting", () => {
     for (const value of ["abc", "http://h:80", "-1", "80a"]) {
       expect(mistakesOf(undefined, { env: { NEXUS_PORT: value } })).toHaveLength(1)

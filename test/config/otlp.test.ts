@@ -64,7 +64,6 @@ test("headers of the variable and of the file are sent together, and none of the
 })
 
 test.each([
-  [{}, { byParent: true, ratio: 1 }],
   [{ OTEL_TRACES_SAMPLER: "always_off" }, { byParent: false, ratio: 0 }],
   [
     { OTEL_TRACES_SAMPLER: "traceidratio", OTEL_TRACES_SAMPLER_ARG: "0.25" },
@@ -74,7 +73,24 @@ test.each([
     { OTEL_TRACES_SAMPLER: "parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG: "0.5" },
     { byParent: true, ratio: 0.5 }
   ]
-])("%p samples as the standard says", (env, sampling) => expect(from({ ...base, ...env })?.sampling).toEqual(sampling))
+])("%p samples as the standard says", (env, sampling) =>
+  expect(from({ ...base, ...env })?.sampling).toEqual({ ...sampling, perSecond: undefined })
+)
+
+const arg = { OTEL_TRACES_SAMPLER: "always_on" }
+
+test.each([
+  ["nothing else is said", {}, {}, { byParent: true, ratio: 1, perSecond: 200 }],
+  ["a sampler is named that is not known", { OTEL_TRACES_SAMPLER: "xray" }, {}, { ratio: 1, perSecond: 200 }],
+  ["the file names a part", {}, { sampling_ratio: 1 }, { ratio: 1, perSecond: undefined }],
+  ["a variable names a sampler", arg, {}, { byParent: false, ratio: 1, perSecond: undefined }],
+  ["the file says unlimited", {}, { traces_per_second: "unlimited" }, { ratio: 1, perSecond: undefined }],
+  ["the file says how many", {}, { traces_per_second: 0.5 }, { byParent: true, ratio: 1, perSecond: 0.5 }],
+  ["it names a part as well", {}, { traces_per_second: 5, sampling_ratio: 0.5 }, { ratio: 0.5, perSecond: 5 }],
+  ["and a variable a sampler", arg, { traces_per_second: 5 }, { byParent: false, ratio: 1, perSecond: 5 }]
+])("how many traces a second are recorded where %s", (_, env, otlp, sampling) =>
+  expect(from({ ...base, ...env }, otlp)?.sampling).toMatchObject(sampling)
+)
 
 test("the sender is called by the file, else by its variable, else by its attributes, else nexus", () => {
   const name = (env: Environment, otlp = {}) => from({ ...base, ...env }, otlp)?.resource["service.name"]

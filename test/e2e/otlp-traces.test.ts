@@ -248,6 +248,80 @@ describe("with [telemetry.otlp] endpoint", () => {
     )
   })
 
+  test("of more requests than traces_per_second the rest is passed on as not recorded, counted, and told once in the log", async () => {
+    using log = takeLog()
+    await using receiver = await startOtlpReceiver()
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({
+      // One at once, and another one after a quarter of an hour.
+      ...to(receiver, { traces_per_second: 0.001 }),
+      logging: { level: "info", format: "json", access_log: true },
+      backends: [backendFor("one", upstream)]
+    })
+    const flags: Array<string | undefined> = []
+    for (let at = 0; at < 5; at += 1) {
+      const answer = await ask(gateway.port, "POST", path, body())
+      const told = /^00-([0-9a-f]{32})-[0-9a-f]{16}-(0[01])$/.exec(answer.header("traceresponse") ?? "")
+      flags.push(told?.[2])
+      const asked = upstream.lastCall().header("traceparent") ?? ""
+      expect(asked).toStartWith(`00-${told?.[1]}-`)
+      expect(asked).toEndWith(`-${told?.[2]}`)
+      await until(() => log.text().includes(`"trace_id":"${told?.[1]}"`), "its line has the id")
+    }
+    expect(flags).toEqual(["01", "00", "00", "00", "00"])
+    // Of a caller's own, and so of no interest to the bound.
+    await ask(gateway.port, "POST", path, body(), [`traceparent: ${callers}`])
+    await ask(gateway.port, "POST", path, body(), [`traceparent: ${callers.replace(/01$/, "00")}`])
+    await until(() => receiver.spans().length === 4, "the first and the caller's come")
+    expect(total(await scrape(gateway.port), "nexus_traces_unsampled_total")).toBe(4)
+    expect(log.lines().filter(({ traces_per_second }) => traces_per_second !== undefined)).toMatchObject([
+      { level: "info", message: "not every request is traced: there are too many", traces_per_second: 0.001 }
+    ])
+  })
+
+  test("a request that was left out is a trace all the same when it failed, within a bound of its own", async () => {
+    await using receiver = await startOtlpReceiver()
+    await using broken = await startUpstream({
+      models: ["m"],
+      script: () => [json({ error: { message: "boom" } }, 500)]
+    })
+    await using well = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({
+      ...to(receiver, { traces_per_second: 0.001 }),
+      backends: [
+        backendFor("broken", broken, { priority: 1, models: [{ id: "m" }, { id: "n" }] }),
+        backendFor("well", well, { priority: 2 })
+      ],
+      routing: { strategy: "priority_only" }
+    })
+    const mode = (action: string) => ask(gateway.port, "POST", `/admin/v1/backends/broken/${action}`)
+    await mode("disable")
+    for (let at = 0; at < 2; at += 1) expect((await ask(gateway.port, "POST", path, body())).status).toBe(200)
+    await mode("enable")
+    const answer = await ask(gateway.port, "POST", path, body({ temperature: 0.5 }))
+    expect(answer.header("x-nexus-attempts")).toBe("2")
+    const [, traceId, spanId] = /^00-([0-9a-f]{32})-([0-9a-f]{16})-00$/.exec(answer.header("traceresponse") ?? "") ?? []
+    // One more of those is one too many.
+    await ask(gateway.port, "POST", path, body({ model: "n" }))
+    await until(() => receiver.spans().length === 5, "the first and the one that failed over come")
+    const kept = receiver.spans().filter((span) => span.traceId === traceId)
+    const [request, first, second] = kept
+    expect(kept).toHaveLength(3)
+    expect(request).toMatchObject({
+      spanId,
+      attributes: { "nexus.sampling": "tail", "nexus.attempts": 2, "nexus.backend": "well" }
+    })
+    expect(first).toMatchObject({
+      parentSpanId: spanId,
+      status: { code: 2 },
+      attributes: { "nexus.backend": "broken", "error.type": "500" }
+    })
+    expect(second).toMatchObject({ parentSpanId: spanId, events: [{ name: "first_byte" }] })
+    expect(second?.attributes).toMatchObject({ "nexus.backend": "well", "gen_ai.usage.output_tokens": 4 })
+    expect(receiver.spans().find((span) => span.traceId !== traceId)?.attributes).not.toContainKey("nexus.sampling")
+    expect(total(await scrape(gateway.port), "nexus_traces_unsampled_total")).toBe(2)
+  })
+
   test("a receiver that refuses, or is slow, costs requests nothing; what it does not take is bounded, counted and told once", async () => {
     using log = takeLog()
     await using receiver = await startOtlpReceiver()
@@ -278,7 +352,7 @@ describe("with [telemetry.otlp] endpoint", () => {
       yield json({})
     })
     await using upstream = await startUpstream({ models: ["m"] })
-    const settings = to(receiver, { timeout_seconds: 600 })
+    const settings = to(receiver, { timeout_seconds: 600, traces_per_second: "unlimited" })
     await using gateway = await startGateway({ ...settings, backends: [backendFor("one", upstream)] })
     const some = requestBytes("POST", path, body())
     const drive = async (count: number) => {

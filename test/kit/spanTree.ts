@@ -175,6 +175,7 @@ export const spanTree = (ended: TracedRequest, aheadMs: number): ReadonlyArray<S
       "nexus.backend": ended.backend,
       "nexus.outcome": outcome,
       "nexus.attempts": trace.attempts.length,
+      "nexus.sampling": trace.isKept ? "tail" : undefined,
       "client.address": ended.client,
       "user_agent.original": ended.userAgent?.slice(0, 256),
       "nexus.key.name": ended.key,

@@ -6,14 +6,13 @@ import { backendTypes } from "../../src/backend/all.ts"
 import type { AskedSettings } from "../../src/dialect/told-facts.ts"
 import { outcomes } from "../../src/domain/request.ts"
 import { RequestTrace, type TracedRequest } from "../../src/proxy/request-trace.ts"
+import { TraceRate } from "../../src/proxy/trace-sampling.ts"
 import { RequestSpans } from "../../src/proxy/spans.ts"
 import { ByteWriter } from "../../src/telemetry/byte-writer.ts"
 import type { SpanEncoding } from "../../src/telemetry/span-encoding.ts"
 import { jsonSpans } from "../../src/telemetry/span-json.ts"
 import { protobufSpans } from "../../src/telemetry/span-protobuf.ts"
 import { listed, spanTree } from "../kit/spanTree.ts"
-
-const tracing = { byParent: true, ratio: 1 }
 
 // Whole text, lone halves of pairs and what is long among it; few of each, so that what is remembered is used again.
 const words = fc.oneof(
@@ -62,10 +61,14 @@ const settings = given(
   })
 )
 
+// Leaves out all.
+const none = new TraceRate(0, 0)
+
 const requests: fc.Arbitrary<TracedRequest> = fc
   .record({
     parent: fc.constantFrom("", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     state: fc.constantFrom("", "them=1"),
+    sampled: fc.constantFrom("at first", "kept"),
     settings,
     attempts: fc.array(attempts, { maxLength: 4 }),
     waits: fc.array(fc.tuple(moments, moments), { maxLength: 3 }),
@@ -102,9 +105,13 @@ const requests: fc.Arbitrary<TracedRequest> = fc
       ended: moments
     })
   })
-  .map(({ attempts: asked, fields, parent, settings: given, state, waits }) => {
+  .map(({ attempts: asked, fields, parent, sampled, settings: given, state, waits }) => {
     const headers = new Headers({ ...(parent === "" ? {} : { traceparent: parent }), tracestate: state })
-    const trace = new RequestTrace(tracing, headers)
+    const trace = new RequestTrace(
+      { byParent: true, ratio: 1, rate: sampled === "kept" ? none : undefined },
+      headers,
+      0
+    )
     trace.settings = given
     for (const { answered, at, backend, ended, error, isHedge, model, told, took } of asked) {
       const attempt = trace.asks(backend, model, at, isHedge)
@@ -113,6 +120,7 @@ const requests: fc.Arbitrary<TracedRequest> = fc
       attempt.hears({ told })
       if (ended) attempt.ends(at + took, error)
     }
+    if (trace.isLeftOut) trace.keep()
     return Object.assign(fields, { trace, waits: waits.flat() })
   })
 
@@ -178,7 +186,7 @@ test("spans as JSON say what effect's own encoder says of the same spans", () =>
 
 /** The spans of a request of these settings, which was sent to one backend. */
 const spansOf = (encoding: SpanEncoding, settings: AskedSettings): Uint8Array => {
-  const trace = new RequestTrace(tracing, new Headers())
+  const trace = new RequestTrace({ byParent: true, ratio: 1, rate: undefined }, new Headers(), 0)
   trace.settings = settings
   trace.asks({ name: "one", type: "llamacpp", url: "http://127.0.0.1:1" }, "m", 1, false)
   const [one] = fc.sample(requests, { numRuns: 1, seed: 1 })
