@@ -62,9 +62,19 @@ const BackendStats = Schema.Struct({
   status: BackendStatus,
   reason: Schema.String,
   models: Schema.Finite,
-  /** How many requests it works on at once for each model of which that is known, and how it is known. */
+  /**
+   * How many requests it works on at once for each model of which that is known, how it is known, and how many of these are under
+   * way; a gateway of an earlier version does not tell that.
+   */
   slots: Schema.optionalKey(
-    Schema.Array(Schema.Struct({ model: Schema.String, slots: Schema.Finite, from: Schema.Literals(slotSources) }))
+    Schema.Array(
+      Schema.Struct({
+        model: Schema.String,
+        slots: Schema.Finite,
+        from: Schema.Literals(slotSources),
+        in_flight: Schema.optionalKey(Schema.Finite)
+      })
+    )
   ),
   ...figures
 })

@@ -14,7 +14,7 @@ import * as flags from "./flags.ts"
 import { readToken, tokenFile } from "./given-token.ts"
 import { replayText } from "./replay-text.ts"
 import { placeText } from "./requests.ts"
-import { slotsText } from "./slots-text.ts"
+import { slotsText } from "../api/slots-text.ts"
 import { jsonText, milliseconds, shownTable } from "./output.ts"
 
 const what = "Explain a chat request for this model or alias"

@@ -5,6 +5,7 @@ import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import type { BackendEntry } from "../api/backend-entry.ts"
 import type { BackendChange } from "../api/control-api.ts"
+import { slotsText } from "../api/slots-text.ts"
 import type { Stats } from "../api/stats-api.ts"
 import { callApi } from "./call-api.ts"
 import { Spark } from "./charts.tsx"
@@ -38,8 +39,13 @@ const actions: Readonly<Record<BackendEntry["mode"], ReadonlyArray<"enable" | "d
   disabled: ["enable"]
 }
 
-const slotsOf = ({ slots }: BackendFigures): string =>
-  slots === undefined ? "" : ` of ${slots.reduce((most, each) => Math.max(most, each.slots), 0)}`
+// Each of several models has slots of its own, and all that is under way at their backend says nothing of these.
+const slotWords = (known: NonNullable<BackendFigures["slots"]>): string => {
+  if (known.length === 0) return ""
+  const busy = known.length === 1 ? [] : known.filter(({ in_flight: working = 0 }) => working > 0)
+  const inUse = busy.map(({ in_flight: working, model, slots }) => `${model} ${working} of ${slots}`)
+  return `slots: ${slotsText(known)}${inUse.length === 0 ? "" : `, in use: ${inUse.join(", ")}`}`
+}
 
 const watched = new WeakMap<Element, (isNear: boolean) => void>()
 
@@ -66,6 +72,7 @@ const Body = ({ backend, figures, rates, remarks }: CardProps): JSX.Element => {
     setSaid(answer._tag === "Refused" ? answer.message : (answer.value.note ?? ""))
   }
   const loaded = backend.models.filter(({ loaded }) => loaded === true).map(({ id }) => id)
+  const slots = slotWords(figures?.slots ?? [])
   const open = backend.circuits.filter(({ state }) => state !== "closed")
   return (
     <>
@@ -87,13 +94,14 @@ const Body = ({ backend, figures, rates, remarks }: CardProps): JSX.Element => {
       {figures === undefined ? null : (
         <>
           <dl class="figures small">
-            <Figure name="Under way" value={`${backend.in_flight}${slotsOf(figures)}`} />
+            <Figure name="Under way" value={count(backend.in_flight)} />
             <Figure name="First token p50 · p95" value={firstTokenOf(figures)} />
             <Figure name="Pieces/s" value={number(figures.pieces_per_second)} />
             <Figure name="Errors" value={percent(figures.error_rate)} />
             <Figure name="Prompt tokens cached" value={cachedOf(figures)} />
             <Figure name="Requests" value={count(figures.requests)} />
           </dl>
+          {slots === "" ? null : <p class="dim">{slots}</p>}
           <Spark label={`Pieces a second of ${name}`} values={rates} />
         </>
       )}

@@ -40,9 +40,10 @@ const firstOf = ({ figures }: Remarked): number | undefined => figures?.first_to
 const fullness = ({ backend, figures }: Remarked, queue: Queue): string | undefined => {
   const { in_flight: working, mode, models, name } = backend
   if (working === 0 || mode !== "enabled") return undefined
-  const isTaken = (model: string): boolean =>
-    models.some(({ id }) => id === model) &&
-    working >= (figures?.slots?.find((each) => each.model === model)?.slots ?? working)
+  const isTaken = (model: string): boolean => {
+    const known = figures?.slots?.find((each) => each.model === model)
+    return models.some(({ id }) => id === model) && (known === undefined || (known.in_flight ?? working) >= known.slots)
+  }
   // A group goes by other names at backends.
   const isWanted = ({ candidates, model }: Queue[number]): boolean =>
     candidates === undefined

@@ -4,6 +4,7 @@
 import type { JSX } from "preact"
 import { useState } from "preact/hooks"
 import type { DecisionEntry, Explained, ExplainedUnderWay, RequestsUnderWayList } from "../api/admin-api.ts"
+import { slotsText } from "../api/slots-text.ts"
 import { callApi } from "./call-api.ts"
 import { usePageFacts } from "./page-facts.ts"
 import { TimeLine } from "./time-line-view.tsx"
@@ -22,6 +23,10 @@ const expectations: ReadonlyArray<{ readonly title: string; readonly of: (candid
   { title: "Write", of: ({ parts }) => (parts === undefined ? "–" : span(parts.write_ms)) },
   { title: "Cached", of: ({ parts }) => (parts === undefined ? "–" : number(parts.cached_tokens)) }
 ]
+
+// Of its model, while what is in flight is all that the backend has.
+const slotWords = ({ slots, slots_from: from }: Candidate): string =>
+  slots === undefined || from === undefined ? "" : `, slots ${slotsText([{ slots, from }])}`
 
 interface CandidatesProps {
   readonly decision: DecisionEntry
@@ -65,7 +70,7 @@ const Candidates = ({ decision, line = [] }: CandidatesProps): JSX.Element => {
           </thead>
           <tbody>
             {candidates.map((candidate) => {
-              const { backend, in_flight: busy, model, place, priority, slots } = candidate
+              const { backend, in_flight: busy, model, place, priority } = candidate
               return (
                 <tr key={`${backend} ${model}`} class={place === 0 ? "first" : ""}>
                   <td>{askedAs(place)}</td>
@@ -73,10 +78,11 @@ const Candidates = ({ decision, line = [] }: CandidatesProps): JSX.Element => {
                     {backend}{" "}
                     <span class="dim">
                       {model}, priority {priority}
+                      {slotWords(candidate)}
                     </span>
                   </td>
                   {isExpected ? expectations.map(({ of, title }) => <td key={title}>{of(candidate)}</td>) : null}
-                  <td>{slots === undefined ? busy : `${busy} of ${slots}`}</td>
+                  <td>{busy}</td>
                 </tr>
               )
             })}

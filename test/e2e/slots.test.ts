@@ -36,8 +36,8 @@ test("slots are told with where they are from: in the backends, the models, the 
   expect(byName.get("other")).not.toHaveProperty("slots")
   const stats = (await get("/v1/stats")) as Stats // reason: checked by what is expected of it
   expect(stats.backends.map(({ slots }) => slots)).toEqual([
-    [{ model: "m", slots: 4, from: "told" }],
-    [{ model: "m", slots: 3, from: "config" }],
+    [{ model: "m", slots: 4, from: "told", in_flight: 0 }],
+    [{ model: "m", slots: 3, from: "config", in_flight: 0 }],
     undefined
   ])
   const lines = statusLines(stats, "http://nexus", undefined)

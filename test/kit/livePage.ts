@@ -98,8 +98,8 @@ export const startFleet = async (folder: string): Promise<FleetAtWork> => {
   const settings = (priority: number) => ({
     server: { watch_config: false },
     backends: [
-      backendFor("desk", desk, { priority }),
-      backendFor("attic", attic, { priority: 4 }),
+      backendFor("desk", desk, { priority, slots: 4 }),
+      backendFor("attic", attic, { priority: 4, slots: 2, models: [{ id: "llama3.3:70b", slots: 1 }] }),
       backendFor("cellar", cellar, { priority: 1 })
     ],
     routing: {

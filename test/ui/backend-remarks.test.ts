@@ -84,7 +84,18 @@ test("a backend with a free slot, or one that is drained, is not said to be full
       figures: { ...figures, slots: [{ model: "m", slots, from: "config" as const }] }
     }
   }
-  const all = [withSlots("full", 1), withSlots("free", 2), withSlots("drained", 1, "draining")]
+  const besides = known("besides", ["m", "n"], 10)
+  // What it works on is for another of its models.
+  const working = [
+    { model: "m", slots: 1, from: "config" as const, in_flight: 0 },
+    { model: "n", slots: 8, from: "config" as const, in_flight: 6 }
+  ]
+  const all = [
+    withSlots("full", 1),
+    withSlots("free", 2),
+    withSlots("drained", 1, "draining"),
+    { backend: { ...besides.backend, in_flight: 6 }, figures: { ...besides.figures, slots: working } }
+  ]
   expect([...remarksOf(all, queue).keys()]).toEqual(["full"])
 })
 

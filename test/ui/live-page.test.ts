@@ -68,6 +68,26 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await Promise.all(answers)
   })
 
+  test("tells the slots of each model apart from all that is under way at its backend", async () => {
+    const gate = Promise.withResolvers<void>()
+    const more = { slots: 3, models: [{ id: "n", slots: 1 }] }
+    await using at = await started(["m", "n"], {}, undefined, gate.promise, more)
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "fleet")
+    const answers = [chat(at.gateway, {}), chat(at.gateway, {}), chat(at.gateway, { model: "n" }, "first")]
+    const card = tab.page.getByRole("article", { name: "Backend a" })
+    await card.getByText("slots: 1 to 3 (config), in use: m 2 of 3, n 1 of 1", { exact: true }).waitFor()
+    expect(await card.locator(".figure").allTextContents()).toContain("Under way3")
+    answers.push(chat(at.gateway, { model: "n" }))
+    await card.getByText("full: 1 request waits for a slot of n").waitFor()
+    gate.resolve()
+    await Promise.all(answers)
+    await open(tab.page, at.gateway, "requests/first")
+    const detail = tab.page.getByRole("region", { name: "Request first" })
+    await detail.getByRole("cell", { name: /^a n, priority \d+, slots 1 \(config\)$/ }).waitFor()
+    expect(tab.faults).toEqual([])
+  })
+
   test("draws from clients to models to backends, and what an alias stands for between", async () => {
     await using at = await started(["m"], { routing: { aliases: { best: "m" } } })
     await using tab = await inBrowser()
@@ -105,7 +125,8 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await using tab = await inBrowser()
     await open(tab.page, at.gateway, "fleet")
     const first = chat(at.gateway, {})
-    await tab.page.getByRole("article", { name: "Backend a" }).getByText("1 of 1").waitFor()
+    const underWay = tab.page.getByRole("article", { name: "Backend a" }).locator(".figure", { hasText: "Under way" })
+    await underWay.getByText("1", { exact: true }).waitFor()
     const second = chat(at.gateway, {}, "waited")
     await tab.page.getByRole("article", { name: "Backend a" }).getByText("full: 1 request waits").waitFor()
     gate.resolve()

@@ -10,7 +10,7 @@ import type { BackendEntry } from "../../api/backend-entry.ts"
 import { backendChanges } from "./backend-changes.ts"
 import * as flags from "../flags.ts"
 import { jsonText, milliseconds, shownTable } from "../output.ts"
-import { slotsText } from "../slots-text.ts"
+import { slotsText } from "../../api/slots-text.ts"
 
 const circuits = ({ circuits, cooling_ms }: BackendEntry): ReadonlyArray<string> => [
   ...(cooling_ms > 0 ? [`cooling for ${Math.ceil(cooling_ms / 1000)} s`] : []),

@@ -5,7 +5,7 @@ import { printable } from "../../domain/printable.ts"
 import type { ClusterStatus } from "../../api/cluster-api.ts"
 import type { Figures, Stats } from "../../api/stats-api.ts"
 import { duration, narrowedTable, tableText } from "../output.ts"
-import { slotsText } from "../slots-text.ts"
+import { slotsText } from "../../api/slots-text.ts"
 
 /** Room there is; undefined when the output is no terminal, and then there is no bound. */
 export interface TerminalSize {

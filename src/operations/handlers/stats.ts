@@ -109,7 +109,10 @@ export const statsOf = (
   for (const tally of whole.tallies) addTally(all, tally)
   const byBackend = sumBy(whole, ({ backend }) => backend)
   const asked = new Map<string, Array<string>>()
-  for (const { backend, model } of whole.tallies) {
+  const inFlight = new Map<string, number>()
+  const inFlightOf = (backend: string, model: string): number => inFlight.get(`${backend}\n${model}`) ?? 0
+  for (const { backend, inFlight: working, model } of whole.tallies) {
+    if (working > 0) inFlight.set(`${backend}\n${model}`, inFlightOf(backend, model) + working)
     const backends = asked.get(model) ?? []
     asked.set(model, backends)
     if (!isPlaceholder(backend)) backends.push(backend)
@@ -129,7 +132,7 @@ export const statsOf = (
       const reason = mode === "enabled" ? reasonOf(state) : health.reason
       const slots = [...models.values()].flatMap((model) => {
         const known = slotsOf(model, live)
-        return known === undefined ? [] : [{ model: model.id, ...known }]
+        return known === undefined ? [] : [{ model: model.id, ...known, in_flight: inFlightOf(name, model.id) }]
       })
       return named(
         {

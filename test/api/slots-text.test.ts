@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { slotsText } from "../../src/cli/slots-text.ts"
+import { slotsText } from "../../src/api/slots-text.ts"
 
 test("slots are one number where all models have as many, and the range of them where they differ", () => {
   expect(slotsText([])).toBe("")
