@@ -8,7 +8,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { RequestLog } from "../telemetry/logging.ts"
-import { packedColumns, PackedRecords } from "./packed-records.ts"
+import { hourMs, PackedRecords } from "./packed-records.ts"
 import type { UsageRecord } from "./usage-record.ts"
 import type { BudgetNews, ReportQuery, Spending, UsageStore } from "./usage-store.ts"
 import type { UsageSums } from "./usage-sums.ts"
@@ -48,13 +48,10 @@ const retryMs = 1000
 /** Records that wait at most; beyond that the oldest are given up. */
 const mostWaiting = 50_000
 
-// Records of one transaction: larger ones would hold up the requests of this process.
-const mostTogether = 500
-
 const pruneMs = 60_000
 
-// Rows that are deleted in one turn, and how long until the next one.
-const pruneRows = 500
+// Batches that are deleted in one turn, and how long until the next one.
+const pruneBatches = 20
 const pruneTurnMs = 100
 
 /** Where requests are written down that have ended. */
@@ -130,8 +127,7 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
     let lost = 0
     if (queue.size >= mostWaiting) {
       // Many at once, so that it is not done again for the next one.
-      lost = Math.ceil(mostWaiting / 100)
-      queue.drop(lost)
+      lost = queue.drop()
       dropped += lost
     }
     taken.at = clock.currentTimeMillisUnsafe()
@@ -156,16 +152,16 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
 
   /** Writes some of what waits; whether it could. */
   const flush = (): boolean => {
-    const count = Math.min(queue.size, mostTogether)
+    const [batch] = queue.batches
+    if (batch === undefined) return true
     try {
-      opened().add(queue, count)
+      opened().add(batch)
     } catch (error) {
       failed(error)
       return false
     }
     succeeded()
-    queue.drop(count)
-    written += count
+    written += queue.drop()
     return true
   }
 
@@ -195,7 +191,7 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
   const prune = (): boolean => {
     const now = clock.currentTimeMillisUnsafe()
     try {
-      const deleted = opened().prune(now - recordsMs, pruneRows)
+      const deleted = opened().prune(now - recordsMs, pruneBatches)
       if (deleted === 0) opened().pruneHours(now - sumsMs)
       return deleted > 0
     } catch (error) {
@@ -232,12 +228,13 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
       }),
     spending: (from) => {
       while (queue.size > 0 && flush());
-      const unwritten = Array.from({ length: queue.size }, (_, place) => {
-        const { key, model, owner, shadow } = queue.seriesAt(place)
-        const [at, nanos] = [queue.numberAt(place, packedColumns.at), queue.numberAt(place, packedColumns.nanos)]
-        return shadow || at < from ? [] : [{ key, owner, model, at, nanos }]
-      })
-      return [...opened().spending(from), ...unwritten.flat()]
+      const earliest = Math.floor(from / hourMs) * hourMs
+      const unwritten = queue.batches.flatMap(({ kinds }) =>
+        kinds.flatMap(({ from: at, nanos, series: { key, model, owner, shadow } }) =>
+          shadow || at < earliest ? [] : [{ key, owner, model, at, nanos }]
+        )
+      )
+      return [...opened().spending(from), ...unwritten]
     },
     standing: () => ({ waiting: queue.size, dropped, written, failure }),
     identity: () => tried(() => opened().identity),

@@ -1,13 +1,13 @@
 /**
- * The ledger in a file of SQLite: a row for each request, and the sums of each hour. All calls are plain, short and made by
+ * The ledger in a file of SQLite: the requests in batches, and the sums of each hour. All calls are plain, short and made by
  * one fiber; what fails throws and has changed nothing.
  */
 import { outcomes } from "../domain/request.ts"
 import { type FigureSums, type ReportGroup, summedFigures } from "../domain/usage-words.ts"
 import type { Database, Migrations, Statement } from "../store/Database.ts"
-import { packedColumns as column, type PackedRecords } from "./packed-records.ts"
+import { hourMs, type RecordBatch } from "./packed-records.ts"
 import { countSources, priceSources, type UsageSeries } from "./usage-record.ts"
-import { BatchSums, hourMs, type UsageSums } from "./usage-sums.ts"
+import { hourSums, type UsageSums } from "./usage-sums.ts"
 
 /** What a report is of: whole hours from `from` to before `to`, in milliseconds since 1970. */
 export interface ReportQuery {
@@ -17,6 +17,38 @@ export interface ReportQuery {
   /** Whether it is of the copies that rules sent elsewhere, in place of the requests. */
   readonly shadows: boolean
 }
+
+// The records in words.
+const usageView = (rows: string): string =>
+  `create view usage as
+    select
+    datetime(r.at / 1000, 'unixepoch') ended, r.request_id,
+    s.key, s.owner, s.model, s.served, s.backend, s.dialect, s.endpoint, s.shadow,
+    case r.outcome ${outcomes.map((name, at) => `when ${at} then '${name}'`).join(" ")} end outcome,
+    r.status, r.stream, r.attempts, r.fresh, r.cache_read, r.cache_write, r.output, r.reasoning,
+    case r.counted ${countSources.map((name, at) => `when ${at} then '${name}'`).join(" ")} end counted,
+    r.cost_nanos / 1e9 cost_usd,
+    case r.priced ${priceSources.map((name, at) => `when ${at} then '${name}'`).join(" ")} end priced,
+    r.duration_ms, r.first_byte_ms
+    from ${rows} r join usage_series s on s.id = r.series;`
+
+// Columns of a record, in the order of the first form.
+const columns =
+  "at, request_id, series, outcome, status, stream, attempts, fresh, cache_read, cache_write, output, reasoning, counted, cost_nanos, priced, duration_ms, first_byte_ms"
+
+// What stands where in a record of a batch, and in its kind.
+const inRecord = (place: number): string => `json_extract(record, '$[${place}]')`
+const inKind = (place: number): string => `json_extract(kind, '$[${place}]')`
+
+// Records of both forms as rows: one for each, as versions before wrote them, and batches.
+const rowsView = `create view usage_rows as
+  select ${columns} from usage_records
+  union all select at + ${inRecord(0)}, ${inRecord(1)}, ${inKind(0)}, ${inKind(1)}, ${inKind(2)}, ${inKind(3)}, ${inKind(4)},
+    ${[3, 4, 5, 6, 7].map(inRecord).join(", ")}, ${inKind(5)}, ${inRecord(8)}, ${inKind(6)}, ${inRecord(9)}, ${inRecord(10)}
+    from (
+      select b.at, r.value record, json_extract(b.kinds, '$[' || json_extract(r.value, '$[2]') || ']') kind
+      from usage_batches b, json_each(b.records) r
+    );`
 
 /** The tables of the ledger. */
 export const usageMigrations: Migrations = {
@@ -42,35 +74,23 @@ export const usageMigrations: Migrations = {
     ${summedFigures.map((figure) => `${figure} integer not null`).join(", ")},
     primary key (hour, series)
   ) without rowid;
-  create view usage as select
-    datetime(r.at / 1000, 'unixepoch') ended, r.request_id,
-    s.key, s.owner, s.model, s.served, s.backend, s.dialect, s.endpoint, s.shadow,
-    case r.outcome ${outcomes.map((name, at) => `when ${at} then '${name}'`).join(" ")} end outcome,
-    r.status, r.stream, r.attempts, r.fresh, r.cache_read, r.cache_write, r.output, r.reasoning,
-    case r.counted ${countSources.map((name, at) => `when ${at} then '${name}'`).join(" ")} end counted,
-    r.cost_nanos / 1e9 cost_usd,
-    case r.priced ${priceSources.map((name, at) => `when ${at} then '${name}'`).join(" ")} end priced,
-    r.duration_ms, r.first_byte_ms
-    from usage_records r join usage_series s on s.id = r.series;`,
+${usageView("usage_records")}`,
     `create table usage_ledger (id text not null);
   insert into usage_ledger values (lower(hex(randomblob(8))));`,
     `create table usage_news (
     budget text not null, of text not null, begun integer not null, news text not null,
     primary key (budget, of, begun, news)
-  ) without rowid;`
+  ) without rowid;`,
+    // The kinds are an array of arrays: series, outcome, status, stream, attempts, counted, priced; for the records see RecordBatch.
+    `create table usage_batches (
+    id integer primary key,
+    at integer not null, last integer not null, kinds text not null, records text not null
+  );
+  ${rowsView}
+  drop view usage;
+  ${usageView("usage_rows")}`
   ]
 }
-
-const columns =
-  "at, request_id, series, outcome, status, stream, attempts, fresh, cache_read, cache_write, output, reasoning, counted, cost_nanos, priced, duration_ms, first_byte_ms"
-
-const width = columns.split(", ").length
-
-// Rows of one statement: less of the time goes into calls.
-const together = 20
-
-const marks = (rows: number): string =>
-  Array.from({ length: rows }, () => `(${Array.from({ length: width }, () => "?").join(", ")})`).join(", ")
 
 const groupings: Readonly<Record<ReportGroup, string>> = {
   key: "s.key",
@@ -86,45 +106,8 @@ const groupings: Readonly<Record<ReportGroup, string>> = {
 
 const sumColumns = summedFigures.map((figure) => `sum(h.${figure}) as ${figure}`).join(", ")
 
-type Value = string | number | null
-
 const nameOf = ({ backend, dialect, endpoint, key, model, owner, served, shadow }: UsageSeries): string =>
   `${key}\n${owner}\n${model}\n${served}\n${backend}\n${dialect}\n${endpoint}\n${shadow ? 1 : 0}`
-
-const noRows = (rows: number): Array<Value> => Array.from({ length: rows * width }, () => 0)
-
-// The columns of a row that stand behind its series, in their order.
-const rest = [
-  column.outcome,
-  column.status,
-  column.stream,
-  column.attempts,
-  column.fresh,
-  column.cacheRead,
-  column.cacheWrite,
-  column.output,
-  column.reasoning,
-  column.counted,
-  column.nanos,
-  column.priced,
-  column.durationMs
-]
-
-// Puts the values of a row where they belong: one by one, since adding many at a time takes twice as long.
-const putRow = (into: Array<Value>, from: number, records: PackedRecords, place: number, series: number): void => {
-  const firstByteMs = records.numberAt(place, column.firstByteMs)
-  let at = from
-  into[at++] = records.numberAt(place, column.at)
-  into[at++] = records.idAt(place)
-  into[at++] = series
-  for (let next = 0; next < rest.length; next += 1) into[at++] = records.numberAt(place, rest[next] ?? 0)
-  into[at] = firstByteMs < 0 ? null : firstByteMs
-}
-
-// Spread into arguments they would take half a kilobyte of a row.
-const runWith = (statement: Statement, values: Array<Value>): void => {
-  statement.run(values as unknown as Value) // reason: a list stands for all that is in it, which the types leave out
-}
 
 /** What somebody spent in an hour, which began at `at`. */
 export interface Spending {
@@ -153,13 +136,9 @@ export class UsageStore {
   private readonly series = new Map<string, number>()
   private readonly findSeries: Statement<{ id: number }>
   private readonly addSeries: Statement
-  // The values of rows that are about to be added.
-  private readonly one: Array<Value> = noRows(1)
-  private readonly many: Array<Value> = noRows(together)
-  private readonly addOne: Statement
-  private readonly addMany: Statement
+  private readonly addBatch: Statement
   private readonly addHour: Statement
-  private readonly put: (records: PackedRecords, count: number) => void
+  private readonly put: (batch: RecordBatch) => void
 
   constructor(database: Database) {
     this.database = database
@@ -167,23 +146,25 @@ export class UsageStore {
     const parts = "key, owner, model, served, backend, dialect, endpoint, shadow"
     this.findSeries = database.prepare(`select id from usage_series where (${parts}) = (?, ?, ?, ?, ?, ?, ?, ?)`)
     this.addSeries = database.prepare(`insert or ignore into usage_series (${parts}) values (?, ?, ?, ?, ?, ?, ?, ?)`)
-    this.addOne = database.prepare(`insert into usage_records (${columns}) values ${marks(1)}`)
-    this.addMany = database.prepare(`insert into usage_records (${columns}) values ${marks(together)}`)
+    // Bytes are a text of the same bytes.
+    this.addBatch = database.prepare(
+      "insert into usage_batches (at, last, kinds, records) values (?, ?, ?, cast(? as text))"
+    )
     this.addHour = database.prepare(
       `insert into usage_hours (hour, series, ${summedFigures.join(", ")})
        values (?, ?, ${summedFigures.map(() => "?").join(", ")})
        on conflict (hour, series) do update set ${summedFigures.map((figure) => `${figure} = ${figure} + excluded.${figure}`).join(", ")}`
     )
     // A read, then a write after somebody else's commit fails at once where the transaction is not immediate.
-    const transaction = database.transaction((records: PackedRecords, count: number) => this.write(records, count))
-    this.put = (records, count) => transaction.immediate(records, count)
+    const transaction = database.transaction((batch: RecordBatch) => this.write(batch))
+    this.put = (batch) => transaction.immediate(batch)
   }
 
-  /** Adds so many of the first records and their sums; all of them or, when it throws, none. */
-  add(records: PackedRecords, count: number): void {
+  /** Adds records and their sums; all of them or, when it throws, none. */
+  add(batch: RecordBatch): void {
     const before = this.series.size
     try {
-      this.put(records, count)
+      this.put(batch)
     } catch (error) {
       // A series that was made in a transaction that came to nothing is not there.
       if (this.series.size > before) this.series.clear()
@@ -233,14 +214,19 @@ export class UsageStore {
     return rows
   }
 
-  /** Deletes so many records at most that ended before a moment, the oldest first; gives how many those were. */
+  /**
+   * Deletes so many batches at most whose records all ended before a moment, the oldest first, and so many records that stand by
+   * themselves; gives how many those were together.
+   */
   prune(before: number, most: number): number {
-    const { changes } = this.database.run(
-      // They stand in the order of their ends, nearly: only those that come first are looked at.
-      "delete from usage_records where id in (select id from usage_records order by id limit ?) and at < ?",
-      [most, Math.round(before)]
-    )
-    return changes
+    const ended = Math.round(before)
+    // They stand in the order of their ends, nearly: only those that come first are looked at.
+    const deleted = (table: string, end: string): number =>
+      this.database.run(
+        `delete from ${table} where id in (select id from ${table} order by id limit ?) and ${end} < ?`,
+        [most, ended]
+      ).changes
+    return deleted("usage_records", "at") + deleted("usage_batches", "last")
   }
 
   /** Deletes the sums of hours before a moment, and what was told of budgets then. */
@@ -260,28 +246,12 @@ export class UsageStore {
     return changes === 1
   }
 
-  private write(records: PackedRecords, count: number): void {
-    const whole = count - (count % together)
-    const { many, one } = this
-    const sums = new BatchSums()
-    let last: UsageSeries | undefined
-    let own = 0
-    for (let at = 0; at < count; at += 1) {
-      const series = records.seriesAt(at)
-      // Those that end one after the other are often of the same.
-      if (series !== last) own = this.seriesOf(series)
-      last = series
-      sums.add(records, at, own)
-      if (at >= whole) {
-        putRow(one, 0, records, at, own)
-        runWith(this.addOne, one)
-        continue
-      }
-      const place = at % together
-      putRow(many, place * width, records, at, own)
-      if (place === together - 1) runWith(this.addMany, many)
-    }
-    for (const { hour, series, sums: of } of sums.all) this.addHour.run(hour, series, ...of)
+  private write(batch: RecordBatch): void {
+    const { at, kinds, last, text } = batch
+    const series = kinds.map((kind) => this.seriesOf(kind.series))
+    const shared = kinds.map((kind, place) => `[${series[place] ?? 0},${kind.shared}]`)
+    this.addBatch.run(at, last, `[${shared.join(",")}]`, text)
+    for (const { from, series: of, sums } of hourSums(kinds, series)) this.addHour.run(from / hourMs, of, ...sums)
   }
 
   private seriesOf(record: UsageSeries): number {

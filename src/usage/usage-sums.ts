@@ -1,75 +1,51 @@
 /**
  * The sums of records, hour by hour: what reports are made of, so that they stay quick and stay when the records have gone.
  */
-import { outcomes } from "../domain/request.ts"
 import { type FigureSums, type ReportGroup, summedFigures } from "../domain/usage-words.ts"
-import { packedColumns as column, type PackedRecords } from "./packed-records.ts"
-import { countSources, priceSources } from "./usage-record.ts"
+import type { RecordKind } from "./packed-records.ts"
 
-/** Milliseconds of an hour. */
-export const hourMs = 3_600_000
+/** Figures in the order of `summedFigures`. */
+type Figures = ReadonlyArray<number>
 
-const completed = outcomes.indexOf("completed")
-const uncounted = countSources.indexOf("none")
-const estimated = countSources.indexOf("estimated")
-const unknown = priceSources.indexOf("unknown")
-
-// The figures from the fourth on.
-const asTheyAre = [
-  column.fresh,
-  column.cacheRead,
-  column.cacheWrite,
-  column.output,
-  column.reasoning,
-  column.durationMs,
-  column.nanos
-]
-
-const plus = (to: Array<number>, figure: number, value: number): void => {
-  to[figure] = (to[figure] ?? 0) + value
-}
-
-// What a record adds to each figure, in the order of `summedFigures`.
-const addFigures = (to: Array<number>, records: PackedRecords, place: number): void => {
-  const counted = records.numberAt(place, column.counted)
-  plus(to, 0, 1)
-  if (records.numberAt(place, column.outcome) === completed) plus(to, 1, 1)
-  if (counted === estimated) plus(to, 2, 1)
-  for (let at = 0; at < asTheyAre.length; at += 1) plus(to, 3 + at, records.numberAt(place, asTheyAre[at] ?? 0))
-  if (records.numberAt(place, column.priced) === unknown && counted !== uncounted) plus(to, 10, 1)
+const figuresOf = (kind: RecordKind): Figures => {
+  const { cacheRead, cacheWrite, counted, durationMs, fresh, nanos, outcome, output, priced, reasoning, requests } =
+    kind
+  const isUnpriced = priced === "unknown" && counted !== "none"
+  return [
+    requests,
+    outcome === "completed" ? requests : 0,
+    counted === "estimated" ? requests : 0,
+    fresh,
+    cacheRead,
+    cacheWrite,
+    output,
+    reasoning,
+    durationMs,
+    nanos,
+    isUnpriced ? requests : 0
+  ]
 }
 
 /** The sums of one hour and series. */
 interface HourSums {
-  readonly hour: number
+  /** When the hour begins, in milliseconds since 1970. */
+  readonly from: number
   readonly series: number
-  /** In the order of `summedFigures`. */
-  readonly sums: Array<number>
+  sums: Figures
 }
 
-/** The sums of records, by hour and series. */
-export class BatchSums {
-  readonly all: Array<HourSums> = []
-  private last: HourSums | undefined
-
-  /** Adds one of a series, which is told by its number. */
-  add(records: PackedRecords, place: number, series: number): void {
-    const hour = Math.floor(records.numberAt(place, column.at) / hourMs)
-    const { last } = this
-    // Those that end one after the other are often of the same.
-    const into = last?.hour === hour && last.series === series ? last : this.of(hour, series)
-    this.last = into
-    addFigures(into.sums, records, place)
+/** The sums of kinds of records by hour and series, which are told by their numbers in the same order. */
+export const hourSums = (kinds: ReadonlyArray<RecordKind>, series: ReadonlyArray<number>): ReadonlyArray<HourSums> => {
+  const all = new Map<string, HourSums>()
+  for (const [at, kind] of kinds.entries()) {
+    const own = series[at] ?? 0
+    const name = `${own} ${kind.from}`
+    const figures = figuresOf(kind)
+    const known = all.get(name)
+    if (known === undefined) all.set(name, { from: kind.from, series: own, sums: figures })
+    else known.sums = known.sums.map((sum, figure) => sum + (figures[figure] ?? 0))
   }
-
-  private of(hour: number, series: number): HourSums {
-    // There are few in a batch.
-    const known = this.all.find((each) => each.series === series && each.hour === hour)
-    if (known !== undefined) return known
-    const made = { hour, series, sums: summedFigures.map(() => 0) }
-    this.all.push(made)
-    return made
-  }
+  return [...all.values()]
 }
 
 /** The rows of a report, and all of them together. */

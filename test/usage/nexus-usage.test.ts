@@ -164,7 +164,7 @@ describe("the ledger", () => {
     gateway.signal("SIGKILL")
     await gateway.exited
     const database = new Database(path)
-    const found = database.query<{ request_id: string }, []>("select request_id from usage_records").all()
+    const found = database.query<{ request_id: string }, []>("select request_id from usage").all()
     const sum = database.query<{ sum: number }, []>("select sum(requests) as sum from usage_hours").get()
     database.close()
     const ids = new Set(found.map(({ request_id }) => request_id))

@@ -6,7 +6,7 @@ import fc from "fast-check"
 import { outcomes } from "../../src/domain/request.ts"
 import { type FigureSums, summedFigures } from "../../src/domain/usage-words.ts"
 import { openDatabase } from "../../src/store/Database.ts"
-import { packedColumns, PackedRecords } from "../../src/usage/packed-records.ts"
+import { mostTogether, PackedRecords, type RecordBatch } from "../../src/usage/packed-records.ts"
 import {
   countTokens,
   disjointCounts,
@@ -33,7 +33,7 @@ const tokens = fc.nat(1_000_000)
 
 const record: fc.Arbitrary<UsageRecord> = fc.record({
   at: fc.integer({ min: start, max: end - 1 }),
-  requestId: fc.uuid(),
+  requestId: fc.oneof(fc.uuid(), fc.string({ unit: "binary", maxLength: 80 })),
   key: fc.constantFrom("", "a", "b"),
   owner: fc.constantFrom("", "it's"),
   model: fc.constantFrom("m", "n"),
@@ -73,15 +73,24 @@ const packedOf = (records: ReadonlyArray<UsageRecord>): PackedRecords => {
   return packed
 }
 
-const addAll = (store: UsageStore, records: ReadonlyArray<UsageRecord>): void =>
-  store.add(packedOf(records), records.length)
+const addAll = (store: UsageStore, records: ReadonlyArray<UsageRecord>): void => {
+  for (const batch of packedOf(records).batches) store.add(batch)
+}
 
-const unpacked = (packed: PackedRecords): ReadonlyArray<unknown> =>
-  Array.from({ length: packed.size }, (_, place) => ({
-    ...packed.seriesAt(place),
-    id: packed.idAt(place),
-    numbers: Object.values(packedColumns).map((column) => packed.numberAt(place, column))
-  }))
+// The records of a batch, and what they have in common, as its text has them.
+const unpacked = ({ at: began, kinds, text }: RecordBatch): ReadonlyArray<unknown> => {
+  const rows: ReadonlyArray<readonly [number, string, number, ...ReadonlyArray<number>]> = JSON.parse(
+    Buffer.from(text).toString()
+  )
+  return rows.map(([since, id, place, ...numbers]) => {
+    const { series, shared } = kinds[place] ?? {}
+    const [outcome, status, stream, attempts, counted, priced] = (shared ?? "").split(",").map(Number)
+    const [durationMs, firstByteMs = -1] = numbers.slice(6)
+    const asked = [began + since, outcome, status, stream, attempts]
+    const all = [...asked, ...numbers.slice(0, 5), counted, numbers[5], priced, durationMs, firstByteMs]
+    return Object.assign({ id, numbers: all }, series)
+  })
+}
 
 const columnsOf = ({ cost, counted, requestId: id, tokens: of, ...record }: UsageRecord): unknown => {
   const { at, attempts, durationMs, firstByteMs, outcome, status, stream, ...series } = record
@@ -93,6 +102,15 @@ const columnsOf = ({ cost, counted, requestId: id, tokens: of, ...record }: Usag
     numbers: [...asked, ...counts, cost.nanos, priceSources.indexOf(cost.by), durationMs, firstByteMs ?? -1]
   }
 }
+
+const inOrder = (rows: ReadonlyArray<unknown>): ReadonlyArray<string> =>
+  rows.map((row) => JSON.stringify(row, (_, value: unknown) => (isRow(value) ? sorted(value) : value))).toSorted()
+
+const isRow = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const sorted = (row: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(row).toSorted(([one], [other]) => (one < other ? -1 : 1)))
 
 const sumOf = (records: ReadonlyArray<UsageRecord>): FigureSums =>
   Object.fromEntries(
@@ -106,7 +124,7 @@ describe("records that wait", () => {
     const step = fc.record({
       come: fc.array(record, { maxLength: 20 }),
       times: fc.constantFrom(1, 1, 200),
-      go: fc.nat(3000)
+      go: fc.nat(4)
     })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 6 }), (steps) => {
@@ -118,12 +136,32 @@ describe("records that wait", () => {
             expected.push(each)
           }
           expect(packed.size).toBe(expected.length)
-          packed.drop(go)
-          expected.splice(0, go)
+          for (let gone = 0; gone < go; gone += 1) {
+            const count = packed.batches[0]?.count ?? 0
+            expect(count).toBeLessThanOrEqual(mostTogether)
+            expect(packed.drop()).toBe(count)
+            expected.splice(0, count)
+          }
         }
-        expect(unpacked(packed)).toEqual(expected.map(columnsOf))
+        expect(packed.size).toBe(expected.length)
+        expect(packed.batches.flatMap(unpacked)).toEqual(expected.map(columnsOf))
       }),
       { numRuns: 40 }
+    )
+  })
+
+  test("have every number as it is, and what is none or beyond all counting as one (law)", () => {
+    const [one] = fc.sample(record, { numRuns: 1, seed: 1 })
+    if (one === undefined) throw new Error("no record")
+    const number = fc.oneof(fc.maxSafeInteger(), fc.double(), fc.constantFrom(0x7fff_fffe, 0x7fff_ffff, 0x8000_0000))
+    fc.assert(
+      fc.property(number, (nanos) => {
+        const [batch] = packedOf([{ ...one, cost: { nanos, by: "list" } }]).batches
+        const rows: ReadonlyArray<ReadonlyArray<unknown>> = JSON.parse(Buffer.from(batch?.text ?? []).toString())
+        const most = Number.MAX_SAFE_INTEGER
+        const expected = Number.isFinite(nanos) ? Math.max(-most, Math.min(most, Math.round(nanos))) : 0
+        expect(rows[0]?.[8]).toBe(expected + 0)
+      })
     )
   })
 })
@@ -136,7 +174,7 @@ describe("the file", () => {
     queue.push({ ...one, tokens: { ...one.tokens, fresh: NaN }, cost: { nanos: NaN, by: "list" }, durationMs: NaN })
     queue.push(other)
     const { database, store } = opened()
-    store.add(queue, 2)
+    for (const batch of queue.batches) store.add(batch)
     expect(database.query("select fresh, cost_usd, duration_ms from usage").all()).toEqual([
       { fresh: 0, cost_usd: 0, duration_ms: 0 },
       { fresh: other.tokens.fresh, cost_usd: other.cost.nanos / 1e9, duration_ms: other.durationMs }
@@ -160,9 +198,7 @@ describe("the file", () => {
             }
           }
         }
-        const money = database
-          .query<{ sum: number | null }, []>("select sum(cost_nanos) as sum from usage_records")
-          .get()
+        const money = database.query<{ sum: number | null }, []>("select sum(cost_nanos) as sum from usage_rows").get()
         expect(money?.sum ?? 0).toBe(sumOf(all).cost_nanos)
         database.close()
       }),
@@ -170,7 +206,7 @@ describe("the file", () => {
     )
   })
 
-  test("has each record as it was, whole batches and what is over alike", () => {
+  test("has each record as it was", () => {
     fc.assert(
       fc.property(fc.array(record, { maxLength: 65 }), (records) => {
         const { database, store } = opened()
@@ -182,34 +218,61 @@ describe("the file", () => {
         const rows = database
           .query<{ row: string }, []>(
             `select json_object(${texts}, 'shadow', json(iif(shadow, 'true', 'false')), 'id', request_id, 'numbers', json_array(${numbers})) as row
-             from usage_records r join usage_series s on s.id = r.series order by r.id`
+             from usage_rows r join usage_series s on s.id = r.series`
           )
           .all()
           .map(({ row }): unknown => JSON.parse(row))
-        expect(rows).toEqual(records.map(columnsOf))
+        expect(inOrder(rows)).toEqual(inOrder(records.map(columnsOf)))
         database.close()
       }),
       { numRuns: 20 }
     )
   })
 
-  test("keeps its sums when its records are deleted, the oldest first and no more than wanted at a time", () => {
+  test("keeps its sums when its records are deleted, the oldest first and no more batches than wanted at a time", () => {
     const { database, store } = opened()
     const sample = fc.sample(record, { numRuns: 100, seed: 2 })
-    addAll(
-      store,
-      sample.map((each, at): UsageRecord => Object.assign(each, { shadow: false, at: start + at * 60_000 }))
+    const records = sample.map((each, at): UsageRecord =>
+      Object.assign(each, { shadow: false, at: start + at * 60_000 })
     )
+    for (let at = 0; at < 100; at += 10) addAll(store, records.slice(at, at + 10))
     const before = store.report({ ...whole, by: [], shadows: false }).total
-    const middle = start + 50 * 60_000
-    expect([store.prune(middle, 30), store.prune(middle, 30), store.prune(middle, 30)]).toEqual([30, 20, 0])
+    // In the middle of the sixth: some of its records are to be kept yet.
+    const middle = start + 55 * 60_000
+    expect([store.prune(middle, 3), store.prune(middle, 3), store.prune(middle, 3)]).toEqual([3, 2, 0])
     const left = database.query<{ count: number; first: number }, []>(
-      "select count(*) as count, min(at) as first from usage_records"
+      "select count(*) as count, min(at) as first from usage_rows"
     )
-    expect(left.get()).toEqual({ count: 50, first: middle })
+    expect(left.get()).toEqual({ count: 50, first: start + 50 * 60_000 })
     expect(store.report({ ...whole, by: [], shadows: false }).total).toEqual(before)
     store.pruneHours(end)
     expect(store.report({ ...whole, by: [], shadows: false }).total.requests).toBe(0)
+    database.close()
+  })
+
+  test("of a version before shows its records beside those of now, and deletes them when they are too old", () => {
+    const path = join(folder, "before.sqlite")
+    const before = openDatabase(path, { ...usageMigrations, steps: usageMigrations.steps.slice(0, 3) })
+    before.run("insert into usage_series values (7, 'a', '', 'm', 'm', 'one', 'openai', 'chat/completions', 0)")
+    const values = `${start}, 'then', 7, ${outcomes.indexOf("completed")}, 200, 1, 1, 5, 6, 7, 8, 0, 1, 2000000000, 2, 90, 30`
+    before.run(`insert into usage_records values (1, ${values})`)
+    before.close()
+    const database = openDatabase(path, usageMigrations)
+    const store = new UsageStore(database)
+    const [one] = fc.sample(record, { numRuns: 1, seed: 4 })
+    if (one === undefined) throw new Error("no record")
+    addAll(store, [{ ...one, requestId: "now", at: end - 1 }])
+    const all = database.query<{ id: string; cost: number }, []>(
+      "select request_id id, cost_usd cost from usage order by ended"
+    )
+    expect(all.all()).toEqual([
+      { id: "then", cost: 2 },
+      { id: "now", cost: one.cost.nanos / 1e9 }
+    ])
+    const then = database.query("select * from usage where request_id = 'then'")
+    expect(then.get()).toMatchObject({ key: "a", outcome: "completed", priced: "config", first_byte_ms: 30 })
+    expect(store.prune(start + 1, 10)).toBe(1)
+    expect(all.all()).toEqual([{ id: "now", cost: one.cost.nanos / 1e9 }])
     database.close()
   })
 
@@ -221,7 +284,7 @@ describe("the file", () => {
     }
     database.run(`pragma max_page_count = ${pages + 2}`)
     expect(() => addAll(store, batch)).toThrow("full")
-    const count = database.query<{ count: number }, []>("select count(*) as count from usage_records")
+    const count = database.query<{ count: number }, []>("select count(*) as count from usage_rows")
     expect(count.get()).toEqual({ count: 0 })
     database.run("pragma max_page_count = 1000000")
     addAll(store, batch)

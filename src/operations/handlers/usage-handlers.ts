@@ -15,8 +15,9 @@ import { ContractApi } from "../../api/gateway-api.ts"
 import { Budgets, type BudgetStanding } from "../../usage/Budgets.ts"
 import { UsageReport } from "../../api/usage-api.ts"
 import { UsageLedger } from "../../usage/UsageLedger.ts"
+import { hourMs } from "../../usage/packed-records.ts"
 import type { ReportQuery } from "../../usage/usage-store.ts"
-import { hourMs, reportOfAll } from "../../usage/usage-sums.ts"
+import { reportOfAll } from "../../usage/usage-sums.ts"
 
 const dayMs = 24 * hourMs
 
