@@ -162,6 +162,8 @@ class MessageReading {
       this.open.set(index, { call, input: givenInput(input), argued: false })
       this.events.push({ type: "call", call, id: said(id) || undefined, name: said(name) })
     } else if (ofServer.test(said(type))) this.events.push({ type: "lost", what: said(type) })
+    // A name of theirs may be any text, and is none to make a header of.
+    else if (type !== "redacted_thinking") this.events.push({ type: "lost", what: "content" })
   }
 
   adds(index: unknown, delta: Json): void {

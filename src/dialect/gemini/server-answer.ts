@@ -22,8 +22,12 @@ const filtered =
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "")
 
-// Parts that have no place in an answer of the hub.
-const odd = ["inlineData", "fileData", "executableCode", "codeExecutionResult", "toolCall", "toolResponse"] as const
+// What of a part has a place in an answer of the hub, or is told beside that alone.
+const placed = new Set(
+  "text thought thoughtSignature functionCall videoMetadata mediaResolution partMetadata".split(" ")
+)
+// What has none, by its name; whatever else comes has none either.
+const odd = new Set("inlineData fileData executableCode codeExecutionResult toolCall toolResponse".split(" "))
 
 /** Reads one candidate. */
 class CandidateReading {
@@ -166,10 +170,12 @@ class CandidateReading {
       this.events.push({ type: "image", mediaType: text(mediaType), data: text(data) })
       return
     }
-    for (const name of odd) {
-      if (thought === true || !(name in part)) continue
-      this.odd = name
-      this.loses(name)
+    if (thought === true) return
+    for (const name in part) {
+      if (placed.has(name)) continue
+      // A name of theirs may be any text, and is none to make a header of.
+      this.odd = odd.has(name) ? name : "parts"
+      this.loses(this.odd)
     }
   }
 

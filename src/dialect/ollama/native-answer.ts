@@ -8,6 +8,7 @@ import type { AnswerDecoder, ChatEvent } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { imageTypeOf } from "../image-type.ts"
 import { brokenEvent, isBrokenObject, listIn } from "../read-json.ts"
+import { wholeToken } from "../token-logprobs.ts"
 import { lineObject, usageOfOllama } from "./ollama-watch.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
@@ -53,11 +54,11 @@ class Reading {
     if (typeof thinking === "string" && thinking !== "") this.events.push({ type: "reasoning", text: thinking })
     const words = typeof content === "string" ? content : ""
     // It writes them as OpenAI does, and may write them beside no text.
-    if (logprobs.length > 0) this.events.push({ type: "text", text: words, logprobs })
+    if (logprobs.length > 0) this.events.push({ type: "text", text: words, logprobs: logprobs.map(wholeToken) })
     else if (words !== "") this.events.push({ type: "text", text: words })
     for (const data of Array.isArray(images) ? images : []) {
       const mediaType = typeof data === "string" ? imageTypeOf(data) : undefined
-      if (mediaType !== undefined) this.events.push({ type: "image", mediaType, data })
+      this.events.push(mediaType === undefined ? { type: "lost", what: "images" } : { type: "image", mediaType, data })
     }
     if (!Array.isArray(calls) || calls.length === 0) return
     // A line of calls is read again for its numbers, and no other.

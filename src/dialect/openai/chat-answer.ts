@@ -10,10 +10,11 @@ import { SeveralReading } from "../several-answers.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer, TransducerStep } from "../Transducer.ts"
 import { brokenEvent, countIn, isBrokenObject, listIn, parsedJson } from "../read-json.ts"
+import { wholeToken } from "../token-logprobs.ts"
 import { citationsIn, ToldSources } from "./answer-sources.ts"
 import { CallPieces, parsedAnswer, signatureOf } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
-import { thoughtsAmong } from "./thinking-parts.ts"
+import { isThinkingPart, thoughtsAmong } from "./thinking-parts.ts"
 import { callSignatures, detailsOfBlocks, toldThoughts } from "./thought-details.ts"
 import { wholeCompletion, wholePrompt } from "./usage.ts"
 
@@ -33,7 +34,7 @@ const textIn = (content: unknown): string =>
 
 const logprobsIn = (likely: unknown): { readonly logprobs?: ReadonlyArray<unknown> } => {
   const content = Predicate.isObject(likely) ? likely["content"] : undefined
-  return Array.isArray(content) && content.length > 0 ? { logprobs: content } : {}
+  return Array.isArray(content) && content.length > 0 ? { logprobs: content.map(wholeToken) } : {}
 }
 
 // Makers and those in between have several names for it.
@@ -57,6 +58,17 @@ const imagesIn = ({ content, images }: Json): ReadonlyArray<ChatEvent> => {
     return [{ type: "image", mediaType: mediaType.toLowerCase(), data: url.slice(head.length) }]
   })
 }
+
+// Parts of a content that there is no place for; a name of theirs may be any text, and is none to make a header of.
+const oddPartsIn = ({ content }: Json): ReadonlyArray<ChatEvent> =>
+  Array.isArray(content)
+    ? content.flatMap((part: unknown): ReadonlyArray<ChatEvent> => {
+        const type = Predicate.isObject(part) ? said(part["type"]) : ""
+        return type === "" || type === "text" || type === "image_url" || isThinkingPart(part)
+          ? nothing
+          : [{ type: "lost", what: "content" }]
+      })
+    : nothing
 
 const inDetails = (usage: Json, details: string, name: string): number => {
   const within = usage[details]
@@ -190,6 +202,7 @@ class AnswerReading {
     const text = textIn(delta["content"])
     if (text !== "") this.knows({ type: "text", text, ...logprobsIn(likely) })
     for (const each of imagesIn(delta)) this.events.push(each)
+    for (const each of oddPartsIn(delta)) this.events.push(each)
     for (const each of citationsIn(delta["annotations"])) {
       ;(this.cited ??= new Set()).add(each.url)
       this.events.push(each)
