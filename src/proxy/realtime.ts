@@ -26,6 +26,7 @@ import { withinLimits } from "./limited.ts"
 import type { Interruption } from "./record.ts"
 import type { RequestRun } from "./request-run.ts"
 import { isLineName } from "../domain/header-lines.ts"
+import { type Handshake, refusalInFull } from "./refused-handshake.ts"
 
 type Ended = Effect.Effect<void, GatewayError | GaveUp>
 
@@ -169,17 +170,8 @@ class Opening {
     record.asks({ backend: backend.name, model, meter, trace, ...timed }, now)
     this.run.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn))
     return Effect.callback((resume) => {
-      const { "content-type": _, "accept-encoding": __, ...fixed } = prepareBackend(backend).headers
       const call = {
-        url: addressOf(attempt, record.route.operation.path, this.query),
-        headers: {
-          ...callHeaders(backend, record.request.headers, record.id, undefined, {
-            traceparent: record.trace?.tells(trace),
-            tracestate: record.trace?.state
-          }),
-          ...askedOf(this.run),
-          ...fixed
-        },
+        ...this.handshake(attempt),
         protocols: this.protocols,
         trust: prepareBackend(backend).trust
       }
@@ -202,6 +194,21 @@ class Opening {
       })
       return Effect.sync(drop)
     })
+  }
+
+  private handshake(attempt: Attempt): Handshake {
+    const { record } = this.run
+    const { backend } = attempt.candidate.state
+    const { "content-type": _, "accept-encoding": __, ...fixed } = prepareBackend(backend).headers
+    const traced = { traceparent: record.trace?.tells(record.asked?.trace), tracestate: record.trace?.state }
+    return {
+      url: addressOf(attempt, record.route.operation.path, this.query),
+      headers: {
+        ...callHeaders(backend, record.request.headers, record.id, undefined, traced),
+        ...askedOf(this.run),
+        ...fixed
+      }
+    }
   }
 
   private opened(attempt: Attempt, socket: BackendSocket): Ended {
@@ -256,7 +263,12 @@ class Opening {
     this.retriesLeft -= 1
     if (next !== undefined) return this.from(next)
     const isKey = error._tag === "ErrorStatus" && (error.status === 401 || error.status === 403)
-    return Effect.fail(new GaveUp({ error, attempt, pass: refused && !isKey, final: record.attempts > 1 }))
+    const pass = refused && !isKey
+    const gaveUp = (why: UpstreamError) =>
+      Effect.fail(new GaveUp({ error: why, attempt, pass, final: record.attempts > 1 }))
+    if (!pass || error._tag !== "ErrorStatus") return gaveUp(error)
+    const handshake = { ...this.handshake(attempt), protocols: this.protocols }
+    return Effect.flatMap(refusalInFull(this.forwarding.upstream, run, attempt, handshake, error), gaveUp)
   }
 }
 

@@ -252,6 +252,8 @@ export interface PassedCall {
   /** All of them, those with its key included. */
   readonly headers: Record<string, string>
   readonly body: RequestBody
+  /** Another protocol that is asked for, by who wants to know why it is refused. */
+  readonly upgrade?: string
   /** What bounds the zones that the request may go to. */
   readonly zones?: ZoneLimits | undefined
   /** How long its answer may take to begin, in milliseconds; 0 is no limit. */
@@ -319,6 +321,7 @@ export class Upstream extends Context.Service<
                 url,
                 headers,
                 body,
+                upgrade: sent.upgrade,
                 abort,
                 fresh: false,
                 trust: prepareBackend(backend).trust,

@@ -146,7 +146,8 @@ class ErrorJudge implements IntakeJudge<never> {
   }
 }
 
-const readError = (head: ReceivedAnswer, { dialect }: DialectRoute, done: CommitDone): void => {
+/** Reads what a backend says that refuses. */
+export const readRefusal = (head: ReceivedAnswer, { dialect }: DialectRoute, done: CommitDone): void => {
   const judge = new ErrorJudge(head, dialect.headers.answered)
   // The status has come; that its text broke off changes nothing.
   const told = (error: UpstreamError) => (error._tag === "ErrorStatus" ? error : judge.soFar())
@@ -359,7 +360,7 @@ const judgeFor = (head: ReceivedAnswer, wanted: AnswerExpectation): IntakeJudge<
 
 /** Reads an answer as far as it takes to know that it is good, or what is wrong with it. */
 export const commitAnswer = (head: ReceivedAnswer, expectation: AnswerExpectation, done: CommitDone): void => {
-  if (head.status >= 400) return readError(head, expectation.route, done)
+  if (head.status >= 400) return readRefusal(head, expectation.route, done)
   const fault =
     head.status >= 300
       ? "a redirect, which is not followed"

@@ -24,6 +24,8 @@ export interface Call {
   /** Further headers, which are the same object for every call to a backend; `headers` go before them. */
   readonly fixed?: Readonly<Record<string, string>>
   readonly body: RequestBody
+  /** Another protocol that is asked for. Who agrees to it is hung up on: what is wanted is the words of who refuses. */
+  readonly upgrade?: string | undefined
   readonly abort: Abort
   /** What bounds the addresses that it may go to, beside what bounds all calls; any when absent. */
   readonly reach?: Gate | undefined

@@ -73,6 +73,8 @@ interface Sent {
   /** Further ones, which are the same object for every call to a backend; `headers` go before them. */
   readonly fixed?: Readonly<Record<string, string>>
   readonly body: RequestBody
+  /** What else than HTTP the connection is to speak from then on; nothing when absent. */
+  readonly upgrade?: string | undefined
 }
 
 /** Headers as lines; undefined when one cannot be written. */
@@ -115,12 +117,13 @@ const framed = (method: string | undefined, size: number | undefined): string =>
 
 const headOf = (
   { opening }: RequestTarget,
-  { fixed, headers, method }: Sent,
+  { fixed, headers, method, upgrade }: Sent,
   size: number | undefined
 ): string | undefined => {
   const head = method === undefined ? opening : method + opening.slice("POST".length)
   const lines = allLines(fixed ?? none, headers)
-  return lines === undefined ? undefined : `${head}${lines}${framed(method, size)}Connection: keep-alive\r\n\r\n`
+  const kept = upgrade === undefined ? "keep-alive" : `Upgrade\r\nUpgrade: ${upgrade}`
+  return lines === undefined ? undefined : `${head}${lines}${framed(method, size)}Connection: ${kept}\r\n\r\n`
 }
 
 /** The pieces to write for a call, without those of a body that is sent while it comes; undefined when a header cannot be written. */

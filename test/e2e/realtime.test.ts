@@ -13,8 +13,14 @@ const backendKey = "sk-of-the-backend"
 
 type Said = string | Buffer
 
+const refusal = (message: string, status: number, headers: Readonly<Record<string, string>> = {}) =>
+  Response.json(
+    { error: { message, type: "invalid_request_error", param: "model", code: "beta_only" } },
+    { status, headers }
+  )
+
 /** A backend that opens sockets: what it was asked, and what it was told. */
-const startBackend = (status = 101) => {
+const startBackend = (status = 101, words: (times: number) => Response = () => refusal("no", status)) => {
   const asked: Array<{ readonly url: string; readonly headers: Headers }> = []
   const said: Array<Said> = []
   const closes: Array<readonly [code: number, reason: string]> = []
@@ -26,7 +32,7 @@ const startBackend = (status = 101) => {
       const url = new URL(request.url)
       if (url.pathname === "/v1/models") return Response.json({ data: [{ id: "gpt-realtime" }] })
       asked.push({ url: `${url.pathname}${url.search}`, headers: request.headers })
-      if (status !== 101) return Response.json({ error: { message: "no" } }, { status })
+      if (status !== 101 && asked.length > 0) return words(asked.length)
       const offered = request.headers.get("sec-websocket-protocol")
       const headers = offered === null ? {} : { "sec-websocket-protocol": offered.split(",")[0]?.trim() ?? "" }
       return self.upgrade(request, { headers }) ? undefined : new Response("", { status: 400 })
@@ -110,8 +116,12 @@ const open = async (
 }
 
 /** A handshake as bytes, for what a refusal says. */
-const handshake = async (path: string, headers: ReadonlyArray<string> = [`Authorization: Bearer ${clientKey}`]) => {
-  using client = await dial(gateway.port)
+const handshake = async (
+  path: string,
+  headers: ReadonlyArray<string> = [`Authorization: Bearer ${clientKey}`],
+  port = gateway.port
+) => {
+  using client = await dial(port)
   await client.send(
     [
       `GET ${path} HTTP/1.1`,
@@ -247,6 +257,80 @@ describe("a realtime session", () => {
     })
     expect(answer.status).toBe(502)
     await gateway.quiet()
+  })
+
+  describe("that its backend refuses", () => {
+    const refused = async (backend: ReturnType<typeof startBackend>) => {
+      await using none = await start({
+        backends: [{ name: "bad", url: backend.url, type: "openai" }],
+        routing: { max_retries: 0 }
+      })
+      return await handshake("/v1/realtime?model=gpt-realtime&x=1", undefined, none.port)
+    }
+    const words = `This session needs a beta for ${backendKey}`
+
+    test("is refused in the backend's own words, without its key", async () => {
+      await using bad = startBackend(400, () => refusal(words, 400, { "openai-processing-ms": "7" }))
+      const answer = await refused(bad)
+      expect([answer.status, answer.header("openai-processing-ms")]).toEqual([400, "7"])
+      expect(answer.json()).toMatchObject({ error: { param: "model", code: "beta_only" } })
+      expect(answer.text).toContain("This session needs a beta for ")
+      expect(answer.text).not.toContain(backendKey)
+      expect(bad.asked.map(({ url }) => url)).toEqual(Array(2).fill("/v1/realtime?model=gpt-realtime&x=1"))
+      const [first, second] = bad.asked.map(({ headers }) =>
+        ["authorization", "upgrade", "connection", "sec-websocket-version"].map((name) =>
+          headers.get(name)?.toLowerCase()
+        )
+      )
+      expect(second).toEqual(first)
+    })
+
+    test("is asked for once where the refusal may have passed by then, or is about a key", async () => {
+      for (const [status, told] of [
+        [429, 429],
+        [401, 502],
+        [503, 503]
+      ] as const) {
+        await using bad = startBackend(status)
+        expect([(await refused(bad)).status, bad.asked.length]).toEqual([told, 1])
+      }
+    })
+
+    test("is refused as before where the backend says something else then, or nothing", async () => {
+      const others = [
+        () => refusal("another", 404),
+        () => new Response(null, { status: 204 }),
+        () => new Response(null, { status: 400, headers: { "content-type": "application/json" } })
+      ]
+      for (const other of others) {
+        await using bad = startBackend(400, (times) => (times === 1 ? refusal("first", 400) : other()))
+        const answer = await refused(bad)
+        expect([answer.status, bad.asked.length]).toEqual([400, 2])
+        expect(answer.text).not.toContain("another")
+      }
+    })
+
+    test("leaves no socket open where the backend takes it the second time", async () => {
+      let upgrades = 0
+      const server = Bun.serve({
+        port: 0,
+        hostname: "127.0.0.1",
+        fetch: (request, self) => {
+          if (new URL(request.url).pathname === "/v1/models") return Response.json({ data: [{ id: "gpt-realtime" }] })
+          upgrades += 1
+          if (upgrades === 1) return refusal("not yet", 400)
+          return self.upgrade(request) ? undefined : new Response("", { status: 400 })
+        },
+        websocket: { message: () => undefined, close: () => closed.resolve() }
+      })
+      const closed = Promise.withResolvers<void>()
+      const backend = { ...startBackend(), url: `http://127.0.0.1:${server.port}` }
+      const answer = await refused(backend)
+      expect([answer.status, upgrades]).toEqual([400, 2])
+      await closed.promise
+      await server.stop(true)
+      await backend[Symbol.asyncDispose]()
+    })
   })
 
   test("is one of so many, is listed, counted and cancelled", async () => {

@@ -21,6 +21,17 @@ describe("a request", () => {
     expect(seen?.text).toBe('{"a":1}')
   })
 
+  test("for another protocol says so, whatever its headers say", async () => {
+    await using server = await serverOf([hello])
+    const call = {
+      ...callTo(server.url, { headers: { upgrade: "h2c", connection: "close" } }).call,
+      upgrade: "websocket"
+    }
+    await client().send({ ...call, method: "GET", body: new Uint8Array(0) })
+    expect(server.requests[0]?.head).toEndWith("\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    expect(server.requests[0]?.head).not.toMatch(/h2c|close/)
+  })
+
   for (const [what, headers] of [
     ["a line break in a value", { "x-a": "b\r\nX-Evil: 1" }],
     ["a line feed in a value", { "x-a": "b\nX-Evil: 1" }],
