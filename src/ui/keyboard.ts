@@ -3,7 +3,7 @@
  */
 
 // In the order in which they take the focus of what has gone.
-const takers = ['[role="table"]', "button:not(:disabled), a[href], input, select, textarea, [tabindex]"] as const
+const takers = ['[role="grid"]', "button:not(:disabled), a[href], input, select, textarea, [tabindex]"] as const
 
 // What has the focus, and what it stands in, from the inside out.
 let held: ReadonlyArray<HTMLElement> = []

@@ -26,6 +26,8 @@ export class LiveSource {
   private stream: EventSource | undefined
   private timer: ReturnType<typeof setTimeout> | undefined
   private last = ""
+  // Goes on with each that is opened or closed: what was asked of one before says nothing of it.
+  private turn = 0
   private readonly tell: (message: LiveMessage) => void
 
   constructor(tell: (message: LiveMessage) => void) {
@@ -53,7 +55,9 @@ export class LiveSource {
       // The browser comes back by itself unless it was refused.
       if (stream.readyState !== EventSource.CLOSED) return this.link("lost")
       this.close()
+      const { turn } = this
       void this.why().then((link) => {
+        if (turn !== this.turn) return
         // Who signs in is told everything, and goes on from nothing that somebody else has seen.
         if (link === "sign in") this.last = ""
         this.link(link)
@@ -64,6 +68,7 @@ export class LiveSource {
   }
 
   close(): void {
+    this.turn += 1
     this.stream?.close()
     this.stream = undefined
     clearTimeout(this.timer)

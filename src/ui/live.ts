@@ -21,9 +21,17 @@ const throughWorker = (hear: (message: LiveMessage) => void): Say => {
   return (word) => port.postMessage(word)
 }
 
+// Other tabs hear of a sign-in or sign-out by a channel; one that nobody sees asks anew when it is seen again.
 const alone = (hear: (message: LiveMessage) => void): Say => {
   const source = new LiveSource(hear)
-  return (word) => (word === "asleep" ? source.close() : source.open())
+  const channel = new BroadcastChannel(`nexus-live ${new URL("live-worker.js", location.href).pathname}`)
+  channel.addEventListener("message", () => !document.hidden && source.open())
+  return (word) => {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- reason: a channel is of one origin, and takes none
+    if (word === "again") channel.postMessage(word)
+    if (word === "asleep") source.close()
+    else source.open()
+  }
 }
 
 let fleet: Fleet | undefined

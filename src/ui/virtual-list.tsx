@@ -2,7 +2,7 @@
  * A long table of which only the rows that are seen are in the document: laying out rows is what costs.
  */
 import type { ComponentChildren, JSX } from "preact"
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks"
 
 /** A column: what stands above it, its width as a track of a grid, and what it shows of a row. */
 export interface Column<Row> {
@@ -48,10 +48,17 @@ const narrowest = 600
 // Rows beyond those that are seen, so that scrolling shows no gap.
 const spare = 8
 
-/** The table; rows are chosen by a click, or by the arrows and Enter. */
+// A blank would make two names of one.
+const idOf = (list: string, key: string): string => `${list} ${key}`.replace(/[\t\n\f\r ]+/g, "·")
+
+/**
+ * The table; rows are chosen by a click, or by the arrows and Enter. The focus stays with the whole of it, which names the row
+ * that the arrows have led to: rows come and go.
+ */
 export const VirtualList = <Row,>(props: ListProps<Row>): JSX.Element => {
   const { chosen, empty, isGrowing = false, keyOf, label, onChoose, rows } = props
   const frame = useRef<HTMLDivElement>(null)
+  const list = useId()
   const [top, setTop] = useState(0)
   const [height, setHeight] = useState(600)
   const [isNarrow, setNarrow] = useState(window.innerWidth <= narrowest)
@@ -98,6 +105,7 @@ export const VirtualList = <Row,>(props: ListProps<Row>): JSX.Element => {
     const end = (next + 1) * rowHeight - element.clientHeight + rowHeight
     if (end > element.scrollTop) element.scrollTop = end
   }
+  const activeRow = rows[at]
   const keyed = (event: KeyboardEvent): void => {
     const page = Math.max(1, Math.floor(height / rowHeight) - 1)
     const steps: Readonly<Record<string, number>> = {
@@ -118,9 +126,12 @@ export const VirtualList = <Row,>(props: ListProps<Row>): JSX.Element => {
   return (
     <div
       class={isNarrow ? "list narrow" : "list"}
-      role="table"
+      role="grid"
       aria-label={label}
       aria-rowcount={rows.length + 1}
+      aria-activedescendant={
+        activeRow === undefined || at < first || at >= last ? undefined : idOf(list, keyOf(activeRow))
+      }
       tabIndex={0}
       ref={frame}
       onScroll={({ currentTarget }) => setTop(currentTarget.scrollTop)}
@@ -141,8 +152,10 @@ export const VirtualList = <Row,>(props: ListProps<Row>): JSX.Element => {
           return (
             <div
               key={key}
+              id={idOf(list, key)}
               role="row"
               aria-rowindex={place + 2}
+              aria-selected={onChoose === undefined ? undefined : key === chosen}
               class={`row${key === chosen ? " chosen" : ""}${place === at ? " at" : ""}${onChoose === undefined ? "" : " can"}`}
               style={{ gridTemplateColumns: tracks, top: `${place * rowHeight}px` }}
               onClick={() => {
@@ -155,7 +168,7 @@ export const VirtualList = <Row,>(props: ListProps<Row>): JSX.Element => {
                 // What does not fit is told where the pointer rests.
                 const whole = typeof shown === "string" ? shown : undefined
                 return (
-                  <span key={title} role="cell" class={align} title={whole}>
+                  <span key={title} role="gridcell" class={align} title={whole}>
                     {shown}
                   </span>
                 )

@@ -109,12 +109,12 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await using tab = await inBrowser()
     await open(tab.page, at.gateway, "requests")
     const answer = chat(at.gateway, {}, "held-one")
-    await tab.page.getByRole("cell", { name: "attempting" }).click()
+    await tab.page.getByRole("gridcell", { name: "attempting" }).click()
     const detail = tab.page.getByRole("region", { name: "Request held-one" })
     await detail.getByText("Who could answer").waitFor()
     await detail.getByRole("button", { name: "cancel" }).click()
     expect(JSON.parse(await answer).error.code).toBe("request_cancelled")
-    await tab.page.getByRole("cell", { name: /^cancelled/ }).waitFor()
+    await tab.page.getByRole("gridcell", { name: /^cancelled/ }).waitFor()
     gate.resolve()
     expect(tab.faults).toEqual([])
   })
@@ -141,11 +141,11 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await using at = await started([name, "m"])
     await using tab = await inBrowser()
     await open(tab.page, at.gateway, "models")
-    await tab.page.getByRole("cell", { name, exact: true }).waitFor()
+    await tab.page.getByRole("gridcell", { name, exact: true }).waitFor()
     await chat(at.gateway, { model: `<b>bold</b>` }, "hostile")
     await chat(at.gateway, { model: name })
     await open(tab.page, at.gateway, "requests")
-    await tab.page.getByRole("cell", { name: "<b>bold</b>", exact: true }).click()
+    await tab.page.getByRole("gridcell", { name: "<b>bold</b>", exact: true }).click()
     await tab.page.getByRole("region", { name: "Request hostile" }).getByText("<b>bold</b>").waitFor()
     await open(tab.page, at.gateway, "fleet")
     await tab.page.locator("svg text", { hasText: "<img src=x" }).waitFor()
@@ -193,16 +193,29 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await tab.page.keyboard.press("Tab")
     await tab.page.keyboard.press("Tab")
     await tab.page.keyboard.press("Enter")
-    await tab.page.getByRole("table", { name: "Requests" }).waitFor()
-    await tab.page.getByRole("cell", { name: "completed 200" }).waitFor()
+    await tab.page.getByRole("grid", { name: "Requests" }).waitFor()
+    await tab.page.getByRole("gridcell", { name: "completed 200" }).waitFor()
     for (let at = 0; at < 12; at += 1) {
       const role = await tab.page.evaluate<string | null>("document.activeElement?.getAttribute('role') ?? null")
-      if (role === "table") break
+      if (role === "grid") break
       await tab.page.keyboard.press("Tab")
     }
-    await tab.page.keyboard.press("ArrowDown")
+    await chat(at.gateway, {}, "below-it")
+    await tab.page.getByText("2 of 2").waitFor()
+    const told = () =>
+      tab.page.evaluate<string | null>(
+        "document.getElementById(document.activeElement.getAttribute('aria-activedescendant'))?.getAttribute('aria-rowindex') ?? null"
+      )
     await tab.page.keyboard.press("Home")
+    expect(await told()).toBe("2")
+    await tab.page.keyboard.press("ArrowDown")
+    await tab.page.waitForFunction(
+      "document.activeElement.getAttribute('aria-activedescendant') === document.querySelector('.row.at').id"
+    )
+    expect(await told()).toBe("3")
     await tab.page.keyboard.press("Enter")
+    await tab.page.locator('[role="row"][aria-selected="true"]').waitFor()
+    expect(await tab.page.locator('[role="row"][aria-selected="true"]').getAttribute("aria-rowindex")).toBe("3")
     await tab.page.getByRole("region", { name: "Request by-keys" }).waitFor()
   })
 
@@ -221,7 +234,7 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     expect(await focused()).toBe("enable a")
     await card.getByRole("link", { name: "requests of a" }).focus()
     await tab.page.keyboard.press("Enter")
-    await tab.page.getByRole("table", { name: "Requests" }).waitFor()
+    await tab.page.getByRole("grid", { name: "Requests" }).waitFor()
     expect(await focused()).toBe("Requests")
     await tab.page.keyboard.press("ArrowDown")
     await tab.page.keyboard.press("Enter")
@@ -245,7 +258,7 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await page.keyboard.press("?")
     expect(await page.getByRole("searchbox").first().inputValue()).toBe("what??")
     expect(await help.isVisible()).toBe(false)
-    await page.getByRole("table", { name: "Requests" }).focus()
+    await page.getByRole("grid", { name: "Requests" }).focus()
     await page.keyboard.press("?")
     await help.getByRole("row", { name: /^Escape closes the request/ }).waitFor()
     await page.keyboard.press("Escape")
@@ -261,7 +274,7 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await page.keyboard.press("?")
     await help.waitFor()
     await page.evaluate("location.hash = '#/requests'")
-    await page.getByRole("table", { name: "Requests" }).waitFor()
+    await page.getByRole("grid", { name: "Requests" }).waitFor()
     await page.keyboard.press("Escape")
     await page.locator("[aria-label='Requests']:focus").waitFor()
     await page.getByRole("button", { name: "Shortcuts" }).click()
@@ -283,7 +296,7 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     gate.resolve()
     await Promise.all(clients.map((client) => client.answer()))
     for (const client of clients) client[Symbol.dispose]()
-    await tab.page.getByRole("cell", { name: "completed 200" }).first().waitFor()
+    await tab.page.getByRole("gridcell", { name: "completed 200" }).first().waitFor()
     expect(tab.faults).toEqual([])
   })
 
@@ -353,9 +366,9 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
         await signIn(page, gateway, bossKey)
         const shows: Readonly<Record<string, () => Promise<unknown>>> = {
           fleet: () => page.getByRole("article", { name: "Backend attic" }).waitFor(),
-          requests: () => page.getByRole("cell", { name: "completed 200" }).first().waitFor(),
+          requests: () => page.getByRole("gridcell", { name: "completed 200" }).first().waitFor(),
           "requests/search-0": () => page.getByText("Who could answer").waitFor(),
-          models: () => page.getByRole("cell", { name: "llama3.3:70b" }).waitFor(),
+          models: () => page.getByRole("gridcell", { name: "llama3.3:70b" }).waitFor(),
           playground: async () => {
             await page.getByLabel("Model", { exact: true }).fill("qwen3:8b")
             await page.getByRole("textbox", { name: "Message" }).fill("Hello?")
@@ -364,7 +377,7 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
             await page.getByText("The same by Python").click()
           },
           usage: () => page.getByRole("region", { name: "By backend" }).getByRole("row").nth(1).waitFor(),
-          keys: () => page.getByRole("cell", { name: "search team" }).waitFor(),
+          keys: () => page.getByRole("gridcell", { name: "search team" }).waitFor(),
           config: () => page.getByText("would have been asked of somebody else first").waitFor(),
           doctor: async () => {
             await page.getByRole("button", { name: "look for what is wrong" }).click()

@@ -32,11 +32,15 @@ describe.skipIf(browserPath === undefined)("the live page of a gateway with keys
     await tab.page.getByText(/first token after/).waitFor()
   })
 
-  test("signs out in all tabs, and shows nothing more of what was seen", async () => {
+  test.each([
+    ["a worker that they share", ""],
+    ["a stream each, where the browser has no such worker", "delete window.SharedWorker"]
+  ])("signs out in all tabs with %s, and shows nothing more of what was seen", async (_, missing) => {
     const digest = createHash("sha256").update("right").digest()
     await using at = await started(["m"], {}, { backendKeys: new Map(), authKeys: [{ name: "team", digest }] })
     await using tab = await inBrowser()
     const { page } = tab
+    await page.context().addInitScript(missing)
     await signIn(page, at.gateway, "right")
     const other = await page.context().newPage()
     await open(other, at.gateway, "requests")
@@ -51,8 +55,40 @@ describe.skipIf(browserPath === undefined)("the live page of a gateway with keys
     await page.getByRole("button", { name: "Sign in" }).click()
     for (const each of [page, other]) await each.getByRole("status").getByText("live").waitFor()
     await page.getByRole("article", { name: "Backend a" }).waitFor()
-    await other.getByRole("table", { name: "Requests" }).waitFor()
+    await other.getByRole("grid", { name: "Requests" }).waitFor()
     expect(tab.faults).toEqual([])
+  })
+
+  test("goes on as it is where it learns late why an earlier stream ended", async () => {
+    await using at = await started()
+    await using tab = await inBrowser()
+    const { page } = tab
+    await page.addInitScript("delete window.SharedWorker")
+    const [asked, late] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    await page.route("**/admin/v1/events*", (route) => route.fulfill({ status: 503 }), { times: 1 })
+    await page.route(
+      "**/admin/v1/config",
+      async (route) => {
+        asked.resolve()
+        await late.promise
+        await route.fulfill({ status: 401 })
+      },
+      { times: 1 }
+    )
+    await page.goto(`${at.gateway.url}/ui/`)
+    await asked.promise
+    await page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    await page.getByRole("status").getByText("live").waitFor()
+    const told = page.waitForResponse((response) => response.status() === 401)
+    late.resolve()
+    await told
+    // What is asked behind it is answered behind it, and drawn in a frame of its own.
+    await page.evaluate(
+      "fetch('../health').then(() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen))))"
+    )
+    await page.getByRole("article", { name: "Backend a" }).waitFor()
+    expect(await page.getByRole("status").textContent()).toContain("live")
+    expect(await page.getByRole("heading", { name: "Sign in" }).count()).toBe(0)
   })
 
   test("asks for a key again where the one that let in counts no more, while somebody looks", async () => {

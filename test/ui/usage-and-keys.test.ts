@@ -88,8 +88,8 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
     const first = (await shown.locator("code").textContent()) ?? ""
     expect(await asks(first)).toBe(200)
     await shown.getByRole("button", { name: "I have it" }).click()
-    await tab.page.getByRole("cell", { name: "models m, qwen3*; 3 at a time" }).waitFor()
-    await tab.page.getByRole("cell", { name: "<i>search</i>", exact: true }).waitFor()
+    await tab.page.getByRole("gridcell", { name: "models m, qwen3*; 3 at a time" }).waitFor()
+    await tab.page.getByRole("gridcell", { name: "<i>search</i>", exact: true }).waitFor()
     expect(await tab.page.getByText(first).count()).toBe(0)
 
     await tab.page.getByRole("button", { name: "rotate ci" }).click()
@@ -101,9 +101,9 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
 
     await tab.page.getByRole("button", { name: "revoke ci" }).click()
     await tab.page.getByRole("button", { name: "Revoke ci", exact: true }).click()
-    await tab.page.getByRole("cell", { name: "ci", exact: true }).waitFor({ state: "detached" })
+    await tab.page.getByRole("gridcell", { name: "ci", exact: true }).waitFor({ state: "detached" })
     expect(await asks(second)).toBe(401)
-    expect(await tab.page.getByRole("cell", { name: "config file" }).count()).toBe(1)
+    expect(await tab.page.getByRole("gridcell", { name: "config file" }).count()).toBe(1)
     expect(tab.faults).toEqual([])
   })
 
@@ -176,13 +176,13 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
 
     await form.getByLabel("Whose").fill(hostile)
     await revoke.click()
-    await part.getByRole("cell", { name: `corp:${hostile}`, exact: true }).waitFor()
+    await part.getByRole("gridcell", { name: `corp:${hostile}`, exact: true }).waitFor()
     expect(await all()).toEqual([200, 200, 401])
 
     await form.getByLabel("Which").selectOption("one, by its id (jti)")
     await form.getByLabel("Its id", { exact: true }).fill("id of bob")
     await revoke.click()
-    await part.getByRole("cell", { name: "corp: the token id of bob", exact: true }).waitFor()
+    await part.getByRole("gridcell", { name: "corp: the token id of bob", exact: true }).waitFor()
     expect(await all()).toEqual([200, 401, 401])
 
     await form.getByLabel("Which").selectOption("one that is at hand")
@@ -191,7 +191,7 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
     await form.getByRole("alert").getByText("is no signed token").waitFor()
     await form.getByLabel("The token", { exact: true }).fill(tokens[0] ?? "")
     await revoke.click()
-    await part.getByRole("cell", { name: "corp: one token", exact: true }).waitFor()
+    await part.getByRole("gridcell", { name: "corp: one token", exact: true }).waitFor()
     expect(await all()).toEqual([401, 401, 401])
 
     for (const name of ["corp: one token", "corp: the token id of bob", `corp:${hostile}`])
@@ -215,11 +215,11 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
     await form.getByLabel("Those issued").selectOption("before a moment")
     await form.getByLabel("The moment").fill("2020-01-31T18:00")
     await revoke.click()
-    await part.getByRole("cell", { name: /^corp:\*, issued before 31 Jan 2020/ }).waitFor()
+    await part.getByRole("gridcell", { name: /^corp:\*, issued before 31 Jan 2020/ }).waitFor()
     expect(await all()).toEqual([200, 200, 200])
     await form.getByLabel("Which").selectOption("everybody's")
     await revoke.click()
-    await part.getByRole("cell", { name: /^corp:\*, issued before (?!31 Jan 2020)/ }).waitFor()
+    await part.getByRole("gridcell", { name: /^corp:\*, issued before (?!31 Jan 2020)/ }).waitFor()
     expect(await all()).toEqual([401, 401, 401])
     expect(await tab.page.locator("main img").count()).toBe(0)
     expect(tab.faults).toEqual([])
