@@ -136,18 +136,19 @@ export const least = (a: AmountLeft | undefined, b: AmountLeft): AmountLeft =>
 
 class Held implements LimitPass, LimitsLeft {
   readonly at: number
-  readonly requests: AmountLeft | undefined
-  readonly tokens: AmountLeft | undefined
+  requests: AmountLeft | undefined
+  tokens: AmountLeft | undefined
   private readonly all: ReadonlyArray<Counted>
   private readonly reserved: number
   private isOver = false
 
-  constructor(all: ReadonlyArray<Counted>, reserved: number, { at, requests, tokens }: LimitsLeft) {
+  /** What is left is put in afterwards. */
+  constructor(all: ReadonlyArray<Counted>, reserved: number, at: number) {
     this.all = all
     this.reserved = reserved
     this.at = at
-    this.requests = requests
-    this.tokens = tokens
+    this.requests = undefined
+    this.tokens = undefined
   }
 
   // It is made for each request: another object for this would be dearer than what it holds.
@@ -171,6 +172,9 @@ export class LimitCounts {
   private readonly counted = new Map<string, Counted>()
   // Those of rules that come together again and again.
   private together = new WeakMap<ReadonlyArray<LimitRule>, ReadonlyArray<Counted>>()
+  // Those of the rules of the last request, which are often those of the next.
+  private lastRules: ReadonlyArray<LimitRule> | undefined
+  private last: ReadonlyArray<Counted> = []
   private readonly processes: () => number
   private sweepAt = sweptAt
 
@@ -189,12 +193,20 @@ export class LimitCounts {
     const all = this.countsOfAll(rules, now)
     const refusal = this.isOpposed(all, tokens, now) ? this.refusal(all, tokens, now, wall) : undefined
     if (refusal !== undefined) return refusal
+    const held = new Held(all, tokens, wall)
     for (const counts of all) {
       const { requestsPerMinute, tokensPerMinute } = counts.limits
-      if (requestsPerMinute !== undefined) counts.requests.take(requestsPerMinute, 1, now)
-      if (tokensPerMinute !== undefined) counts.tokens.take(tokensPerMinute, tokens, now)
+      if (requestsPerMinute !== undefined) {
+        counts.requests.take(requestsPerMinute, 1, now)
+        held.requests = least(held.requests, counts.requests.left(requestsPerMinute, now))
+      }
+      if (tokensPerMinute !== undefined) {
+        counts.tokens.take(tokensPerMinute, tokens, now)
+        held.tokens = least(held.tokens, counts.tokens.left(tokensPerMinute, now))
+      }
+      counts.underWay += 1
     }
-    return this.holding(all, tokens, this.leftOf(all, now, wall))
+    return held
   }
 
   /** Takes over what somebody who counts for all has left of each rule; of that, this process has its share. */
@@ -223,7 +235,12 @@ export class LimitCounts {
 
   /** Counts a request among those under way that somebody else has let in. */
   hold(rules: ReadonlyArray<LimitRule>, tokens: number, left: LimitsLeft, now: number): LimitPass {
-    return this.holding(this.countsOfAll(rules, now), tokens, left)
+    const all = this.countsOfAll(rules, now)
+    const held = new Held(all, tokens, left.at)
+    held.requests = left.requests
+    held.tokens = left.tokens
+    for (const counts of all) counts.underWay += 1
+    return held
   }
 
   /** What was taken of those who are nearest to their limits; who has all that is his is left out. */
@@ -256,11 +273,6 @@ export class LimitCounts {
     return Array.from(this.counted.values(), ({ rule }) => rule)
   }
 
-  private holding(all: ReadonlyArray<Counted>, tokens: number, left: LimitsLeft): LimitPass {
-    for (const counts of all) counts.underWay += 1
-    return new Held(all, tokens, left)
-  }
-
   private shareOf({ maxConcurrent, requestsPerMinute, tokensPerMinute }: RateLimits): RateLimits {
     const processes = this.processes()
     return {
@@ -271,10 +283,17 @@ export class LimitCounts {
   }
 
   private countsOfAll(rules: ReadonlyArray<LimitRule>, now: number): ReadonlyArray<Counted> {
-    const known = this.together.get(rules)
-    if (known !== undefined && this.processes() === 1 && isOf(known, rules)) return known
+    const known = rules === this.lastRules ? this.last : this.together.get(rules)
+    if (known === undefined || this.processes() !== 1 || !isOf(known, rules)) return this.findAll(rules, now)
+    this.lastRules = rules
+    this.last = known
+    return known
+  }
+
+  private findAll(rules: ReadonlyArray<LimitRule>, now: number): ReadonlyArray<Counted> {
     const all = rules.map((rule) => this.countsOf(rule, now))
     this.together.set(rules, all)
+    this.lastRules = undefined
     return all
   }
 
@@ -360,6 +379,7 @@ export class LimitCounts {
       if (isFresh) this.counted.delete(id)
     }
     this.together = new WeakMap()
+    this.lastRules = undefined
     this.sweepAt = Math.max(sweptAt, 2 * this.counted.size)
   }
 }

@@ -150,7 +150,7 @@ const grantsIn = function* (
   const ring = keys()
   for (const given of keysIn(request, parameter)) {
     const key = ring.find(given)
-    if (key !== undefined) yield key.fault?.(visitor.now(), () => visitor.peer()) ?? key.grant
+    if (key !== undefined) yield faultOf(key, visitor) ?? key.grant
     else {
       const token = knownToken?.(given, visitor.now())
       if (token === undefined || isGrant(token)) yield token ?? { tried: given }
@@ -170,8 +170,12 @@ const usualAdmission = (
   if (value === null) return undefined
   const known = ring.findIn(value) ?? (tokens === undefined ? undefined : tokenIn(tokens, value, visitor))
   if (known === undefined || areaRefusal(known.grant, "models", false) !== undefined) return undefined
-  return known.fault?.(visitor.now(), () => visitor.peer()) === undefined ? known : undefined
+  return known.fault === undefined || faultOf(known, visitor) === undefined ? known : undefined
 }
+
+// By itself: what a closure is made of costs who calls for it, whether it is made or not.
+const faultOf = ({ fault }: KnownKey, visitor: Visitor): KeyFault | undefined =>
+  fault?.(visitor.now(), () => visitor.peer())
 
 const tokenIn = (tokens: IssuedTokens, authorization: string, visitor: Visitor): KnownKey | undefined => {
   if (!authorization.startsWith(plainBearer)) return undefined

@@ -6,7 +6,7 @@ import type { Candidate } from "../registry/snapshot.ts"
 import { knownAs } from "../router/names.ts"
 import { otherLabel } from "../telemetry/meter-table.ts"
 import type { Prices } from "../usage/Prices.ts"
-import { type Cost, countTokens, type UsageRecord } from "../usage/usage-record.ts"
+import { type Cost, countTokens, disjointCounts, nothingCounted, type UsageRecord } from "../usage/usage-record.ts"
 import type { ShadowOutcome } from "../telemetry/rule-counts.ts"
 import type { RequestEnd, RequestRecord } from "./record.ts"
 import type { AnswerFacts } from "./shadow.ts"
@@ -23,6 +23,23 @@ const modelOf = ({ asked, decided, model }: RequestRecord): string =>
 // No backend can be called so.
 const keptLabel = "(cache)"
 
+const nothingGuessed = { tokens: nothingCounted, counted: "none" } as const
+
+// By itself: nearly all backends say what an answer took, and nothing is to be made for those that do.
+const guessed = ({ begunUsage, committed, decided, passed, route }: RequestRecord, bytes: number) => {
+  const { embeds, generates } = route.operation
+  return countTokens({
+    usage: undefined,
+    begun: begunUsage,
+    answered: committed !== undefined,
+    countable: generates || embeds !== undefined,
+    generates,
+    promptTokens: decided?.needs.allPromptTokens ?? decided?.needs.promptTokens ?? 0,
+    pieces: passed.pieces,
+    bytes
+  })
+}
+
 const nothingCost: Cost = { nanos: 0, by: "free" }
 
 /** The entry of a request that ended at that monotonic millisecond; the ledger says when that was for people. */
@@ -32,21 +49,13 @@ export const usageEntryOf = (
   now: number,
   prices: Prices["Service"]
 ): UsageRecord => {
-  const { asked, begunUsage, committed, decided, passed, route, usage } = record
-  const { operation } = route
+  const { asked, committed, decided, route, usage } = record
   const durationMs = Math.round(now - record.started)
   // What waited for others, and for its client, took nobody's time.
   const workedMs = Math.max(0, durationMs - record.queuedMs)
-  const { counted, tokens } = countTokens({
-    usage,
-    begun: begunUsage,
-    answered: committed !== undefined,
-    countable: operation.generates || operation.embeds !== undefined,
-    generates: operation.generates,
-    promptTokens: decided?.needs.allPromptTokens ?? decided?.needs.promptTokens ?? 0,
-    pieces: passed.pieces,
-    bytes
-  })
+  const said = usage === undefined ? undefined : disjointCounts(usage)
+  const guess = said === undefined ? guessed(record, bytes) : nothingGuessed
+  const tokens = said ?? guess.tokens
   return {
     at: 0,
     key: record.key ?? "",
@@ -56,7 +65,7 @@ export const usageEntryOf = (
     // What was kept from before has taken no tokens, and no backend.
     backend: record.cache === "hit" ? keptLabel : backend,
     dialect: route.dialect.id,
-    endpoint: operation.name,
+    endpoint: route.operation.name,
     shadow: false,
     requestId: record.id,
     outcome,
@@ -64,7 +73,7 @@ export const usageEntryOf = (
     stream: record.stream,
     attempts: record.attempts,
     tokens,
-    counted,
+    counted: said === undefined ? guess.counted : "said",
     cost:
       committed === undefined && usage === undefined
         ? nothingCost

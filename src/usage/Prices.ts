@@ -54,6 +54,8 @@ export class Prices extends Context.Service<
         )
         let known = new WeakMap<Backend, Map<string, FoundPrice>>()
         let under: PriceSettings | undefined
+        // What was found last is often what is looked for next.
+        let last: { readonly backend: Backend; readonly model: string; readonly found: FoundPrice } | undefined
         const find = (backend: Backend, model: string): FoundPrice => {
           const { isListed, rules } = settings()
           const ruled = ruledPrice(rules, backend, model)
@@ -68,13 +70,14 @@ export class Prices extends Context.Service<
           if (under !== now) {
             known = new WeakMap()
             under = now
+            last = undefined
           }
+          if (last?.backend === backend && last.model === model) return last.found
           let models = known.get(backend)
           if (models === undefined) known.set(backend, (models = new Map()))
-          const before = models.get(model)
-          if (before !== undefined) return before
-          const found = find(backend, model)
+          const found = models.get(model) ?? find(backend, model)
           if (models.size < mostModels) models.set(model, found)
+          last = { backend, model, found }
           return found
         }
         return Prices.of({

@@ -79,7 +79,7 @@ export interface UsageRecord extends UsageSeries {
 }
 
 /** Nothing at all. */
-const nothingCounted: TokenCounts = { fresh: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0 }
+export const nothingCounted: TokenCounts = { fresh: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0 }
 
 const count = (value: number | undefined): number =>
   value === undefined || !(value > 0) ? 0 : Math.min(Math.round(value), Number.MAX_SAFE_INTEGER)
