@@ -85,6 +85,8 @@ export interface StreamWatch {
   readonly between: boolean
   /** Whether nothing has come but whole keep-alives. */
   readonly silent: boolean
+  /** Tokens that have come by now, estimated by the events that bring text and by how much that is. */
+  readonly written: number
   /** Takes the next piece; whether it is progress, and not keep-alives alone. */
   readonly push: (piece: Uint8Array) => boolean
   /** Leaves out of the count what was passed on by another way; gives it back. */

@@ -5,6 +5,7 @@ import type { Usage } from "../telemetry/meter.ts"
 import type { StreamEnding, StreamOpening, StreamWatch } from "./Dialect.ts"
 import { EventReader, type ReadEvent } from "./event-reader.ts"
 import { finishesOf } from "./finish-words.ts"
+import { WrittenTokens } from "./written-tokens.ts"
 
 const encoder = new TextEncoder()
 
@@ -27,6 +28,7 @@ export abstract class EventByEventWatch implements StreamWatch {
   protected words: ReadonlyArray<unknown> = none
   // Whether more than keep-alives has come.
   private told = false
+  private readonly texts = new WrittenTokens()
 
   /** Takes an event; whether it is more than a keep-alive. */
   protected abstract take(event: ReadEvent): boolean
@@ -36,6 +38,10 @@ export abstract class EventByEventWatch implements StreamWatch {
 
   get between(): boolean {
     return this.reader.between
+  }
+
+  get written(): number {
+    return this.texts.tokens
   }
 
   get silent(): boolean {
@@ -71,6 +77,11 @@ export abstract class EventByEventWatch implements StreamWatch {
     const isProgress = this.take(event)
     this.told ||= isProgress
     return isProgress
+  }
+
+  /** Counts an event that brings text, behind what `begins` finds in it. */
+  protected writes({ data }: ReadEvent, begins: RegExp): void {
+    this.texts.add(data, begins)
   }
 
   /** Events behind what has come, which may have stopped inside of one. */

@@ -30,7 +30,7 @@ interface Tokens {
 /** What was seen of an answer. */
 export interface Seen {
   readonly tokens: Tokens | undefined
-  /** Pieces that were written, about as many as tokens, where none were told. */
+  /** Tokens that were written, as they are estimated, where none were told. */
   readonly written: number
   /** Whether it came in one piece. */
   readonly whole: boolean

@@ -9,7 +9,7 @@ import type { Seen, Work } from "./running.ts"
 // A model counts this many times as many tokens as were estimated at most, or this part of them at least.
 const ratioWithin = { least: 0.125, most: 8 } as const
 
-/** Tokens of an answer: as its server counted them or, where it told nothing, the pieces that were written. */
+/** Tokens of an answer: as its server counted them or, where it told nothing, as many as it is likely to have written. */
 export const answerTokensOf = ({ tokens, written }: Seen): number =>
   tokens !== undefined && tokens.completion > 0 ? tokens.completion : written
 

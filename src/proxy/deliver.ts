@@ -147,6 +147,11 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     return this.relay.passed()
   }
 
+  /** Tokens that have come of it, as far as a stream shows them. */
+  get written(): number | undefined {
+    return this.watch?.written
+  }
+
   // Ends the flow for what its request is interrupted for; done when nothing more goes to the client.
   private interrupt(): Effect.Effect<void> {
     const { record, interruption = "client" } = this.delivery
@@ -251,7 +256,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     const { name } = attempt.candidate.state.backend
     const status = outcome === "client_closed" ? clientClosedStatus : this.committed.status
     record.ends({ outcome, status, backend: name, bytes, cutPrompt }, now)
-    this.ticket.saw({ tokens: usage, written: this.pieces, whole: watch === undefined })
+    this.ticket.saw({ tokens: usage, written: this.written ?? 0, whole: watch === undefined })
     this.ticket.settle(evidenceOf(end), now)
   }
 

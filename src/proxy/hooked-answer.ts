@@ -90,6 +90,7 @@ class ReleasedWatch implements StreamWatch {
   readonly opening: StreamOpening = "good"
   readonly begun = true
   readonly silent = false
+  readonly forget = (bytes: Uint8Array): Uint8Array => bytes
   readonly plain: StreamWatch
   private readonly came: StreamWatch
 
@@ -110,13 +111,13 @@ class ReleasedWatch implements StreamWatch {
     return this.plain.between
   }
 
+  get written(): number {
+    return this.came.written
+  }
+
   push(piece: Uint8Array): boolean {
     this.plain.push(piece)
     return false
-  }
-
-  forget(bytes: Uint8Array): Uint8Array {
-    return bytes
   }
 
   ending(orderly: boolean): StreamEnding {

@@ -127,7 +127,7 @@ export const tokensTaken = (record: RequestRecord, { bytes }: RequestEnd): numbe
     countable: generates || embeds !== undefined,
     generates,
     promptTokens: decided?.needs.allPromptTokens ?? decided?.needs.promptTokens ?? 0,
-    pieces: passed.pieces,
+    written: passed.written,
     bytes
   })
   const { cacheRead, cacheWrite, fresh, output } = tokens

@@ -17,6 +17,7 @@ const ended = new ConnectionLost({ reason: "the request was ended", answered: tr
 /** One body on its way. */
 export class PassedFlow implements AnswerFlow, AnswerProgress {
   readonly watch = undefined
+  readonly written = undefined
   readonly marked = false
   readonly endsInOrder = false
   readonly body: AnswerBody

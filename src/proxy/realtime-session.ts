@@ -33,6 +33,7 @@ export class RealtimeSession implements SocketOwner, AnswerProgress, Deadline {
   totalAt = Infinity
   bytes = 0
   pieces = 0
+  readonly written = undefined
   private readonly run: RequestRun
   private readonly backend: BackendSocket
   private readonly deadlines: Deadlines["Service"]

@@ -65,13 +65,17 @@ export interface Committed {
   readonly answeredModel: string | undefined
 }
 
-/** How much of an answer has passed: its bytes, and the pieces that were progress, which are about as many as its tokens. */
+/**
+ * How much of an answer has passed: its bytes, the pieces that were progress, and the tokens that a stream has written, as they
+ * are estimated; undefined of what is no stream.
+ */
 export interface AnswerProgress {
   readonly bytes: number
   readonly pieces: number
+  readonly written: number | undefined
 }
 
-const nothing: AnswerProgress = { bytes: 0, pieces: 0 }
+const nothing: AnswerProgress = { bytes: 0, pieces: 0, written: undefined }
 
 const noHooks: ReadonlyArray<HookNote> = []
 

@@ -11,12 +11,18 @@ import type { BodySink } from "../wire/received-answer.ts"
 import type { RequestRecord } from "./record.ts"
 
 /** How an answer was; times in milliseconds, from the beginning. */
-export interface AnswerFacts {
+interface ComparedFacts {
   readonly status: number
   readonly firstByteMs: number
   readonly wholeMs: number
   readonly usage: Usage | undefined
   readonly finish: string | undefined
+}
+
+/** What came of a copy besides: its bytes where it is whole, and the tokens that it shows to have come where it is a stream. */
+export interface AnswerFacts extends ComparedFacts {
+  readonly bytes: number
+  readonly written: number | undefined
 }
 
 /** What looks on while the real request is answered. */
@@ -52,7 +58,7 @@ export class Tail {
 export class Shadow implements ShadowedAnswer {
   fiber: Fiber.Fiber<void> | undefined
   private own: AnswerFacts | undefined
-  private real: AnswerFacts | undefined
+  private real: ComparedFacts | undefined
   private usage: Usage | undefined
   private finish: string | undefined
   private cutBy = false

@@ -21,7 +21,6 @@ import { slotsOf } from "../registry/live-state.ts"
 import type { Registry } from "../registry/Registry.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 import type { Router } from "../router/Router.ts"
-import type { Usage } from "../telemetry/meter.ts"
 import type { RuleCounts } from "../telemetry/rule-counts.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import type { Deadlines } from "../upstream/Deadlines.ts"
@@ -197,7 +196,7 @@ export class Shadows {
       onFailure: (error) =>
         Effect.sync(() =>
           error._tag === "ErrorStatus"
-            ? shadow.ended("failed", this.facts(error.status, started, started, undefined, undefined))
+            ? shadow.ended("failed", this.facts(error.status, started, started, {}))
             : failed()
         ),
       onSuccess: (answer) => this.heard(shadow, answer, started, clock, real.route.operation.generates)
@@ -208,10 +207,18 @@ export class Shadows {
     status: number,
     started: number,
     firstAt: number,
-    usage: Usage | undefined,
-    finish: string | undefined
+    seen: Partial<Pick<AnswerFacts, "bytes" | "finish" | "usage" | "written">>
   ): AnswerFacts {
-    return { status, firstByteMs: firstAt - started, wholeMs: performance.now() - started, usage, finish }
+    const { bytes = 0, finish, usage, written } = seen
+    return {
+      status,
+      firstByteMs: firstAt - started,
+      wholeMs: performance.now() - started,
+      usage,
+      bytes,
+      written,
+      finish
+    }
   }
 
   private heard(
@@ -224,14 +231,20 @@ export class Shadows {
     const { status } = answer.head
     const firstAt = performance.now()
     if (answer._tag === "Whole") {
+      const { body, usage } = answer
+      const bytes = body.byteLength
       return Effect.sync(() =>
-        shadow.ended("completed", this.facts(status, started, firstAt, answer.usage, finishIn(answer.body)))
+        shadow.ended("completed", this.facts(status, started, firstAt, { bytes, finish: finishIn(body), usage }))
       )
     }
     const { idleMs } = shadow.candidate.state.backend.limits
     return Effect.callback<void>((resume) => {
       const drained = drain(answer, clock, { idleMs, marked }, (end, tail) => {
-        const facts = this.facts(status, started, firstAt, answer.watch?.used(), finishIn(tail))
+        const facts = this.facts(status, started, firstAt, {
+          finish: finishIn(tail),
+          usage: answer.watch?.used(),
+          written: answer.watch?.written
+        })
         if (end._tag === "Complete") shadow.ended("completed", facts)
         else if (end._tag === "Broken") shadow.ended("truncated", undefined)
         resume(Effect.void)

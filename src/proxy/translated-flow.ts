@@ -15,6 +15,7 @@ import type { Usage } from "../telemetry/meter.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import { drawAll, Inlet } from "./inlet.ts"
 import type { AnswerBody, BodySink, ReceivedAnswer } from "../wire/received-answer.ts"
+import { wholeTokens } from "../usage/usage-record.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 
 type FlowAnswer = CommittedAnswer & { readonly _tag: "Flow" }
@@ -80,15 +81,18 @@ class UpToLast implements Encoding {
   }
 }
 
+/** What tells what an answer has taken. */
+type WatchedSource = Pick<StreamWatch, "promptUsed" | "used" | "written">
+
 // What its deliverer knows of a translated stream: whole events alone pass, so something may be added anywhere.
 class TranslatedWatch implements StreamWatch {
   ended: StreamEnding = "cut"
   private readonly dialect: Dialect
-  private readonly source: Pick<StreamWatch, "promptUsed" | "used">
+  private readonly source: WatchedSource
   private readonly encoding: Encoding | undefined
 
   /** `source` tells what the answer has taken. */
-  constructor(dialect: Dialect, source: Pick<StreamWatch, "promptUsed" | "used">, encoding?: Encoding) {
+  constructor(dialect: Dialect, source: WatchedSource, encoding?: Encoding) {
     this.dialect = dialect
     this.source = source
     this.encoding = encoding
@@ -117,6 +121,10 @@ class TranslatedWatch implements StreamWatch {
 
   get silent(): boolean {
     return false
+  }
+
+  get written(): number {
+    return this.source.written
   }
 
   broken(error: string): Uint8Array {
@@ -330,7 +338,7 @@ export const streamOf = (
   dialect: Dialect
 ): CommittedAnswer => {
   const bytes = joined(pieces)
-  const watch = new TranslatedWatch(dialect, { used: () => answer.usage })
+  const watch = new TranslatedWatch(dialect, { used: () => answer.usage, written: wholeTokens(answer.body.byteLength) })
   watch.ends(bytes)
   return {
     _tag: "Flow",

@@ -35,7 +35,7 @@ const guessed = ({ begunUsage, committed, decided, passed, route }: RequestRecor
     countable: generates || embeds !== undefined,
     generates,
     promptTokens: decided?.needs.allPromptTokens ?? decided?.needs.promptTokens ?? 0,
-    pieces: passed.pieces,
+    written: passed.written,
     bytes
   })
 }
@@ -112,8 +112,8 @@ export const shadowEntryOf = (
     countable: operation.generates || operation.embeds !== undefined,
     generates: operation.generates,
     promptTokens: real.needs?.allPromptTokens ?? real.needs?.promptTokens ?? 0,
-    pieces: 0,
-    bytes: 0
+    written: facts?.written,
+    bytes: facts?.bytes ?? 0
   })
   return {
     at: 0,

@@ -116,17 +116,20 @@ export interface AnswerSeen {
   readonly generates: boolean
   /** What its prompt is likely to have. */
   readonly promptTokens: number
-  /** Events of its stream that have come, about as many as its tokens; 0 of a whole answer. */
-  readonly pieces: number
+  /** Tokens that its stream shows to have come; undefined of a whole answer. */
+  readonly written: number | undefined
   readonly bytes: number
 }
 
 // What the JSON round the text of a whole answer takes.
 const envelopeBytes = 300
 
-const estimatedOutput = ({ bytes, generates, pieces }: AnswerSeen): number => {
+/** The tokens of a whole answer that makes text, of so many bytes. */
+export const wholeTokens = (bytes: number): number => Math.ceil(Math.max(0, bytes - envelopeBytes) / 4)
+
+const estimatedOutput = ({ bytes, generates, written }: AnswerSeen): number => {
   if (!generates) return 0
-  return pieces > 0 ? pieces : Math.ceil(Math.max(0, bytes - envelopeBytes) / 4)
+  return written ?? wholeTokens(bytes)
 }
 
 /** The tokens of a request: as its backend said, else as they are likely to be. */

@@ -20,7 +20,8 @@ const knows = (watch: EventWatch) => ({
   torn: watch.ending(false),
   separator: watch.separator(),
   usage: new TextDecoder().decode(watch.usage()),
-  begun: watch.begun
+  begun: watch.begun,
+  written: watch.written
 })
 
 const chunkOf = (choices: ReadonlyArray<Readonly<Record<string, unknown>>>, more = {}) =>

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { chatEvents, chunk, completion, json, lastChunk, streamHead } from "../kit/answers.ts"
+import { chatEvents, chunk, completion, delta, done, event, json, lastChunk, streamHead } from "../kit/answers.ts"
 import { claude, claudeEvent } from "../kit/claude.ts"
 import { good, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type SettingsTree, startGateway } from "../kit/gateway.ts"
@@ -104,9 +104,37 @@ describe("the tokens of Anthropic's streams", () => {
   })
 })
 
+describe("the tokens of a stream whose backend tells none", () => {
+  const words = Array.from({ length: 1000 }, (_, at) => [" so", " much", " said"][at % 3] ?? "")
+  const said = words.map((word) => event(delta("m", { content: word }))).join("")
+  const all = event(delta("m", { content: words.join("") }))
+  const end = event(delta("m", {}, "stop")) + done
+
+  test.each([
+    ["come in one write", [said + end]],
+    ["come in one event", [all, end]],
+    ["come in a few writes that are cut short", [said.slice(0, 70_000), said.slice(70_000)]]
+  ])("are about as many as its words, which %s", async (_, writes) => {
+    const script = () => [streamHead(), ...writes.map(chunk), lastChunk]
+    await using at = await world([{ name: "mute", script }])
+    await at.post("/v1/chat/completions", { model: "m", stream: true, messages }).catch(() => undefined)
+    await at.post("/v1/messages", { model: "m", max_tokens: 5000, stream: true, messages }).catch(() => undefined)
+    const rows = await at.rows()
+    expect(rows.map(({ estimated, of }: { estimated: number; of: unknown }) => [of, estimated])).toEqual([
+      [["mute", "anthropic", "messages"], 1],
+      [["mute", "openai", "chat/completions"], 1]
+    ])
+    for (const { output } of rows) {
+      expect(output).toBeGreaterThanOrEqual(900)
+      expect(output).toBeLessThanOrEqual(1500)
+    }
+  })
+})
+
 describe("a request", () => {
   const usage = { prompt_tokens: 10, completion_tokens: 5 }
   const answer: Script = () => [json({ ...completion("m", "hi"), usage })]
+  const mute = { ...completion("m", "word ".repeat(800)), usage: undefined }
 
   test("counts once, at the backend that answered, however many were asked for it", async () => {
     const fails: Script = () => [json({ error: { message: "no" }, usage }, 500)]
@@ -144,11 +172,18 @@ describe("a request", () => {
     })
   })
 
-  test("has its copy elsewhere written down apart", async () => {
+  test.each<readonly [string, Script, object]>([
+    ["apart", answer, { estimated: 0, fresh: 10, output: 5 }],
+    [
+      "as it is likely to be where nothing is told of it",
+      () => [json(mute)],
+      { estimated: 1, output: Math.ceil((JSON.stringify(mute).length - 300) / 4) }
+    ]
+  ])("has its copy elsewhere written down %s", async (_, copy, told) => {
     await using at = await world(
       [
         { name: "real", script: answer },
-        { name: "copy", script: answer }
+        { name: "copy", script: copy }
       ],
       { routes: [{ name: "trial", match: {}, shadow: { share: 1, backends: ["copy"] } }] }
     )
@@ -158,9 +193,10 @@ describe("a request", () => {
       await Bun.sleep(5)
       shadows = await at.rows("by=backend&shadows=true")
     }
-    const one = { requests: 1, completed: 1, fresh: 10, output: 5 }
-    expect(shadows).toEqual([expect.objectContaining({ of: ["copy"], ...one })])
-    expect(await at.rows("by=backend")).toEqual([expect.objectContaining({ of: ["real"], ...one })])
+    const one = { requests: 1, completed: 1 }
+    expect(shadows).toEqual([expect.objectContaining({ of: ["copy"], ...one, ...told })])
+    const real = { of: ["real"], ...one, estimated: 0, fresh: 10, output: 5 }
+    expect(await at.rows("by=backend")).toEqual([expect.objectContaining(real)])
   })
 
   test.each([

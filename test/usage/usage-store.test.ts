@@ -340,7 +340,7 @@ describe("tokens", () => {
       countable: true,
       generates: true,
       promptTokens: 7,
-      pieces: 3,
+      written: 3,
       bytes: 900
     }
     expect(countTokens({ ...seen, usage: { prompt: 5, cached: 2, completion: 1 } })).toMatchObject({
@@ -348,7 +348,7 @@ describe("tokens", () => {
       tokens: { fresh: 3, cacheRead: 2, output: 1 }
     })
     expect(countTokens(seen)).toMatchObject({ counted: "estimated", tokens: { fresh: 7, output: 3 } })
-    expect(countTokens({ ...seen, pieces: 0 })).toMatchObject({
+    expect(countTokens({ ...seen, written: undefined })).toMatchObject({
       counted: "estimated",
       tokens: { fresh: 7, output: 150 }
     })

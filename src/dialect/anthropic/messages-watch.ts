@@ -34,6 +34,8 @@ const laidOver = (before: unknown, later: unknown): unknown => {
   return { ...before, ...Object.fromEntries(Object.entries(later).filter(isSaid)) }
 }
 
+const beginsText = /"(?:text|thinking|partial_json)"\s*:\s*"(?!")/
+
 /** Watches one stream. */
 export class MessagesWatch extends EventByEventWatch {
   private stopped = false
@@ -60,9 +62,11 @@ export class MessagesWatch extends EventByEventWatch {
     return this.behind(`event: error\ndata: ${inOneLine(error)}\n\n`)
   }
 
-  protected take({ data, name }: ReadEvent): boolean {
+  protected take(event: ReadEvent): boolean {
+    const { data, name } = event
     if (name === "ping") return false
-    if (name === "error") this.erring = true
+    if (name === "content_block_delta") this.writes(event, beginsText)
+    else if (name === "error") this.erring = true
     else if (name === "message_start") this.start(data)
     else if (name === "message_stop") this.done = true
     else if (name === "message_delta") this.change(data)

@@ -17,6 +17,8 @@ const mostCandidates = 1024
 /** Of so many it is kept why they ended. */
 const mostWords = 16
 
+const beginsText = /"text"\s*:\s*"(?!")/
+
 /** Watches one stream. */
 export class GeminiWatch extends EventByEventWatch {
   private blocked = false
@@ -49,12 +51,14 @@ export class GeminiWatch extends EventByEventWatch {
     return this.behind(`data: ${inOneLine(error)}${blank}`)
   }
 
-  protected take({ data, name }: ReadEvent): boolean {
+  protected take(event: ReadEvent): boolean {
+    const { data, name } = event
     const json = parsedJson(data)
     if (name === "error" || errorIn(json) !== undefined) this.erring = true
     const candidates = candidatesOf(json)
     if (candidates.length === 0 && blockOf(json) !== "") this.blocked = true
     for (const candidate of candidates) this.note(candidate)
+    if (candidates.length > 0) this.writes(event, beginsText)
     this.usage = geminiUsage(json) ?? this.usage
     if (candidates.length > 0 || this.blocked) this.begun = true
     if (this.opening !== "waiting") return true

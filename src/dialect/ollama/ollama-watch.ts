@@ -6,6 +6,7 @@ import type { StreamEnding, StreamOpening, StreamWatch } from "../Dialect.ts"
 import type { Usage } from "../../telemetry/meter.ts"
 import { countIn, parsedJson } from "../read-json.ts"
 import { finishesOf } from "../finish-words.ts"
+import { WrittenTokens } from "../written-tokens.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -56,6 +57,8 @@ const joined = (parts: ReadonlyArray<Uint8Array>, last: Uint8Array): Uint8Array 
 // An object with an error alone begins so.
 const errorBeginning = '{"error"'
 
+const beginsText = /"(?:content|response|thinking)"\s*:\s*"(?!")/
+
 /** Watches one stream. */
 export class OllamaWatch implements StreamWatch {
   size = 0
@@ -66,9 +69,14 @@ export class OllamaWatch implements StreamWatch {
   private done = false
   private usage: Usage | undefined
   private reason: unknown
+  private readonly texts = new WrittenTokens()
 
   get between(): boolean {
     return this.held.length === 0
+  }
+
+  get written(): number {
+    return this.texts.tokens
   }
 
   get silent(): boolean {
@@ -142,7 +150,7 @@ export class OllamaWatch implements StreamWatch {
       this.usage = usageOfOllama(json) ?? this.usage
       if (typeof reason === "string" && reason !== "") this.done = true
       this.reason = reason
-    }
+    } else this.texts.add(line, beginsText)
     if (this.opening === "waiting") this.opening = this.failed ? "error" : "good"
     return true
   }

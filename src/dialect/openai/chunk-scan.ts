@@ -98,6 +98,8 @@ export class ChunkScan {
   says = false
   /** Whether there is a usage object. */
   metered = false
+  /** Bytes of text in the choices of all events. */
+  text = 0
   /** Where the last string of its choices stood in the bytes that were read last; -1 when none stood there whole. */
   stringFrom = -1
   stringTo = -1
@@ -112,6 +114,8 @@ export class ChunkScan {
   private keyNext = false
   private hash = 0
   private escaped = false
+  // How much of the text is of the last string.
+  private lastText = 0
   // Where the string under way began in these bytes; -1 when it did before.
   private began = -1
   // Whether the string, literal, object or list under way holds anything.
@@ -170,6 +174,9 @@ export class ChunkScan {
           this.beginString()
           break
         case 0x3a:
+          // What stands before a colon is a name, and no text.
+          if (this.skipped > 0) this.text -= this.lastText
+          this.lastText = 0
           this.realString = false
           this.keyNext = false
           break
@@ -199,6 +206,7 @@ export class ChunkScan {
   }
 
   private beginString(): void {
+    this.lastText = 0
     if (this.skipped > 0) {
       this.token = inside.text
       this.realString = false
@@ -234,6 +242,7 @@ export class ChunkScan {
       } else if (byte === quote) {
         if (at > from) this.realString = true
         this.hash = hash
+        this.weigh(at - from)
         this.endString(at)
         return at + 1
       } else if (byte === LF || byte === CR) {
@@ -250,7 +259,18 @@ export class ChunkScan {
     }
     if (at > from) this.realString = true
     this.hash = hash
+    this.weigh(at - from)
     return at
+  }
+
+  private weigh(size: number): void {
+    if (this.token !== inside.text) return
+    const { area: of, key: name } = this
+    // What a choice has beside its text is no text, such as what was likely in its place.
+    if (of === area.choice ? this.skipped > 0 || name !== key.text : of !== area.delta) return
+    if (this.skipped === 0 && name === key.role) return
+    this.lastText += size
+    this.text += size
   }
 
   private spell(byte: number): void {

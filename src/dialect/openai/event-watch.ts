@@ -11,6 +11,7 @@ import { usageFrom } from "./usage.ts"
 import { EventTemplate } from "./event-template.ts"
 import { type Finish, finishKind } from "./finish-reasons.ts"
 import { finishesOf } from "../finish-words.ts"
+import { tokensWritten } from "../written-tokens.ts"
 
 const encoder = new TextEncoder()
 
@@ -103,6 +104,11 @@ export class EventWatch implements StreamWatch {
   private failed = false
   private done = false
   private readonly pattern = new EventTemplate()
+  // Of such an event, all but its text; and the bytes of text in those that were known again.
+  private aroundText = 0
+  private knownText = 0
+  // Events with a choice.
+  private events = 0
   // What this piece has held: whether all of it may come again without telling anything, its objects, its blank lines.
   private plain = false
   private objects = 0
@@ -142,6 +148,11 @@ export class EventWatch implements StreamWatch {
   /** Whether nothing has come but whole comments and blank lines. */
   get silent(): boolean {
     return !this.spoken && this.line === at.begin
+  }
+
+  /** Tokens that have come by now. */
+  get written(): number {
+    return tokensWritten(this.events, this.scan.text + this.knownText)
   }
 
   /** The last usage object that came, as bytes; empty when there was none. */
@@ -204,14 +215,18 @@ export class EventWatch implements StreamWatch {
     const { between } = this
     if (between && this.pattern.fits(piece)) {
       this.returned = false
+      this.events += 1
+      this.knownText += piece.length - this.aroundText
       return true
     }
+    const { text } = this.scan
     this.plain = between && this.state === "good"
     this.objects = 0
     this.blanks = 0
     const progress = this.read(piece)
     if (this.plain && this.fresh && this.line === at.begin && this.objects === 1 && this.blanks === 1) {
       this.pattern.learn(piece, this.scan.stringFrom, this.scan.stringTo)
+      this.aroundText = piece.length - (this.scan.text - text)
     }
     return progress
   }
@@ -363,6 +378,7 @@ export class EventWatch implements StreamWatch {
     if (scan.metered || scan.flat) this.plain = false
     if (scan.error || this.isNamedError()) return this.fail()
     if (scan.flat && !scan.listed) this.open("error")
+    if (scan.indexes.length > 0) this.events += 1
     let says = scan.says
     for (const [place, index] of scan.indexes.entries()) {
       const word = scan.words[place] ?? ""

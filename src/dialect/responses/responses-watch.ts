@@ -66,6 +66,8 @@ const nobody = (): ResponseFacts => ({
   model: ""
 })
 
+const beginsText = /"delta"\s*:\s*"(?!")/
+
 /** Watches one stream. */
 export class ResponsesWatch extends EventByEventWatch {
   private done = false
@@ -96,6 +98,7 @@ export class ResponsesWatch extends EventByEventWatch {
     const type = eventType(event)
     if (type === "keepalive") return false
     this.latest = event.data
+    if (type.endsWith(".delta")) this.writes(event, beginsText)
     if (isFailure(type)) this.erring = true
     if (waiting.has(type)) {
       this.begun = true

@@ -32,6 +32,10 @@ export class ToyWatch implements StreamWatch {
     return this.line === ""
   }
 
+  get written(): number {
+    return this.lines
+  }
+
   get silent(): boolean {
     return this.line === "" && this.lines === this.quiet
   }
