@@ -155,18 +155,27 @@ const unboxed = (stream: Transducer<Uint8Array, ChatEvent>, bare: boolean): Tran
   }
 })
 
+const none: ReadonlyArray<ChatField> = []
+
 const asItIs: BoxedForm["opening"] = (decoder) => decoder
 
 /** A request whose answer is in a form that a server takes, which may take objects alone; the very same where it is. */
 export const boxedForm = (chat: Chat, takesObjectsAlone: boolean): BoxedForm => {
   const { format } = chat
-  if (format?.type !== "schema" || !isNoObject(format.schema) || !(takesObjectsAlone || format.bare === true)) {
-    return { chat, dropped: [], opening: asItIs }
-  }
+  return format?.type === "schema" && isNoObject(format.schema) && (takesObjectsAlone || format.bare === true)
+    ? boxed(chat, format, format.schema)
+    : { chat, dropped: none, opening: asItIs }
+}
+
+const boxed = (
+  chat: Chat,
+  format: NonNullable<Chat["format"]> & { readonly type: "schema" },
+  schema: Schema
+): BoxedForm => {
   const { format: _format, logprobs, ...others } = chat
   const { bare = false, ...form } = format
   return {
-    chat: { ...others, format: { ...form, schema: boxOf(format.schema) } },
+    chat: { ...others, format: { ...form, schema: boxOf(schema) } },
     // They are those of the box as well.
     dropped: logprobs === undefined ? [] : ["logprobs"],
     opening: ({ stream, whole }) => ({

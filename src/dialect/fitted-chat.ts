@@ -66,8 +66,12 @@ const noNames: ReadonlyMap<string, string> = new Map()
 const isOfAssistant = ({ role }: ChatMessage): boolean => role === "assistant"
 
 // Names that fit stand, whatever comes before them.
-const toldNames = ({ messages, toolChoice, tools }: Chat, rule: WordRule): ReadonlyMap<string, string> => {
-  if (tools.length === 0 && typeof toolChoice !== "object" && !messages.some(isOfAssistant)) return noNames
+const toldNames = (chat: Chat, rule: WordRule): ReadonlyMap<string, string> =>
+  chat.tools.length === 0 && typeof chat.toolChoice !== "object" && !chat.messages.some(isOfAssistant)
+    ? noNames
+    : namesToTell(chat, rule)
+
+const namesToTell = ({ messages, toolChoice, tools }: Chat, rule: WordRule): ReadonlyMap<string, string> => {
   const all = new Set([
     ...tools.map(({ name }) => name),
     ...messages.flatMap((message) => callsOf(message).map(({ name }) => name)),
@@ -81,8 +85,10 @@ const toldNames = ({ messages, toolChoice, tools }: Chat, rule: WordRule): Reado
 }
 
 /** The messages with ids that fit, each of one call alone; the very same where they all are. */
-const withFitIds = (messages: ReadonlyArray<ChatMessage>, rule: WordRule): ReadonlyArray<ChatMessage> => {
-  if (!messages.some(isOfAssistant)) return messages
+const withFitIds = (messages: ReadonlyArray<ChatMessage>, rule: WordRule): ReadonlyArray<ChatMessage> =>
+  messages.some(isOfAssistant) ? withOwnIds(messages, rule) : messages
+
+const withOwnIds = (messages: ReadonlyArray<ChatMessage>, rule: WordRule): ReadonlyArray<ChatMessage> => {
   const ids = messages.flatMap((message) => callsOf(message).map(({ id }) => id))
   const fit = new Set(ids.filter((id) => nearest(id, rule) === id))
   if (fit.size === ids.length) return messages
@@ -163,22 +169,24 @@ export const fittedChat = (chat: Chat, { apart, ids, names }: ChatLimits): Fitte
   const tools = apart === true ? toolsApart(chat, names, meant) : chat.tools
   const fit = messages === chat.messages && tools === chat.tools ? chat : { ...chat, messages, tools }
   const told = toldNames(fit, names)
-  for (const [name, own] of told) meant.set(own, meant.get(name) ?? name)
+  if (told.size > 0) for (const [name, own] of told) meant.set(own, meant.get(name) ?? name)
   if (meant.size === 0) return { chat: fit, restoring: asItIs }
+  return { chat: told.size === 0 ? fit : withNames(fit, told), restoring: restoringOf(meant) }
+}
+
+/** Decoders whose calls have the names that these were told for. */
+const restoringOf = (meant: ReadonlyMap<string, string>): FittedChat["restoring"] => {
   const restored = (events: ReadonlyArray<ChatEvent>): ReadonlyArray<ChatEvent> =>
     events.map((event) => (event.type === "call" ? { ...event, name: meant.get(event.name) ?? event.name } : event))
-  return {
-    chat: told.size === 0 ? fit : withNames(fit, told),
-    restoring: ({ stream, whole }) => ({
-      stream: {
-        start: () => {
-          const step = stream.start()
-          return { push: (piece) => restored(step.push(piece)), end: () => restored(step.end()) }
-        }
-      },
-      whole: (body) => Result.map(whole(body), restored)
-    })
-  }
+  return ({ stream, whole }) => ({
+    stream: {
+      start: () => {
+        const step = stream.start()
+        return { push: (piece) => restored(step.push(piece)), end: () => restored(step.end()) }
+      }
+    },
+    whole: (body) => Result.map(whole(body), restored)
+  })
 }
 
 /** What a dialect takes for the id of a call, and how those begin that are made for it. */

@@ -32,16 +32,30 @@ const bad = (message: string): Result.Result<never, BadRequest> => Result.fail(n
 
 const objectOf = (json: unknown): Json => (Predicate.isObject(json) ? json : {})
 
+// A class: there is one of every request that is translated, and closures over it would be three objects more.
+class BuiltBody implements ParsedBody {
+  readonly json: Json
+  // Where no number may be rounded it need not be held.
+  private readonly text: string | undefined
+
+  constructor(json: Json, text: string | undefined) {
+    this.json = json
+    this.text = text
+  }
+
+  exact(): Json {
+    return this.text === undefined ? this.json : objectOf(exactJson(this.text, this.json))
+  }
+}
+
 /** Builds a body at once; `rounds` is whether it has a number that may be rounded, where that is known. */
 export const parsedBody = (body: Uint8Array, rounds = true): BodyReading => {
   if (body.byteLength === 0) return bad(emptyBody)
   try {
     const text = decoder.decode(body)
-    return Result.map(jsonObject(JSON.parse(text)), (json) => ({
-      json,
-      // Where there is none the text need not be held.
-      exact: rounds ? () => objectOf(exactJson(text, json)) : () => json
-    }))
+    const json = jsonObject(JSON.parse(text))
+    if (Result.isFailure(json)) return Result.fail(json.failure)
+    return Result.succeed(new BuiltBody(json.success, rounds ? text : undefined))
   } catch (error) {
     return bad(error instanceof SyntaxError ? notJson(body) : notUtf8)
   }
@@ -154,22 +168,29 @@ export const buildBody = (body: Uint8Array, turns: EventLoopTurns): BodyReading 
 export const readBuilt = <A extends object>(
   body: Uint8Array,
   turns: EventLoopTurns,
-  read: (json: Json) => Result.Result<A, BadRequest>
+  read: Read<A>
 ): BuiltReading<A> | Promise<BuiltReading<A>> => {
-  const found = (built: BodyReading): BuiltReading<A> => {
-    if (Result.isFailure(built)) return Result.fail(built.failure)
-    const parsed = built.success
-    try {
-      return Result.map(read(parsed.json), (known) => ({ ...known, parsed }))
-    } catch (error) {
-      return Result.fail(tooDeep(error))
-    }
-  }
   const built = buildBody(body, turns)
-  return built instanceof Promise ? built.then(found) : found(built)
+  return built instanceof Promise ? foundLater(built, read) : found(built, read)
 }
 
+type Read<A> = (json: Json) => Result.Result<A, BadRequest>
+
 type BuiltReading<A> = Result.Result<A & { readonly parsed: ParsedBody }, BadRequest>
+
+const found = <A extends object>(built: BodyReading, read: Read<A>): BuiltReading<A> => {
+  if (Result.isFailure(built)) return Result.fail(built.failure)
+  const parsed = built.success
+  try {
+    const known = read(parsed.json)
+    return Result.isFailure(known) ? Result.fail(known.failure) : Result.succeed({ ...known.success, parsed })
+  } catch (error) {
+    return Result.fail(tooDeep(error))
+  }
+}
+
+const foundLater = async <A extends object>(built: Promise<BodyReading>, read: Read<A>): Promise<BuiltReading<A>> =>
+  found(await built, read)
 
 /** A body that may have been built before; throws why it cannot be. */
 export const builtOf = (body: Uint8Array, parsed: ParsedBody | undefined): ParsedBody =>

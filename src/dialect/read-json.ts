@@ -26,8 +26,12 @@ export const parsedJson = (text: string): unknown => {
 /** Whether what is no JSON was to be some: a word alone may be a sign of life, a piece of an object is a piece of the answer. */
 export const isBrokenObject = (text: string): boolean => /^\s*\{/.test(text)
 
+// One for all: they are read from each event of a stream.
+const noValues: ReadonlyArray<unknown> = []
+const noFields: Readonly<Record<PropertyKey, unknown>> = {}
+
 /** A list; one without anything where it is none. */
-export const listIn = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+export const listIn = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : noValues)
 
 /** The objects of a list. */
 export const objectsIn = (value: unknown): ReadonlyArray<Readonly<Record<PropertyKey, unknown>>> =>
@@ -35,7 +39,7 @@ export const objectsIn = (value: unknown): ReadonlyArray<Readonly<Record<Propert
 
 /** The fields of an object; none where it is none. */
 export const fieldsIn = (value: unknown): Readonly<Record<PropertyKey, unknown>> =>
-  Predicate.isObject(value) ? value : {}
+  Predicate.isObject(value) ? value : noFields
 
 /** A number of tokens; 0 where there is none. */
 export const countIn = (value: unknown): number =>

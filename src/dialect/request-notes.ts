@@ -15,9 +15,11 @@ export const refuseAt = (place: string, why: string): never => {
   throw new BadRequest({ message: `'${place}' ${why}`, param: place })
 }
 
+const nothing: ReadonlyArray<never> = []
+
 /** A list that may be absent. */
 export const listOf = (value: unknown, place: string): ReadonlyArray<unknown> => {
-  if (value === undefined || value === null) return []
+  if (value === undefined || value === null) return nothing
   return Array.isArray(value) ? value : refuseAt(place, "must be an array")
 }
 
@@ -82,9 +84,12 @@ export const systemOf = (all: ReadonlyArray<SystemText>): ReadonlyArray<ChatMess
   return [{ role: "system", text, ...(texts.some(({ cache }) => cache !== undefined) ? { texts } : {}) }]
 }
 
+const saysAnything = (): boolean => true
+
 /** What was left out, each thing once; a field that means the same wherever it stands is named without its place. */
 export class Notes {
-  private readonly left = new Set<string>()
+  // Most requests leave out nothing.
+  private left: Set<string> | undefined
   private readonly anywhere: ReadonlyArray<string>
   private marked = false
 
@@ -94,15 +99,20 @@ export class Notes {
 
   /** Notes that something is left out. */
   drops(what: string): void {
-    this.left.add(what)
+    ;(this.left ??= new Set()).add(what)
   }
 
-  /** Notes the fields of an object that are none of the known ones and hold anything. */
-  only(object: JsonObject, known: ReadonlyArray<string>, place: string): void {
+  /** Notes the fields of an object that are none of the known ones and hold anything but what `says` nothing. */
+  only(
+    object: JsonObject,
+    known: ReadonlyArray<string>,
+    place: string,
+    says: (name: string, value: unknown) => boolean = saysAnything
+  ): void {
     for (const name in object) {
       const value = object[name]
       if (known.includes(name) || value === null || value === undefined) continue
-      if (Array.isArray(value) && value.length === 0) continue
+      if ((Array.isArray(value) && value.length === 0) || !says(name, value)) continue
       this.drops(this.anywhere.includes(name) || place === "" ? name : `${place}.${name}`)
     }
   }
@@ -122,6 +132,6 @@ export class Notes {
 
   /** All of it. */
   all(): ReadonlyArray<string> {
-    return [...this.left]
+    return this.left === undefined ? nothing : [...this.left]
   }
 }

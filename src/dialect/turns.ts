@@ -22,6 +22,8 @@ export const markedLast = <A extends object>(
 ): ReadonlyArray<A> =>
   mark.cache === undefined ? all : all.map((each, at) => (at === all.length - 1 ? { ...each, ...mark } : each))
 
+const noCalls: ReadonlyArray<never> = []
+
 /** How a result came. */
 interface ResultFacts {
   readonly failed: boolean
@@ -55,11 +57,11 @@ export class Turns {
   readonly messages: Array<ChatMessage> = []
   private readonly anywhere: boolean
   private items: Array<ChatTurnItem> = []
-  private results = new Map<string, Array<CallResult>>()
+  private results: Map<string, Array<CallResult>> | undefined
   private parts: Array<ChatPart> = []
   private answering = false
   private asked = false
-  private openCalls: ReadonlyArray<{ readonly id: string; readonly place: string }> = []
+  private openCalls: ReadonlyArray<{ readonly id: string; readonly place: string }> = noCalls
 
   constructor({ anywhere }: { readonly anywhere: boolean }) {
     this.anywhere = anywhere
@@ -78,14 +80,15 @@ export class Turns {
   user(parts: ReadonlyArray<ChatPart>): void {
     this.endAssistant()
     this.asked ||= parts.length > 0
-    this.parts.push(...parts.filter(isSaid))
+    for (const part of parts) if (isSaid(part)) this.parts.push(part)
   }
 
   /** What came of a call. */
   result(id: string, parts: ReadonlyArray<ChatPart>, place: string, facts: Partial<ResultFacts> = {}): void {
     const result = resultOf(parts, { failed: false, listed: false, ...facts, place })
-    const known = this.results.get(id)
-    if (known === undefined) this.results.set(id, [result])
+    const results = (this.results ??= new Map())
+    const known = results.get(id)
+    if (known === undefined) results.set(id, [result])
     else known.push(result)
   }
 
@@ -117,7 +120,7 @@ export class Turns {
   private endUser(): void {
     const shown: Array<ChatPart> = []
     for (const { id, place } of this.openCalls) {
-      const result = this.results.get(id)?.shift()
+      const result = this.results?.get(id)?.shift()
       if (result === undefined) {
         return refuseAt(place, `has a call '${id}' without a result${this.anywhere ? "" : " in the turn behind it"}`)
       }
@@ -126,14 +129,17 @@ export class Turns {
       this.messages.push({ role: "tool", callId: id, text, ...told, failed })
       shown.push(...result.shown)
     }
-    const parts = [...shown, ...this.parts]
-    if (parts.length > 0) this.messages.push({ role: "user", parts })
-    this.openCalls = []
-    this.parts = []
+    const parts = shown.length === 0 ? this.parts : [...shown, ...this.parts]
+    this.openCalls = noCalls
+    if (parts.length > 0) {
+      this.messages.push({ role: "user", parts })
+      this.parts = []
+    }
     if (!this.anywhere) this.noneLeft()
   }
 
   private noneLeft(): void {
+    if (this.results === undefined) return
     for (const [id, [left]] of this.results) {
       if (left === undefined) continue
       refuseAt(
@@ -141,6 +147,6 @@ export class Turns {
         `is a result of the call '${id}', which is not ${this.anywhere ? "there" : "in the turn before it"}`
       )
     }
-    this.results = new Map()
+    this.results = undefined
   }
 }

@@ -193,8 +193,8 @@ export const decodeMessagesRequest: ClientCodec["decode"] = (body, _model, parse
   // Marks for a cache say the same wherever they stand.
   const notes = new Notes(["cache_control"])
   try {
-    const { exact, json } = builtOf(body, parsed)
-    const chat = read(json, exact(), notes)
+    const built = builtOf(body, parsed)
+    const chat = read(built.json, built.exact(), notes)
     return Result.succeed({ chat, dropped: notes.all(), answers: messagesAnswers })
   } catch (error) {
     return Result.fail(error instanceof BadRequest ? error : tooDeep(error))

@@ -212,8 +212,8 @@ export const decodeGeminiRequest =
   (body: Uint8Array, _model?: string, parsed?: ParsedBody): Result.Result<DecodedChat, BadRequest> => {
     const notes = new Notes()
     try {
-      const { exact, json } = builtOf(body, parsed)
-      const chat = read(fieldsOf(json), fieldsOf(exact()), stream, notes)
+      const built = builtOf(body, parsed)
+      const chat = read(fieldsOf(built.json), fieldsOf(built.exact()), stream, notes)
       const { choices = 1, showThoughts = true } = chat
       const answers = geminiAnswers({ thoughts: showThoughts, several: choices > 1 })
       return Result.succeed({ chat, dropped: notes.all(), answers })

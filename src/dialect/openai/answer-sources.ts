@@ -13,7 +13,12 @@ type Citation = ChatEvent & { readonly type: "citation" }
 
 /** What a piece of a text is said to go back to. */
 export const citationsIn = (annotations: unknown): ReadonlyArray<Citation> =>
-  listIn(annotations).flatMap((each: unknown) => {
+  Array.isArray(annotations) && annotations.length > 0 ? citationsOf(annotations) : none
+
+const none: ReadonlyArray<Citation> = []
+
+const citationsOf = (annotations: ReadonlyArray<unknown>): ReadonlyArray<Citation> =>
+  annotations.flatMap((each: unknown) => {
     const cited = Predicate.isObject(each) ? each["url_citation"] : undefined
     if (!Predicate.isObject(cited) || said(cited["url"]) === "") return []
     const { end_index: end, start_index: start } = cited

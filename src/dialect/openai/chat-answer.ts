@@ -4,7 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { readErrorText } from "../../domain/error-text.ts"
-import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import type { AnswerDecoder, ChatEvent, ChatStop } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { SeveralReading } from "../several-answers.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
@@ -12,11 +12,11 @@ import type { Transducer, TransducerStep } from "../Transducer.ts"
 import { brokenEvent, countIn, isBrokenObject, listIn, parsedJson } from "../read-json.ts"
 import { wholeToken } from "../token-logprobs.ts"
 import { citationsIn, ToldSources } from "./answer-sources.ts"
+import { chatUsageOf } from "./answer-usage.ts"
 import { CallPieces, parsedAnswer, signatureOf } from "./call-pieces.ts"
 import { finishKind, stopBy } from "./finish-reasons.ts"
 import { isThinkingPart, thoughtsAmong } from "./thinking-parts.ts"
 import { callSignatures, detailsOfBlocks, toldThoughts } from "./thought-details.ts"
-import { wholeCompletion, wholePrompt } from "./usage.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
 
@@ -32,9 +32,11 @@ const textIn = (content: unknown): string =>
     ? content.map((part) => (Predicate.isObject(part) && part["type"] === "text" ? said(part["text"]) : "")).join("")
     : said(content)
 
-const logprobsIn = (likely: unknown): { readonly logprobs?: ReadonlyArray<unknown> } => {
+const textEvent = (text: string, likely: unknown): ChatEvent => {
   const content = Predicate.isObject(likely) ? likely["content"] : undefined
-  return Array.isArray(content) && content.length > 0 ? { logprobs: content.map(wholeToken) } : {}
+  return Array.isArray(content) && content.length > 0
+    ? { type: "text", text, logprobs: content.map(wholeToken) }
+    : { type: "text", text }
 }
 
 // Makers and those in between have several names for it.
@@ -70,45 +72,6 @@ const oddPartsIn = ({ content }: Json): ReadonlyArray<ChatEvent> =>
       })
     : nothing
 
-const inDetails = (usage: Json, details: string, name: string): number => {
-  const within = usage[details]
-  return Predicate.isObject(within) ? countIn(within[name]) : 0
-}
-
-const read = "prompt_tokens_details"
-
-// Makers have several names for the same.
-const cachedIn = (usage: Json): number =>
-  inDetails(usage, read, "cached_tokens") ||
-  countIn(usage["cached_tokens"]) ||
-  countIn(usage["num_cached_tokens"]) ||
-  countIn(usage["prompt_cache_hit_tokens"]) ||
-  countIn(usage["cache_read_input_tokens"])
-
-const cachedAnewIn = (usage: Json): number =>
-  inDetails(usage, read, "cache_write_tokens") ||
-  inDetails(usage, read, "cache_creation_tokens") ||
-  countIn(usage["cache_creation_input_tokens"])
-
-const usageOf = ({ service_tier: tier, usage: own, x_groq: groq }: Json, choices = 1): ChatUsage | undefined => {
-  const usage = own ?? (Predicate.isObject(groq) ? groq["usage"] : undefined)
-  if (!Predicate.isObject(usage)) return undefined
-  const prompt = countIn(usage["prompt_tokens"])
-  const reasoning = inDetails(usage, "completion_tokens_details", "reasoning_tokens")
-  const written = { prompt, completion: countIn(usage["completion_tokens"]), reasoning }
-  const sum = countIn(usage["total_tokens"])
-  const completion = wholeCompletion(written, sum)
-  const { cached, prompt: whole } = wholePrompt({ prompt, cached: cachedIn(usage), completion }, choices, sum)
-  return {
-    prompt: whole,
-    cachedRead: cached,
-    cachedWrite: Math.min(cachedAnewIn(usage), whole - cached),
-    completion,
-    reasoning,
-    ...(typeof tier === "string" && tier !== "" ? { tier } : {})
-  }
-}
-
 const stoppedBy = (word: string, choice: Json): ChatStop => {
   const stop = stopBy(word)
   if (stop.reason !== "end") return stop
@@ -121,8 +84,13 @@ const stoppedBy = (word: string, choice: Json): ChatStop => {
 const wordsOf = ({ error }: Json): string | undefined =>
   Predicate.isObject(error) ? readErrorText(JSON.stringify({ error })).sentence : undefined
 
-const choicesIn = ({ choices }: Json): ReadonlyArray<Json> =>
-  Array.isArray(choices) ? choices.filter(Predicate.isObject) : []
+const areObjects = (choices: ReadonlyArray<unknown>): choices is ReadonlyArray<Json> =>
+  choices.every(Predicate.isObject)
+
+const choicesIn = ({ choices }: Json): ReadonlyArray<Json> => {
+  const all = listIn(choices)
+  return areObjects(all) ? all : all.filter(Predicate.isObject)
+}
 
 const noNames: ReadonlyArray<string> = []
 
@@ -145,6 +113,16 @@ class AnswerReading {
     this.sources = sources
     this.late = late
     this.names = names
+  }
+
+  /** How much has been read since it was last taken. */
+  get untaken(): number {
+    return this.events.length
+  }
+
+  /** What has been read since then, where that is a text and nothing else. */
+  soleSince(untaken: number): SaidText | undefined {
+    return this.events.length === untaken + 1 ? textAlone(this.events[untaken]) : undefined
   }
 
   /** Everything that has been read since it was last taken. */
@@ -200,7 +178,7 @@ class AnswerReading {
       this.events.push(...toldThoughts(details, thought))
     } else if (thought !== "") this.events.push({ type: "reasoning", text: thought })
     const text = textIn(delta["content"])
-    if (text !== "") this.knows({ type: "text", text, ...logprobsIn(likely) })
+    if (text !== "") this.knows(textEvent(text, likely))
     for (const each of imagesIn(delta)) this.events.push(each)
     for (const each of oddPartsIn(delta)) this.events.push(each)
     for (const each of citationsIn(delta["annotations"])) {
@@ -243,7 +221,7 @@ class AnswerReading {
   }
 
   used(json: Json): void {
-    const usage = usageOf(json)
+    const usage = chatUsageOf(json)
     if (usage !== undefined) this.events.push({ type: "usage", usage })
   }
 
@@ -306,7 +284,7 @@ class ChoicesReading extends SeveralReading<AnswerReading> {
   }
 
   private used(json: Json): void {
-    const usage = usageOf(json, this.asked)
+    const usage = chatUsageOf(json, this.asked)
     if (usage !== undefined) this.tells({ type: "usage", usage })
   }
 }
@@ -319,19 +297,17 @@ const errorIn = ({ data, name }: ReadEvent, json: unknown): string | undefined =
   return told ? (readErrorText(data).sentence ?? "The backend failed in the middle of its answer") : undefined
 }
 
+// An event that is a text and nothing more.
+const textAlone = (event: ChatEvent | undefined): SaidText | undefined =>
+  event?.type === "reasoning" || (event?.type === "text" && event.logprobs === undefined) ? event : undefined
+
 // What a chunk says that says a text and nothing else.
 const soleText = (data: string): SaidText | undefined => {
   const json = parsedJson(data)
   if (!Predicate.isObject(json) || errorIn({ name: "", data }, json) !== undefined) return undefined
-  return soleTextOf(json)
-}
-
-const soleTextOf = (json: Json): SaidText | undefined => {
   const reading = new AnswerReading()
   reading.reads(json)
-  const [said, ...more] = reading.take()
-  if (more.length > 0 || (said?.type !== "text" && said?.type !== "reasoning")) return undefined
-  return Object.keys(said).length === 2 ? { type: said.type, text: said.text } : undefined
+  return reading.soleSince(0)
 }
 
 /** A stream of chunks as events. */
@@ -382,8 +358,10 @@ class ChunkReading implements TransducerStep<Uint8Array, ChatEvent> {
     if (error !== undefined) return this.fails(error)
     if (json === undefined && isBrokenObject(read.data)) return this.fails(brokenEvent)
     if (!Predicate.isObject(json)) return
+    if (template?.mayLearn !== true || !(reading instanceof AnswerReading)) return reading.reads(json)
+    const { untaken } = reading
     reading.reads(json)
-    if (template?.mayLearn === true) template.learn(read.data, soleTextOf(json))
+    template.learn(read.data, reading.soleSince(untaken))
   }
 
   private fails(why: string): void {

@@ -3,7 +3,7 @@
  */
 import * as Result from "effect/Result"
 import type { BadRequest } from "../../domain/errors.ts"
-import { samplersNamed, samplersOf } from "../../domain/samplers.ts"
+import { type SamplerNames, samplersNamed, samplersOf } from "../../domain/samplers.ts"
 import type {
   Chat,
   ChatField,
@@ -82,14 +82,19 @@ const partOf = (part: ChatPart): Fields => {
 }
 
 const none: Fields = {}
+const nothing: ReadonlyArray<never> = []
 
-const contentOf = (given: ReadonlyArray<ChatPart>, documents: boolean): unknown => {
-  const parts = given.map(readOut)
-  const [only] = parts
-  return parts.length === 1 && only?.type === "text"
-    ? only.text
-    : parts.map((part) => (documents && part.type === "file" ? documentOf(part) : partOf(part)))
+const contentOf = (parts: ReadonlyArray<ChatPart>, documents: boolean): unknown => {
+  const [first] = parts
+  const only = parts.length === 1 && first !== undefined ? readOut(first) : undefined
+  return only?.type === "text" ? only.text : partsOf(parts, documents)
 }
+
+const partsOf = (given: ReadonlyArray<ChatPart>, documents: boolean): ReadonlyArray<Fields> =>
+  given.map((each) => {
+    const part = readOut(each)
+    return documents && part.type === "file" ? documentOf(part) : partOf(part)
+  })
 
 // Where Google's models keep it that speak as OpenAI's do, and clients of those.
 const signatureOf = (signature: string | undefined, { isStrict, original, signedThoughts }: ServerTraits): Fields =>
@@ -132,30 +137,40 @@ const messageOf = (message: ChatMessage, traits: ServerTraits, documents: boolea
         // There is no field that says so.
         content: message.failed ? `Error: ${message.text}` : message.text
       }
-    case "assistant": {
-      const texts = message.items.flatMap((item) => (item.type === "text" ? [item.text] : []))
-      const thinks = message.items.some(({ type }) => type === "reasoning")
-      const calls = message.items.flatMap((item) =>
-        item.type === "call"
-          ? [
-              {
-                id: item.id,
-                type: "function",
-                function: { name: item.name, arguments: item.args },
-                ...signatureOf(item.signature, traits)
-              }
-            ]
-          : []
-      )
-      return {
-        role: "assistant",
-        content: texts.length === 0 && !thinks && calls.length > 0 ? null : texts.join(""),
-        ...thoughtsOf(message.items, traits),
-        ...(calls.length === 0 ? {} : { tool_calls: calls })
-      }
-    }
+    case "assistant":
+      return turnOf(message, traits)
   }
 }
+
+/** What a model has said. */
+const turnOf = (message: ChatMessage & { readonly role: "assistant" }, traits: ServerTraits): Fields => {
+  const texts = message.items.flatMap((item) => (item.type === "text" ? [item.text] : []))
+  const thinks = message.items.some(({ type }) => type === "reasoning")
+  const calls = message.items.flatMap((item) =>
+    item.type === "call"
+      ? [
+          {
+            id: item.id,
+            type: "function",
+            function: { name: item.name, arguments: item.args },
+            ...signatureOf(item.signature, traits)
+          }
+        ]
+      : []
+  )
+  return {
+    role: "assistant",
+    content: texts.length === 0 && !thinks && calls.length > 0 ? null : texts.join(""),
+    ...thoughtsOf(message.items, traits),
+    ...(calls.length === 0 ? {} : { tool_calls: calls })
+  }
+}
+
+const messagesOf = (
+  messages: ReadonlyArray<ChatMessage>,
+  traits: ServerTraits,
+  documents: boolean
+): ReadonlyArray<Fields> => messages.map((message) => messageOf(message, traits, documents))
 
 type Traits = Pick<ServerTraits, "closedSchemas" | "original">
 
@@ -193,7 +208,6 @@ const toolsOf = (
   { namedTool }: ServerTraits,
   telling: ToolTelling
 ): Fields => {
-  if (tools.length === 0) return none
   const told = (tool: ChatTool): Fields => telling.of(tool)
   const parallel = parallelCalls === undefined ? {} : { parallel_tool_calls: parallelCalls }
   if (typeof toolChoice !== "object") {
@@ -218,10 +232,21 @@ const formatOf = ({ format }: Chat, traits: Traits): Fields => {
   return { response_format: { type: "json_schema", json_schema } }
 }
 
-const someFile = ({ messages }: Chat, is: (file: ChatFile) => boolean): boolean =>
-  messages.some((message) => message.role === "user" && message.parts.some((part) => part.type === "file" && is(part)))
+const filesIn = ({ messages }: Chat): ReadonlyArray<ChatFile> =>
+  messages.some(hasFile)
+    ? messages.flatMap((message) => (hasFile(message) ? message.parts.filter(isFile) : []))
+    : noFiles
+
+const noFiles: ReadonlyArray<ChatFile> = []
+
+const isFile = (part: ChatPart): part is ChatPart & ChatFile => part.type === "file"
+
+const hasFile = (message: ChatMessage): message is ChatMessage & { readonly role: "user" } =>
+  message.role === "user" && message.parts.some(isFile)
 
 const isLink = (file: ChatFile): boolean => "url" in file
+
+const isNoText = (file: ChatFile): boolean => isLink(file) || !isTextFile(file)
 
 // What OpenAI itself passes over.
 const saidToAll = ["detail", "strict", "formatNote", "fileName"] as const
@@ -253,17 +278,29 @@ const told = [
   "safetyId",
   "cacheKey"
 ] as const
+const toldToOpenAi = [...told, "tier"] as const
+const toldToOthers = [...told, "topK"] as const
+
+/** What of a request is told to no server of this kind. */
+const unsaidTo = (chat: Chat, original: boolean, samplers: SamplerNames): ReadonlyArray<ChatField> => {
+  const rest = unsaid(chat, original ? toldToOpenAi : toldToOthers)
+  return rest.length === 0 ? rest : without(rest, samplersOf(samplers))
+}
+
+const without = (fields: ReadonlyArray<ChatField>, said: ReadonlyArray<ChatField>): ReadonlyArray<ChatField> =>
+  fields.filter((field) => !said.includes(field))
 
 const refusedOf = (
   chat: Chat,
   { files, images, linkedFiles, original, several }: ServerTraits,
   documents: boolean
 ): Unsayable | undefined => {
-  const { choices = 1, stop = [] } = chat
-  if (!files && someFile(chat, (file) => isLink(file) || !isTextFile(file))) {
+  const { choices = 1, stop = nothing } = chat
+  const held = filesIn(chat)
+  if (!files && held.some(isNoText)) {
     return new Unsayable("file", "is a file, and the backend of this model takes none; send the text of the document")
   }
-  if (linkedFiles !== true && !documents && someFile(chat, isLink)) {
+  if (linkedFiles !== true && !documents && held.some(isLink)) {
     return new Unsayable(
       "file",
       "must be the file itself: the backend of this model fetches none, and neither does Nexus"
@@ -301,17 +338,14 @@ export const encodeChatRequest = (
   const refused = refusedOf(chat, traits, documents)
   if (refused !== undefined) return Result.fail(refusalOf(refused, traits))
   const { samplers = {} } = traits
-  const dropped: Array<ChatField> = [
-    ...unboxed,
-    ...unsaid(chat, [...told, traits.original ? "tier" : "topK", ...samplersOf(samplers)])
-  ]
+  const dropped: Array<ChatField> = [...unboxed, ...unsaidTo(chat, traits.original, samplers)]
   // Others show what they think in any case.
   if (traits.original && chat.showThoughts === true) dropped.push("showThoughts")
   const held = traits.original ? saidToAll : traits.isStrict === true ? saidToStrict : saidToOthers
   dropped.push(...unheld(chat, traits.signedThoughts === true ? [...held, "thoughtSignature"] : held))
   const { format, tools } = chat
   const telling = new ToolTelling(traits)
-  const toldTools = toolsOf(fit, traits, telling)
+  const toldTools = tools.length === 0 ? none : toolsOf(fit, traits, telling)
   if (telling.isLoose) dropped.push("strict")
   if (traits.original && tools.some(isFlattened)) dropped.push("tools")
   if (format?.type === "schema" && isUnfit(format.schema, format.strict, traits)) dropped.push("formatRules")
@@ -320,7 +354,7 @@ export const encodeChatRequest = (
   // What is undefined is left out of JSON; an object that is spread for each field would be as many objects to a request.
   const fields: Fields = {
     model,
-    messages: fit.messages.map((message) => messageOf(message, traits, documents)),
+    messages: messagesOf(fit.messages, traits, documents),
     stream: stream || undefined,
     stream_options: stream ? withUsage : undefined,
     [bound]: maxTokens,
@@ -345,7 +379,7 @@ export const encodeChatRequest = (
     prompt_cache_key: cacheKey,
     service_tier: traits.original ? tier : undefined
   }
-  const names = fit.tools.map(({ name }) => name)
+  const names = fit.tools.length === 0 ? nothing : fit.tools.map(({ name }) => name)
   const reads = chatAnswersOf(names, choices, traits.signedThoughts === true && ofGoogle.test(model))
   const answers = opening(restoring(reads))
   return Result.succeed({ body: encoder.encode(JSON.stringify(fields)), dropped, answers })

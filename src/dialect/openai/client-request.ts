@@ -319,9 +319,9 @@ const read = (plain: JsonObject, exact: JsonObject, notes: Notes): Chat => {
 export const decodeChatRequest: ClientCodec["decode"] = (body, _model, parsed) => {
   const notes = new Notes(["cache_control"])
   try {
-    const { exact, json } = builtOf(body, parsed)
-    const chat = read(json, exact(), notes)
-    return Result.succeed({ chat, answers: answersFor(wishesOf(json, notes)), dropped: notes.all() })
+    const built = builtOf(body, parsed)
+    const chat = read(built.json, built.exact(), notes)
+    return Result.succeed({ chat, answers: answersFor(wishesOf(built.json, notes)), dropped: notes.all() })
   } catch (error) {
     return Result.fail(error instanceof BadRequest ? error : tooDeep(error))
   }

@@ -6,7 +6,7 @@ import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } fro
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import type { JsonObject } from "../request-notes.ts"
 import {
-  echoOf,
+  echoText,
   EventWriter,
   failureOf,
   responseHead,
@@ -74,7 +74,7 @@ let latest: WeakRef<Echo> | undefined
 
 // An agent asks with the same tools again and again: answers that are under way at once hold them once.
 const sharedEcho = (asked: JsonObject): Echo => {
-  const json = JSON.stringify(echoOf(asked)).slice(1)
+  const json = echoText(asked)
   const known = latest?.deref()
   if (known?.json === json) return known
   const own = { json }

@@ -7,6 +7,9 @@ import type { ChatUsage } from "../chat.ts"
 import type { JsonObject } from "../request-notes.ts"
 import { fieldsIn } from "../read-json.ts"
 
+/** All of an event before its number: of those that there are many of it is put together once. */
+export const eventHead = (type: string): string => `event: ${type}\ndata: {"type":"${type}","sequence_number":`
+
 /** Writes events, one after the other, and counts them. */
 export class EventWriter {
   private text = ""
@@ -19,17 +22,18 @@ export class EventWriter {
 
   /** An event with these fields. */
   write(type: string, fields: object): void {
-    this.append(type, JSON.stringify(fields).slice(1))
+    this.append(eventHead(type), JSON.stringify(fields).slice(1))
   }
 
-  /** An event with a text, behind fields that are JSON already, and more of them behind it. */
-  say(type: string, before: string, text: string, after = ""): void {
-    this.append(type, `${before}${JSON.stringify(text)}${after}}`)
+  /** An event that begins so, with a text behind fields that are JSON already, and all that is behind the text. */
+  say(head: string, before: string, text: string, after: string): void {
+    this.text += `${head}${this.next},${before}${JSON.stringify(text)}${after}\n\n`
+    this.next += 1
   }
 
   /** An event with a response, given as JSON. */
   tell(type: string, response: string): void {
-    this.append(type, `"response":${response}}`)
+    this.append(eventHead(type), `"response":${response}}`)
   }
 
   /** Something that is no event, for those who look. */
@@ -44,8 +48,8 @@ export class EventWriter {
     return text
   }
 
-  private append(type: string, rest: string): void {
-    this.text += `event: ${type}\ndata: {"type":"${type}","sequence_number":${this.next},${rest}\n\n`
+  private append(head: string, rest: string): void {
+    this.text += `${head}${this.next},${rest}\n\n`
     this.next += 1
   }
 }
@@ -74,8 +78,13 @@ export const failureOf = (error: string): ResponseFailure => {
   }
 }
 
-const given = (asked: JsonObject, ...names: ReadonlyArray<string>): JsonObject =>
-  Object.fromEntries(names.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]])))
+const toldAsGiven = ["top_logprobs", "user", "safety_identifier", "prompt_cache_key"]
+
+const given = (asked: JsonObject): JsonObject => {
+  const found: Record<string, unknown> = {}
+  for (const name of toldAsGiven) if (asked[name] !== undefined) found[name] = asked[name]
+  return found
+}
 
 /** What a response tells again of its request, and what is so for all of them. */
 export const echoOf = (asked: JsonObject) => ({
@@ -95,8 +104,21 @@ export const echoOf = (asked: JsonObject) => ({
   tools: asked["tools"] ?? [],
   top_p: asked["top_p"] ?? null,
   truncation: "disabled" as const,
-  ...given(asked, "top_logprobs", "user", "safety_identifier", "prompt_cache_key")
+  ...given(asked)
 })
+
+const textOfEcho = (asked: JsonObject): string => JSON.stringify(echoOf(asked)).slice(1)
+
+const told: ReadonlySet<string> = new Set([...Object.keys(echoOf({})), ...toldAsGiven])
+const plainEcho = textOfEcho({})
+
+const isTold = (asked: JsonObject): boolean => {
+  for (const name in asked) if (told.has(name)) return true
+  return false
+}
+
+/** The same as JSON without its brace: of a request that says nothing of it, one for all. */
+export const echoText = (asked: JsonObject): string => (isTold(asked) ? textOfEcho(asked) : plainEcho)
 
 /** The tokens of a response. */
 export const responseUsage = (usage: ChatUsage) => ({

@@ -8,7 +8,7 @@ import { JsonEnd } from "../json-end.ts"
 import { isObjectText, parsedJson } from "../read-json.ts"
 import { type ItemStatus, saidByArgs } from "./client-tools.ts"
 import { sealed } from "./reasoning-seal.ts"
-import type { EventWriter } from "./responses-events.ts"
+import { eventHead, type EventWriter } from "./responses-events.ts"
 import { textOfArgs, type ToolForm } from "./responses-tools.ts"
 
 /** Where an item stands. */
@@ -38,11 +38,26 @@ const refusalPart = (refusal: string) => ({ type: "refusal" as const, refusal })
 
 const summaryPart = (text: string) => ({ type: "summary_text" as const, text })
 
+const textDelta = eventHead("response.output_text.delta")
+const refusalDelta = eventHead("response.refusal.delta")
+const thoughtDelta = eventHead("response.reasoning_summary_text.delta")
+const argumentsDelta = eventHead("response.function_call_arguments.delta")
+
+const summaryAt = '"summary_index":0,'
+
+// Where nearly all of what is said stands.
+const firstAt = '"content_index":0,'
+
+const noLogprobs: ReadonlyArray<unknown> = []
+const withoutLogprobs = ',"logprobs":[]}'
+
 /** What all items have in common. */
 export abstract class ResponseItem {
   protected readonly writer: EventWriter
   protected readonly place: ItemPlace
-  private head: string | undefined
+  // What stands before each piece of a part, and of which part that is.
+  private head = ""
+  private headAt: string | undefined
 
   constructor(writer: EventWriter, place: ItemPlace) {
     this.writer = writer
@@ -69,11 +84,15 @@ export abstract class ResponseItem {
     })
   }
 
-  // The events there are most of: their fields are written once.
-  protected say(type: string, at: string, delta: string, after?: string): void {
-    // One string: put together of pieces, each of them would be held.
-    this.head ??= ['"item_id":"', this.place.id, '","output_index":', this.place.output_index, ","].join("")
-    this.writer.say(type, `${this.head}${at}"delta":`, delta, after)
+  // The events there are most of, by how they begin: their fields are written once.
+  protected say(begin: string, at: string, delta: string, after = "}"): void {
+    if (this.headAt !== at) {
+      const { id, output_index } = this.place
+      this.headAt = at
+      // One string: put together of pieces, each of them would be held.
+      this.head = ['"item_id":"', id, '","output_index":', output_index, ",", at, '"delta":'].join("")
+    }
+    this.writer.say(begin, this.head, delta, after)
   }
 
   protected said(type: string, fields: object): void {
@@ -102,7 +121,7 @@ export class ReasoningItem extends ResponseItem {
       this.said("response.reasoning_summary_part.added", { summary_index: 0, part: summaryPart("") })
     }
     this.thought.add(text)
-    this.say("response.reasoning_summary_text.delta", `"summary_index":0,`, text)
+    this.say(thoughtDelta, summaryAt, text)
   }
 
   override json(status: ItemStatus) {
@@ -181,16 +200,15 @@ export class MessageItem extends ResponseItem {
     this.open()
   }
 
-  append(type: MessagePart["type"], text: string, logprobs: ReadonlyArray<unknown> = []): void {
+  append(type: MessagePart["type"], text: string, logprobs = noLogprobs): void {
     const part = this.partOf(type)
     part.said.add(text)
-    part.logprobs.push(...logprobs)
+    if (logprobs.length > 0) part.logprobs.push(...logprobs)
     if (text === "") return
-    const content_index = this.parts.length - 1
-    const at = `"content_index":${content_index},`
-    if (type === "refusal") return this.say("response.refusal.delta", at, text)
-    const likely = logprobs.length === 0 ? "[]" : JSON.stringify(logprobs)
-    this.say("response.output_text.delta", at, text, `,"logprobs":${likely}`)
+    const at = this.parts.length === 1 ? firstAt : `"content_index":${this.parts.length - 1},`
+    if (type === "refusal") return this.say(refusalDelta, at, text)
+    const likely = logprobs.length === 0 ? withoutLogprobs : `,"logprobs":${JSON.stringify(logprobs)}}`
+    this.say(textDelta, at, text, likely)
   }
 
   /** Says what its text goes back to, by its place in all of the answer: all of it, where nothing more is known. */
@@ -284,7 +302,7 @@ export class CallItem extends ResponseItem {
     this.args.add(args)
     this.end?.push(args)
     // A free text is told at once: in pieces it would have to be taken out of the JSON that it comes in.
-    if (this.form.kind === "function") this.say("response.function_call_arguments.delta", "", args)
+    if (this.form.kind === "function") this.say(argumentsDelta, "", args)
   }
 
   override json(status: ItemStatus) {

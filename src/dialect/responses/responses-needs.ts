@@ -8,6 +8,7 @@ import { type ChatSight, PromptSight } from "../chat-needs.ts"
 import { jsonKind, modelFault, streamFault } from "../json-body.ts"
 import type { JsonObject } from "../request-notes.ts"
 import { clientToolOf } from "./client-tools.ts"
+import { fieldsIn, listIn } from "../read-json.ts"
 import { isClientSearch, toldTools } from "./responses-tools.ts"
 import { estimatePrompt, noWeight, type TokenEstimate, type TokenWeight, weighJson } from "../token-estimate.ts"
 
@@ -16,26 +17,38 @@ const walk = (content: unknown, sight: PromptSight): void => {
   for (const part of content) {
     if (!Predicate.isObject(part)) continue
     if (part["type"] === "input_image") sight.image()
-    else for (const text of [part["text"], part["refusal"], part["stdout"], part["stderr"]]) sight.text(text)
+    else {
+      sight.text(part["text"])
+      sight.text(part["refusal"])
+      sight.text(part["stdout"])
+      sight.text(part["stderr"])
+    }
   }
+}
+
+const did = (action: unknown, sight: PromptSight): void => {
+  if (Predicate.isObject(action)) sight.text(JSON.stringify(action))
 }
 
 const conversation = ({ input, instructions }: JsonObject, weight?: TokenWeight): PromptSight => {
   const sight = new PromptSight(weight)
   sight.text(instructions)
   if (!Array.isArray(input)) sight.text(input)
-  for (const item of Array.isArray(input) ? input : []) {
+  for (const item of listIn(input)) {
     if (!Predicate.isObject(item)) continue
-    for (const content of [item["content"], item["summary"], item["output"]]) walk(content, sight)
-    for (const text of [item["arguments"], item["input"], item["name"]]) sight.text(text)
-    for (const said of [item["action"], item["operation"]])
-      if (Predicate.isObject(said)) sight.text(JSON.stringify(said))
+    walk(item["content"], sight)
+    walk(item["summary"], sight)
+    walk(item["output"], sight)
+    sight.text(item["arguments"])
+    sight.text(item["input"])
+    sight.text(item["name"])
+    did(item["action"], sight)
+    did(item["operation"], sight)
   }
   return sight
 }
 
-const formatIn = ({ text }: JsonObject): JsonObject =>
-  Predicate.isObject(text) && Predicate.isObject(text["format"]) ? text["format"] : {}
+const formatIn = ({ text }: JsonObject): JsonObject => fieldsIn(fieldsIn(text)["format"])
 
 /** Each tool once, as the model is told of it: of one that is told of again the last word counts. */
 const weighedTools = (json: JsonObject): ReadonlyArray<unknown> => {

@@ -22,14 +22,17 @@ const vital = {
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null
 
 const refuseVital = (json: JsonObject): void => {
-  for (const [field, why] of Object.entries(vital)) {
-    if (isGiven(json[field])) refuseAt(field, `is not known to the backend of this model: ${why}`)
+  let field: keyof typeof vital
+  for (field in vital) {
+    if (isGiven(json[field])) refuseAt(field, `is not known to the backend of this model: ${vital[field]}`)
   }
   if (json["background"] === true) refuseAt("background", "must be false: Nexus keeps no answers to be fetched later")
 }
 
+const nothing = {}
+
 const effortOf = ({ reasoning }: JsonObject, notes: Notes): Pick<Chat, "effort" | "showThoughts"> => {
-  if (!Predicate.isObject(reasoning)) return {}
+  if (!Predicate.isObject(reasoning)) return nothing
   notes.only(reasoning, ["effort", "summary", "generate_summary"], "reasoning")
   const { effort, generate_summary: older, summary = older } = reasoning
   return {
@@ -39,7 +42,7 @@ const effortOf = ({ reasoning }: JsonObject, notes: Notes): Pick<Chat, "effort" 
 }
 
 const formatOf = ({ text }: JsonObject, notes: Notes): Pick<Chat, "format" | "verbosity"> => {
-  if (!Predicate.isObject(text)) return {}
+  if (!Predicate.isObject(text)) return nothing
   notes.only(text, ["format", "verbosity"], "text")
   const { format, verbosity: words } = text
   const verbosity = typeof words === "string" ? { verbosity: words } : {}
@@ -66,41 +69,27 @@ const includesOf = ({ include }: JsonObject): ReadonlyArray<unknown> => listOf(i
 const sealsWanted = "reasoning.encrypted_content"
 const likelyWanted = "message.output_text.logprobs"
 
-const likelyOf = (json: JsonObject, notes: Notes): Pick<Chat, "logprobs"> => {
+const likelyOf = (json: JsonObject, notes: Notes): number | undefined => {
   const most = json["top_logprobs"]
   const includes = includesOf(json)
-  for (const [at, each] of includes.entries()) {
+  let at = 0
+  for (const each of includes) {
     if (each !== sealsWanted && each !== likelyWanted) notes.drops(`include[${at}]`)
+    at += 1
   }
-  if (typeof most === "number" && most > 0) return { logprobs: most }
-  return includes.includes(likelyWanted) ? { logprobs: 0 } : {}
+  if (typeof most === "number" && most > 0) return most
+  return includes.includes(likelyWanted) ? 0 : undefined
 }
 
-const samplingOf = (json: JsonObject): Pick<Chat, "temperature" | "topP"> => {
-  const numberAt = (field: string): number | undefined => {
-    const value = json[field]
-    if (!isGiven(value)) return undefined
-    return typeof value === "number" ? value : refuseAt(field, "must be a number")
-  }
-  const temperature = numberAt("temperature")
-  const topP = numberAt("top_p")
-  return { ...(temperature === undefined ? {} : { temperature }), ...(topP === undefined ? {} : { topP }) }
+const numberAt = (json: JsonObject, field: string): number | undefined => {
+  const value = json[field]
+  if (!isGiven(value)) return undefined
+  return typeof value === "number" ? value : refuseAt(field, "must be a number")
 }
 
-const tokensOf = (json: JsonObject): Pick<Chat, "maxTokens" | "newerBound"> => {
-  const maxTokens = countOf(json["max_output_tokens"], "max_output_tokens")
-  return maxTokens === undefined ? {} : { maxTokens, newerBound: true }
-}
-
-const words = { user: "user", safetyId: "safety_identifier", cacheKey: "prompt_cache_key" } as const
-
-const userOf = (json: JsonObject): Pick<Chat, "cacheKey" | "safetyId" | "tier" | "user"> => {
-  const { service_tier: tier } = json
-  const told = Object.entries(words).flatMap(([name, field]) => {
-    const value = json[field]
-    return typeof value === "string" && value !== "" ? [[name, userWord(value)]] : []
-  })
-  return { ...Object.fromEntries(told), ...(typeof tier === "string" ? { tier } : {}) }
+const wordAt = (json: JsonObject, field: string): string | undefined => {
+  const value = json[field]
+  return typeof value === "string" && value !== "" ? userWord(value) : undefined
 }
 
 // What is carried over, what the answer tells of again, and what changes nothing: an answer is never kept.
@@ -110,31 +99,43 @@ const known = (
   Object.keys(vital).join(" ")
 ).split(" ")
 
-// Fields that say what is so anyhow.
-const isPlain = (name: string, value: unknown): boolean =>
-  (name === "truncation" && value === "disabled") ||
-  (name === "stream_options" && Predicate.isObject(value) && value["include_obfuscation"] !== true)
+// All but fields that say what is so anyhow.
+const saysMore = (name: string, value: unknown): boolean =>
+  !(name === "truncation" && value === "disabled") &&
+  !(name === "stream_options" && Predicate.isObject(value) && value["include_obfuscation"] !== true)
+
+// A chat that says no more than it has to: what is not given is not in it. One object takes what as many spread ones would.
+type Filling = { -readonly [Field in keyof Chat]: Chat[Field] }
 
 const read = (json: JsonObject, exact: JsonObject, names: ToolNames, notes: Notes): Chat => {
   refuseVital(json)
   const tools = readTools(exact, names, notes)
   const messages = readItems(json, names, notes)
   const { parallel_tool_calls: parallel } = json
-  const plain = Object.keys(json).filter((name) => isPlain(name, json[name]))
-  notes.only(json, [...known, ...plain], "")
-  return {
-    stream: json["stream"] === true,
-    messages,
-    ...tools,
-    ...(typeof parallel === "boolean" && tools.tools.length > 0 ? { parallelCalls: parallel } : {}),
-    ...tokensOf(json),
-    ...effortOf(json, notes),
-    ...formatOf(exact, notes),
-    ...samplingOf(json),
-    ...likelyOf(json, notes),
-    ...userOf(json),
-    extra: {}
+  notes.only(json, known, "", saysMore)
+  const maxTokens = countOf(json["max_output_tokens"], "max_output_tokens")
+  const chat: Filling = { stream: json["stream"] === true, messages, ...tools, extra: {} }
+  if (typeof parallel === "boolean" && tools.tools.length > 0) chat.parallelCalls = parallel
+  if (maxTokens !== undefined) {
+    chat.maxTokens = maxTokens
+    chat.newerBound = true
   }
+  Object.assign(chat, effortOf(json, notes), formatOf(exact, notes))
+  const temperature = numberAt(json, "temperature")
+  if (temperature !== undefined) chat.temperature = temperature
+  const topP = numberAt(json, "top_p")
+  if (topP !== undefined) chat.topP = topP
+  const logprobs = likelyOf(json, notes)
+  if (logprobs !== undefined) chat.logprobs = logprobs
+  const user = wordAt(json, "user")
+  if (user !== undefined) chat.user = user
+  const safetyId = wordAt(json, "safety_identifier")
+  if (safetyId !== undefined) chat.safetyId = safetyId
+  const cacheKey = wordAt(json, "prompt_cache_key")
+  if (cacheKey !== undefined) chat.cacheKey = cacheKey
+  const { service_tier: tier } = json
+  if (typeof tier === "string") chat.tier = tier
+  return chat
 }
 
 /** Reads a request; its body is a JSON object. */
@@ -142,9 +143,9 @@ export const decodeResponsesRequest: ClientCodec["decode"] = (body, _model, pars
   const notes = new Notes()
   const names = new ToolNames()
   try {
-    const { exact, json } = builtOf(body, parsed)
-    const asked = exact()
-    const chat = read(json, asked, names, notes)
+    const built = builtOf(body, parsed)
+    const asked = built.exact()
+    const chat = read(built.json, asked, names, notes)
     // The answer tells of the rest again; the conversation is not to be held until it ends.
     const { input: _input, ...told } = asked
     const answers = responsesAnswers({ asked: told, tools: names.told, seals: includesOf(asked).includes(sealsWanted) })

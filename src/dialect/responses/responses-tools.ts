@@ -6,6 +6,7 @@ import { createHash } from "node:crypto"
 import * as Predicate from "effect/Predicate"
 import type { Chat, ChatTool, ChatToolChoice } from "../chat.ts"
 import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
+import { listIn } from "../read-json.ts"
 import { wordIn } from "../word-table.ts"
 import { type ClientToolKind, clientToolOf, clientTools, skillsOf } from "./client-tools.ts"
 
@@ -275,20 +276,22 @@ const chosen = (choice: unknown, tools: ReadonlyArray<ReadTool>, notes: Notes): 
 // Items that bring tools along: some clients have all of theirs there, and a search finds more of them.
 const bringing: ReadonlySet<unknown> = new Set(["additional_tools", "tool_search_output"])
 
-const anyList = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+type ToldTool = readonly [tool: unknown, place: string]
+
+const addTold = (told: Array<ToldTool>, list: ReadonlyArray<unknown>, place: string): void =>
+  list.forEach((tool, at) => told.push([tool, `${place}[${at}]`]))
 
 /** Every tool that a request tells of, with its place; `listed` is what becomes of what should be a list of them. */
-export const toldTools = (
-  { input, tools }: JsonObject,
-  listed: typeof listOf = anyList
-): ReadonlyArray<readonly [tool: unknown, place: string]> => {
-  const told: Array<readonly [tool: unknown, place: string]> = []
-  const take = (list: unknown, place: string): void => {
-    for (const [at, tool] of listed(list, place).entries()) told.push([tool, `${place}[${at}]`])
-  }
-  take(tools, "tools")
-  for (const [at, item] of anyList(input).entries()) {
-    if (Predicate.isObject(item) && bringing.has(item["type"])) take(item["tools"], `input[${at}].tools`)
+export const toldTools = ({ input, tools }: JsonObject, listed: typeof listOf = listIn): ReadonlyArray<ToldTool> => {
+  const told: Array<ToldTool> = []
+  addTold(told, listed(tools, "tools"), "tools")
+  let at = 0
+  for (const item of listIn(input)) {
+    if (Predicate.isObject(item) && bringing.has(item["type"])) {
+      const place = `input[${at}].tools`
+      addTold(told, listed(item["tools"], place), place)
+    }
+    at += 1
   }
   return told
 }
@@ -297,12 +300,13 @@ export const toldTools = (
 export const readTools = (json: JsonObject, names: ToolNames, notes: Notes): Tools => {
   const { tool_choice: choice } = json
   const all = toldTools(json, listOf)
+  if (all.length === 0) return { tools: [] }
   const reading = new ToolReading(names, notes)
   // Names that a client has given stand, whatever others come to.
   for (const [tool] of all) if (Predicate.isObject(tool)) names.reserve(tool)
   for (const [tool, place] of all) reading.take(tool, place)
   const { tools } = reading
   if (tools.length > 0) return chosen(choice, tools, notes)
-  if (choice === "none" || all.length === 0) return { tools: [] }
+  if (choice === "none") return { tools: [] }
   return refuseAt("tools", "has only tools that OpenAI runs itself; the backend of this model has none of them")
 }

@@ -134,7 +134,7 @@ class ItemReading {
   readonly head: Array<string> = []
   private readonly names: ToolNames
   private readonly notes: Notes
-  private readonly callOfItem = new Map<string, unknown>()
+  private callOfItem: Map<string, unknown> | undefined
   private begun = false
   private callSignature: string | undefined
 
@@ -207,7 +207,8 @@ class ItemReading {
 
   /** Keeps which call an item is: some clients tell by the item alone what came of it. */
   keep({ call_id: call, id, type }: JsonObject): void {
-    if (clientToolIn(type, "_call") !== undefined && typeof id === "string") this.callOfItem.set(id, call)
+    if (clientToolIn(type, "_call") !== undefined && typeof id === "string")
+      (this.callOfItem ??= new Map()).set(id, call)
   }
 
   /** Takes what came of a call, wherever it stands. */
@@ -222,7 +223,7 @@ class ItemReading {
   }
 
   private ran({ call_id: call, id, output, status }: JsonObject, place: string): void {
-    const own = call ?? (typeof id === "string" ? (this.callOfItem.get(id) ?? id) : id)
+    const own = call ?? (typeof id === "string" ? (this.callOfItem?.get(id) ?? id) : id)
     const text = output === undefined || output === null ? shownWord(status ?? "completed") : asText(output)
     const failed = status === "failed"
     this.turns.result(textOf(own, `${place}.call_id`), [{ type: "text", text }], place, { failed })
@@ -323,6 +324,9 @@ class ItemReading {
   }
 }
 
+const headOf = (said: string, more: ReadonlyArray<string>): string =>
+  more.length === 0 && said.trim() === "" ? "" : [said, ...more].filter((text) => text.trim() !== "").join("\n\n")
+
 /** The turns of a conversation, what goes before all of them first. */
 export const readItems = (
   { input, instructions }: JsonObject,
@@ -337,9 +341,9 @@ export const readItems = (
     Predicate.isObject(item) ? item : refuseAt(`input[${at}]`, "must be an object")
   )
   for (const item of items) reading.keep(item)
-  for (const [at, item] of items.entries()) reading.output(item, `input[${at}]`)
-  for (const [at, item] of items.entries()) reading.take(item, `input[${at}]`)
-  const system = [said, ...reading.head].filter((text) => text.trim() !== "").join("\n\n")
+  items.forEach((item, at) => reading.output(item, `input[${at}]`))
+  items.forEach((item, at) => reading.take(item, `input[${at}]`))
+  const system = headOf(said, reading.head)
   const turns = reading.turns.end()
   if (turns.length === 0 && system === "") {
     return refuseAt(
