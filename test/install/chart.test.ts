@@ -119,6 +119,99 @@ describe("the chart", () => {
   })
 })
 
+const helm = process.env["HELM"] ?? Bun.which("helm") ?? undefined
+
+describe.skipIf(helm === undefined)("the chart as helm renders it", () => {
+  const rendered = async (values: Tree) => {
+    const own = { config: { backends: [] }, clientKeys: [clientKey("clients")], ...values }
+    const running = Bun.spawn([helm ?? "", "template", "release", chart, "--values", "-"], {
+      stdin: new Blob([JSON.stringify(own)]),
+      stdout: "pipe",
+      stderr: "pipe"
+    })
+    const [out, says] = await Promise.all([new Response(running.stdout).text(), new Response(running.stderr).text()])
+    return { says, manifests: says.includes("Error") ? [] : ([Bun.YAML.parse(out)].flat() as ReadonlyArray<Tree>) } // reason: helm writes manifests
+  }
+  const clientKey = (name: string) => ({ name, secretName: "nexus-keys", secretKey: name })
+  const mount = { name: "data", mountPath: "/var/lib/nexus" }
+  const stored = (path: string) => ({ config: { auth: { store: path } } })
+
+  test.each<readonly [string, Tree, RegExp | undefined]>([
+    ["two keys of one name", { clientKeys: [clientKey("a"), clientKey("a")] }, /clientKeys: the name "a" is taken/],
+    [
+      "two keys of one variable",
+      { clientKeys: [clientKey("team-a"), clientKey("Team.a")] },
+      /"Team.a" and "team-a" would have one variable, CLIENT_KEY_TEAM_A/
+    ],
+    [
+      "a key that the config has",
+      { config: { auth: { keys: [{ name: "clients", env: "OTHER" }] } } },
+      /the name "clients" is taken, by config.auth.keys/
+    ],
+    [
+      "a key called as that of the metrics",
+      { clientKeys: [clientKey("metrics")], metrics: { secretName: "s" } },
+      /the name "metrics" is taken, by metrics.secretName/
+    ],
+    [
+      "two variables of one name",
+      { secretEnv: [{ name: "METRICS_KEY", secretName: "s", secretKey: "k" }], metrics: { secretName: "s" } },
+      /secretEnv: the variable METRICS_KEY is taken/
+    ],
+    [
+      "a store of keys in the folder of the config",
+      stored("keys.sqlite"),
+      /config.auth.store: "keys.sqlite" would stand/
+    ],
+    ["one in no volume", { ...stored("/data/keys.sqlite"), volumeMounts: [mount] }, /config.auth.store/],
+    [
+      "one in a volume that is read only",
+      { ...stored("/var/lib/nexus/keys.sqlite"), volumeMounts: [{ ...mount, readOnly: true }] },
+      /config.auth.store/
+    ],
+    ["one in a volume", { ...stored("/var/lib/nexus/keys.sqlite"), volumeMounts: [mount] }, undefined],
+    ["usage at its usual place", { config: { usage: { enabled: true } } }, /config.usage.path: "nexus-usage.sqlite"/],
+    ["budgets without a place for usage", { config: { budgets: [{ name: "b", hard_usd: 1 }] } }, /config.usage.path/],
+    ["captures at their usual place", { config: { capture: { key_env: "K" } } }, /config.capture.path/],
+    [
+      "usage where a variable says",
+      { config: { usage: { enabled: true } }, env: [{ name: "NEXUS_USAGE_PATH", value: "/data/u.sqlite" }] },
+      undefined
+    ],
+    ["usage that is not written", { config: { usage: { enabled: false } } }, undefined]
+  ])("takes or refuses %s, and says what would be right", async (_, values, refusal) => {
+    const { manifests, says } = await rendered(values)
+    if (refusal === undefined) expect([says, manifests.length > 0]).toEqual(["", true])
+    else expect(says).toMatch(refusal)
+  })
+
+  test.each<readonly [string, number, Tree | undefined]>([
+    [
+      "redis://valkey.data.svc.cluster.local",
+      6379,
+      { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "data" } } }
+    ],
+    [
+      "rediss://nexus@valkey.data.svc:6380/0",
+      6380,
+      { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "data" } } }
+    ],
+    ["redis://10.1.2.3:7000", 7000, { ipBlock: { cidr: "10.1.2.3/32" } }],
+    ["redis://[fd00::7]:7000", 7000, { ipBlock: { cidr: "fd00::7/128" } }],
+    ["redis://store.example.org", 6379, undefined]
+  ])("lets out to %s where it bounds what is let out", async (url, port, to) => {
+    const egress = [{ ports: [{ port: 443 }] }]
+    for (const values of [{ valkey: { url } }, { config: { cluster: { url } } }]) {
+      const { manifests, says } = await rendered({ ...values, networkPolicy: { enabled: true, egress } })
+      expect(says).toBe("")
+      const policy = manifests.find((each) => each["kind"] === "NetworkPolicy")?.["spec"]
+      expect(policy).toMatchObject({
+        egress: [{}, { ports: [{ port }], ...(to === undefined ? {} : { to: [to] }) }, egress[0]]
+      })
+    }
+  })
+})
+
 describe("the base for kustomize", () => {
   const pod = yaml(join(kustomize, "deployment.yaml")).spec.template
   const [container] = pod.spec.containers
