@@ -41,9 +41,20 @@ export const sealedHidden = (data: string): string => hiddenMark + Buffer.from(d
 export const unsealedHidden = (seal: string): string | undefined =>
   seal.startsWith(hiddenMark) ? Buffer.from(seal.slice(hiddenMark.length), "base64url").toString("utf8") : undefined
 
+const blockMark = "nexus5."
+
+/** What Anthropic has signed thoughts with that LiteLLM has told of: it takes it back in the form that it tells it in. */
+export const sealedBlock = (signature: string): string =>
+  blockMark + Buffer.from(signature, "utf8").toString("base64url")
+
+/** The signature that LiteLLM has told; undefined where another one has, or none. */
+export const unsealedBlock = (seal: string): string | undefined =>
+  seal.startsWith(blockMark) ? Buffer.from(seal.slice(blockMark.length), "base64url").toString("utf8") : undefined
+
 /** Whether a signature is one of Nexus's own. */
 export const isSealed = (signature: string): boolean => /^nexus\d*\./.test(signature)
 
 /** Whether thoughts are signed with something that Anthropic wants back. */
 export const isForAnthropic = (signature: string | undefined): signature is string =>
-  signature !== undefined && (!isSealed(signature) || signature.startsWith(hiddenMark))
+  signature !== undefined &&
+  (!isSealed(signature) || signature.startsWith(hiddenMark) || signature.startsWith(blockMark))

@@ -21,60 +21,6 @@ const context = { model: "m", id: "z", now: 0, callIds: new Set<string>() }
 
 const detail = (more: object, format = "anthropic-claude-v1") => ({ type: "reasoning.text", ...more, format, index: 0 })
 
-describe("what LiteLLM tells a model to have signed", () => {
-  const tidesSigned = { type: "thinking", thinking: "Tides", signature: "sig" }
-  const contentOf = (message: object) => {
-    const answer = { choices: [{ index: 0, message: { role: "assistant", ...message }, finish_reason: "stop" }] }
-    const events = Result.getOrThrow(answersFrom(server).whole(bytes(answer)))
-    return JSON.parse(decoder.decode(Result.getOrThrow(answersTo(client, asked).whole(events, context)))).content
-  }
-
-  test("is signed so to a client of Messages: thoughts in blocks, whole", () => {
-    const message = { content: "High.", reasoning_content: "Tides", thinking_blocks: [tidesSigned] }
-    expect(contentOf(message)).toEqual([tidesSigned, { type: "text", text: "High." }])
-    const beside = {
-      content: "High.",
-      reasoning_content: "Tides",
-      provider_specific_fields: { thinking_blocks: [tidesSigned] }
-    }
-    expect(contentOf(beside)).toEqual([tidesSigned, { type: "text", text: "High." }])
-    expect(contentOf({ ...message, ...beside })).toEqual([tidesSigned, { type: "text", text: "High." }])
-  })
-
-  test("is signed so to a client of Messages: thoughts in blocks, streamed", () => {
-    const deltas = [
-      { reasoning_content: "Ti", thinking_blocks: [{ type: "thinking", thinking: "Ti", signature: null }] },
-      { reasoning_content: "des", thinking_blocks: [{ type: "thinking", thinking: "des", signature: "" }] },
-      { reasoning_content: "", thinking_blocks: [{ type: "thinking", thinking: "", signature: "sig" }] },
-      { content: "High." }
-    ]
-    const chunks = [...deltas.map((delta) => ({ delta })), { delta: {}, finish_reason: "stop" }].map(
-      (choice) => `data: ${JSON.stringify({ choices: [{ index: 0, ...choice }] })}\n\n`
-    )
-    const events = transduce(answersFrom(server).stream, [encoder.encode(`${chunks.join("")}data: [DONE]\n\n`)])
-    const told = decoder.decode(Buffer.concat([...transduce(answersTo(client, asked).stream(context), events)]))
-    expect(told).toContain('"delta":{"type":"signature_delta","signature":"sig"}')
-    expect(told).not.toContain("nexus.unsigned")
-    expect(told.match(/thinking_delta/g)).toHaveLength(2)
-  })
-
-  test("is signed so to a client of Google's: a call", () => {
-    const google = gemini.operations.find((each) => each.client !== undefined)!.client!
-    const call = {
-      id: "a",
-      type: "function",
-      function: { name: "f", arguments: "{}" },
-      provider_specific_fields: { thought_signature: "c2ln" }
-    }
-    const answer = {
-      choices: [{ index: 0, message: { content: null, tool_calls: [call] }, finish_reason: "tool_calls" }]
-    }
-    const events = Result.getOrThrow(answersFrom(server).whole(bytes(answer)))
-    const answers = answersTo(google, { contents: [{ parts: [{ text: "go" }] }] }, "m")
-    expect(decoder.decode(Result.getOrThrow(answers.whole(events, context)))).toContain('"thoughtSignature":"c2ln"')
-  })
-})
-
 describe("a call that one of Google's models has signed", () => {
   const google = gemini.operations.find((each) => each.server !== undefined)!.server!
   const parts = [

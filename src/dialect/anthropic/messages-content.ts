@@ -6,7 +6,7 @@ import * as Predicate from "effect/Predicate"
 import type { CacheMark, ChatFile, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
 import { isTextFile, wordsOfFile } from "../text-files.ts"
 import { Unsayable } from "../unsayable.ts"
-import { isForAnthropic, unsealedHidden } from "../signatures.ts"
+import { isForAnthropic, unsealedBlock, unsealedHidden } from "../signatures.ts"
 import { callArguments } from "../exact-json.ts"
 
 /** A block, or a message. */
@@ -70,7 +70,9 @@ const itemOf = (item: ChatTurnItem): ReadonlyArray<Fields> => {
       if (!isForAnthropic(signature)) return []
       const data = unsealedHidden(signature)
       return [
-        data === undefined ? { type: "thinking", thinking: text, signature } : { type: "redacted_thinking", data }
+        data === undefined
+          ? { type: "thinking", thinking: text, signature: unsealedBlock(signature) ?? signature }
+          : { type: "redacted_thinking", data }
       ]
     }
     case "call":

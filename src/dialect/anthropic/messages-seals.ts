@@ -4,7 +4,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { Span } from "../Dialect.ts"
-import { isSealed } from "../signatures.ts"
+import { isSealed, unsealedBlock } from "../signatures.ts"
 import { elementsIn, fieldIn, rootOf, withElements } from "../json-spans.ts"
 
 const decoder = new TextDecoder()
@@ -15,10 +15,21 @@ const { includes } = Buffer.prototype
 
 const mark = Buffer.from('"nexus')
 
-const isSealedBlock = (json: unknown): boolean => {
+interface SealedBlock {
+  readonly [name: PropertyKey]: unknown
+  readonly signature: string
+}
+
+const isSealedBlock = (json: unknown): json is SealedBlock => {
   if (!Predicate.isObject(json)) return false
   const { signature, type } = json
   return type === "thinking" && typeof signature === "string" && isSealed(signature)
+}
+
+// What Anthropic has signed is told it again, whichever way it came.
+const unsealedOf = (block: SealedBlock): string | undefined => {
+  const signature = unsealedBlock(block.signature)
+  return signature === undefined ? undefined : JSON.stringify({ ...block, signature })
 }
 
 const isSealedCitation = (json: unknown): boolean => {
@@ -50,7 +61,8 @@ const withoutBlocks = (text: string, { from, to }: Span): string | undefined => 
   const kept = withElements(text, blocks, (block) => {
     const own = text.slice(block.from, block.to)
     if (!own.includes('"nexus')) return own
-    return isSealedBlock(JSON.parse(own)) ? undefined : withoutCitations(own)
+    const json: unknown = JSON.parse(own)
+    return isSealedBlock(json) ? unsealedOf(json) : withoutCitations(own)
   })
   return kept === "" ? undefined : text.slice(from, first.from) + kept + text.slice(last.to, to)
 }

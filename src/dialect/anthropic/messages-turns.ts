@@ -4,7 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
 import { isDrawing, shownTypeOf } from "../image-type.ts"
-import { isSealed, unsealedCall, unsealedDetail } from "../signatures.ts"
+import { isSealed, unsealedBlock, unsealedCall, unsealedDetail } from "../signatures.ts"
 import { argumentsText, type JsonObject, listOf, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
 
@@ -114,7 +114,7 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
         const signed =
           typeof signature === "string" &&
           signature !== "" &&
-          (!isSealed(signature) || unsealedDetail(signature) !== undefined)
+          (!isSealed(signature) || (unsealedDetail(signature) ?? unsealedBlock(signature)) !== undefined)
         const text = textOf(block["thinking"], `${at}.thinking`)
         return text === "" && !signed ? [] : [{ type: "reasoning", text, signature: signed ? signature : undefined }]
       }

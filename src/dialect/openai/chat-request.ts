@@ -19,13 +19,13 @@ import { boxedForm } from "../boxed-form.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
-import { isForAnthropic } from "../signatures.ts"
+import { isForAnthropic, unsealedBlock } from "../signatures.ts"
 import { isTextFile, readOut } from "../text-files.ts"
 import { isFlattened, topObject, typedObject } from "../tool-schema.ts"
 import { noImages, refusalOf, Unsayable } from "../unsayable.ts"
 import { chatAnswersOf } from "./chat-answer.ts"
 import { mayBeStrict } from "./strict-schema.ts"
-import { callDetail, hiddenDetails, thoughtDetail, thoughtOfGoogle } from "./thought-details.ts"
+import { blocksOf, callDetail, hiddenDetails, thoughtDetail, thoughtOfGoogle } from "./thought-details.ts"
 
 const encoder = new TextEncoder()
 
@@ -104,8 +104,20 @@ const signatureOf = (signature: string | undefined, { isStrict, original, signed
 
 const isSigned = (item: ChatTurnItem & { readonly type: "reasoning" }): boolean => isForAnthropic(item.signature)
 
+// What alone can be told to whoever may be the one who has told of it.
+const areOfBlocks = ({ messages }: Chat): boolean =>
+  messages.every(
+    (message) =>
+      message.role !== "assistant" ||
+      message.items.every(
+        (item) =>
+          item.type !== "reasoning" || !isForAnthropic(item.signature) || unsealedBlock(item.signature) !== undefined
+      )
+  )
+
 /** Thoughts of a turn, with what they are signed with where the server takes that back. */
-const thoughtsOf = (items: ReadonlyArray<ChatTurnItem>, { original, signedThoughts }: ServerTraits): Fields => {
+const thoughtsOf = (items: ReadonlyArray<ChatTurnItem>, traits: ServerTraits): Fields => {
+  const { isStrict, original, signedThoughts } = traits
   const thoughts = items.flatMap((item) => (item.type === "reasoning" ? [item] : []))
   const calls = items.flatMap((item) => (item.type === "call" && item.signature !== undefined ? [item] : []))
   const signsCalls = signedThoughts === true && calls.length > 0
@@ -113,11 +125,14 @@ const thoughtsOf = (items: ReadonlyArray<ChatTurnItem>, { original, signedThough
   const hides = thoughts.some(({ signature, text }) => hiddenDetails(text, signature) !== undefined)
   if (signedThoughts !== true || !(signsCalls || hides || thoughts.some(isSigned))) {
     const text = thoughts.map((item) => item.text).join("")
-    return text === "" ? {} : { reasoning_content: text }
+    const blocks = isStrict === true || signedThoughts === true ? [] : blocksOf(thoughts)
+    return { reasoning_content: text || undefined, thinking_blocks: blocks.length === 0 ? undefined : blocks }
   }
   const details = thoughts.flatMap((item, at): ReadonlyArray<Fields> => {
     const { signature, text } = item
-    if (signature !== undefined && isSigned(item)) return [thoughtDetail(at, { text, signature })]
+    if (signature !== undefined && isSigned(item)) {
+      return [thoughtDetail(at, { text, signature: unsealedBlock(signature) ?? signature })]
+    }
     return hiddenDetails(text, signature) ?? [signsCalls ? thoughtOfGoogle(at, text) : thoughtDetail(at, { text })]
   })
   const signatures = calls.map(({ id, signature = "" }, at) => callDetail(thoughts.length + at, id, signature))
@@ -342,7 +357,8 @@ export const encodeChatRequest = (
   // Others show what they think in any case.
   if (traits.original && chat.showThoughts === true) dropped.push("showThoughts")
   const held = traits.original ? saidToAll : traits.isStrict === true ? saidToStrict : saidToOthers
-  dropped.push(...unheld(chat, traits.signedThoughts === true ? [...held, "thoughtSignature"] : held))
+  const isSaid = traits.signedThoughts === true || (held === saidToOthers && areOfBlocks(chat))
+  dropped.push(...unheld(chat, isSaid ? [...held, "thoughtSignature"] : held))
   const { format, tools } = chat
   const telling = new ToolTelling(traits)
   const toldTools = tools.length === 0 ? none : toolsOf(fit, traits, telling)

@@ -3,7 +3,14 @@
  * the last of which may be its signature alone.
  */
 import * as Predicate from "effect/Predicate"
-import { sealedDetail, sealedHidden, unsealedDetail, unsealedHidden } from "../signatures.ts"
+import {
+  sealedBlock,
+  sealedDetail,
+  sealedHidden,
+  unsealedBlock,
+  unsealedDetail,
+  unsealedHidden
+} from "../signatures.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -33,8 +40,24 @@ export const detailsOfBlocks = ({
   if (!Array.isArray(told)) return undefined
   return told.filter(Predicate.isObject).map(({ data, signature, thinking: text }, index) => {
     if (isWord(data)) return { type: "reasoning.encrypted", data, format: ours, index }
-    return thoughtDetail(index, { ...(isWord(text) ? { text } : {}), ...(isWord(signature) ? { signature } : {}) })
+    const signed = isWord(signature) ? { signature: sealedBlock(signature) } : {}
+    return thoughtDetail(index, { ...(isWord(text) ? { text } : {}), ...signed })
   })
+}
+
+/** Thoughts as LiteLLM takes them back, where it has told of them; none where it has not. */
+export const blocksOf = (
+  thoughts: ReadonlyArray<{ readonly text: string; readonly signature?: string | undefined }>
+): ReadonlyArray<Fields> => {
+  const isTold = thoughts.some(({ signature }) => signature !== undefined && unsealedBlock(signature) !== undefined)
+  return !isTold
+    ? []
+    : thoughts.flatMap(({ signature = "", text }): ReadonlyArray<Fields> => {
+        const own = unsealedBlock(signature)
+        if (own !== undefined) return [{ type: "thinking", thinking: text, signature: own }]
+        const { data, format } = unsealedDetail(signature) ?? {}
+        return isWord(data) && isOfAnthropic(format) ? [{ type: "redacted_thinking", data }] : []
+      })
 }
 
 /** What a client brings back of a thought that Anthropic keeps hidden, as a signature; undefined where it is none. */
