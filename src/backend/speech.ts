@@ -124,7 +124,9 @@ export const isAtLeast = (version: string, least: string): boolean => {
   return true
 }
 
-const isDialect = (dialect: string): dialect is DialectId => dialectIds.some((id) => id === dialect)
+const ids: ReadonlySet<string> = new Set(dialectIds)
+
+const isDialect = (dialect: string): dialect is DialectId => ids.has(dialect)
 
 const entryFor = ({ dialects, operations }: Speaking, { dialect, operation }: Spoken): Speech => {
   const own = operations !== undefined && Object.hasOwn(operations, operation) ? operations[operation] : undefined

@@ -135,12 +135,18 @@ export const addressFor = (address: string, model: string): string =>
 
 const filled = (address: string, model: string): string => address.replace(hole, () => model)
 
+/** How a server is asked for a chat. */
+export interface ServerRoute {
+  readonly route: DialectRoute
+  readonly codec: ServerCodec
+}
+
 /** How servers are asked for a chat that speak one of these dialects: in the first of them that can be written. */
 export const serverRoute = (
   dialects: DialectList,
   speaks: ReadonlyArray<string>,
   stream: boolean
-): { readonly route: DialectRoute; readonly codec: ServerCodec } | undefined => {
+): ServerRoute | undefined => {
   for (const id of speaks) {
     const dialect = dialects.find((each) => each.id === id)
     for (const operation of dialect?.operations ?? []) {

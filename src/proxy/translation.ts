@@ -10,7 +10,8 @@ import { askedIn, type Beyond } from "../backend/speech.ts"
 import type { DialectList } from "../dialect/all.ts"
 import type { AnswerContext, AnswerDecoder, ChatField, ClientCodec, DecodedChat } from "../dialect/chat.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
-import { serverRoute } from "../dialect/routes.ts"
+import type { EmbedCodec } from "../dialect/embed.ts"
+import { type ServerRoute, serverRoute } from "../dialect/routes.ts"
 import type { BodyReading } from "../dialect/parsed-body.ts"
 import { isTooStrict, leftOut, type ModelRefusal, refusedFields, withoutFields } from "../dialect/refused-fields.ts"
 import { withStillTools } from "../dialect/still-tools.ts"
@@ -23,7 +24,7 @@ import type { Plan } from "../router/plan.ts"
 import type { BackendState, Candidate } from "../registry/snapshot.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import { EmbedTranslator } from "./embed-translation.ts"
-import { fieldsOfBody, fullerFor, type FullerRequest, hasMark, wantsFuller } from "./fuller.ts"
+import { fieldsOfBody, type Fuller, fullerFor, type FullerRequest, hasMark, wantsFuller } from "./fuller.ts"
 import type { RequestRecord, Translated } from "./record.ts"
 import { streamOf, translatedFlow, translatedHead } from "./translated-flow.ts"
 
@@ -61,10 +62,36 @@ const doesNatively = (state: BackendState, route: DialectRoute, body: Uint8Array
   return !isBeyond
 }
 
+type AskedRoutes = { stream?: ServerRoute | undefined; whole?: ServerRoute | undefined }
+
+// What it speaks is the same for all requests, until it has shown something else of itself: it is another state then.
+const askedRoutes = new WeakMap<DialectList, WeakMap<BackendState, AskedRoutes>>()
+
+const routeTo = (dialects: DialectList, { backend, served }: BackendState, stream: boolean): ServerRoute | undefined =>
+  serverRoute(dialects, askedIn(speakerOf(backend, served)), stream)
+
+/** How a backend is asked in what it speaks best. */
+const bestRoute = (dialects: DialectList, state: BackendState, stream: boolean): ServerRoute | undefined => {
+  const states = askedRoutes.get(dialects) ?? new WeakMap<BackendState, AskedRoutes>()
+  askedRoutes.set(dialects, states)
+  const known = states.get(state) ?? {}
+  states.set(state, known)
+  return stream ? (known.stream ??= routeTo(dialects, state, true)) : (known.whole ??= routeTo(dialects, state, false))
+}
+
 const refusalIn = (error: UpstreamError): string =>
   error._tag === "ErrorStatus" && (error.status === 400 || error.status === 422) ? (errorWords(error.body) ?? "") : ""
 
 const noIds: ReadonlySet<string> = new Set()
+
+const callIdsIn = ({ chat }: DecodedChat): ReadonlySet<string> => {
+  let ids: Set<string> | undefined
+  for (const message of chat.messages) {
+    if (message.role !== "assistant") continue
+    for (const item of message.items) if (item.type === "call") (ids ??= new Set()).add(item.id)
+  }
+  return ids ?? noIds
+}
 
 /** Translates one request. */
 class Translator {
@@ -88,14 +115,11 @@ class Translator {
     this.route = route
     this.codec = codec
     this.decoded = decoded
-    const callIds = decoded.chat.messages.flatMap((message) =>
-      message.role === "assistant" ? message.items.flatMap((item) => (item.type === "call" ? [item.id] : [])) : []
-    )
     this.context = {
       model,
       id: crypto.randomUUID().replaceAll("-", ""),
       now: performance.timeOrigin + performance.now(),
-      callIds: callIds.length === 0 ? noIds : new Set(callIds)
+      callIds: callIdsIn(decoded)
     }
   }
 
@@ -105,17 +129,27 @@ class Translator {
     model: string,
     learned: ReadonlySet<ModelRefusal>
   ): Result.Result<Translation, BadRequest> | undefined {
+    const { decoded, dialects, request } = this
+    const { state } = candidate
+    if (doesNatively(state, this.route, request.body) && !wantsFuller(candidate, request)) return undefined
+    const fuller = fullerFor(candidate, request, decoded)
+    const { stream } = decoded.chat
+    const server =
+      fuller === undefined ? bestRoute(dialects, state, stream) : serverRoute(dialects, [fuller.dialect], stream)
+    return server === undefined ? undefined : this.toldTo(candidate, server, fuller, model, learned)
+  }
+
+  private toldTo(
+    { model: served, state }: Candidate,
+    { codec, route }: ServerRoute,
+    fuller: Fuller | undefined,
+    model: string,
+    learned: ReadonlySet<ModelRefusal>
+  ): Result.Result<Translation, BadRequest> {
     const { codec: client, decoded } = this
-    const { model: served, state } = candidate
     const { backend } = state
     const { max_output_tokens: mostTokens, thinks } = served
-    if (doesNatively(state, this.route, this.request.body) && !wantsFuller(candidate, this.request)) return undefined
-    const fuller = fullerFor(candidate, this.request, decoded)
     const kind = kindNamed(backend.type)
-    const askable = fuller === undefined ? askedIn(speakerOf(backend, state.served)) : [fuller.dialect]
-    const server = serverRoute(this.dialects, askable, decoded.chat.stream)
-    if (server === undefined) return undefined
-    const { codec, route } = server
     const original = isOriginal(backend)
     const word = (field: ChatField): string => client.words[field] ?? field
     const traits = {
@@ -130,24 +164,34 @@ class Translator {
       ...(fuller?.context === undefined ? {} : { context: fuller.context }),
       word
     }
-    const unheard = decoded.dropped.filter((field) => fuller?.heard.includes(field) !== true)
+    const unheard =
+      fuller === undefined ? decoded.dropped : decoded.dropped.filter((field) => !fuller.heard.includes(field))
     const chat = sortsTools(backend) ? withStillTools(decoded.chat) : decoded.chat
     const refused = this.isEased ? new Set([...learned, "strict" as const]) : learned
     const left = leftOut(decoded.chat, refused)
-    return Result.map(
-      codec.encode(withoutFields(chat, refused), model, traits),
-      ({ answers, body, dropped: unsaid }) => {
-        const dropped = [...unheard, ...[...left, ...unsaid].map(word)]
-        return {
-          label: `${this.route.dialect.id}->${route.dialect.id}`,
-          dropped,
-          route,
-          body,
-          // What a whole answer loses is known before its head goes out.
-          answer: (answer, redact, run) => this.answer(answers, answer, redact, run, dropped)
-        }
-      }
-    )
+    const encoded = codec.encode(withoutFields(chat, refused), model, traits)
+    if (Result.isFailure(encoded)) return Result.fail(encoded.failure)
+    const { answers, body, dropped: unsaid } = encoded.success
+    const dropped = [...unheard]
+    for (const field of left) dropped.push(word(field))
+    for (const field of unsaid) dropped.push(word(field))
+    return Result.succeed(this.translation(answers, route, body, dropped))
+  }
+
+  private translation(
+    answers: AnswerDecoder,
+    route: DialectRoute,
+    body: Uint8Array,
+    dropped: Array<string>
+  ): Translation {
+    return {
+      label: `${this.route.dialect.id}->${route.dialect.id}`,
+      dropped,
+      route,
+      body,
+      // What a whole answer loses is known before its head goes out.
+      answer: (answer, redact, run) => this.answer(answers, answer, redact, run, dropped)
+    }
   }
 
   /** What the client is answered where nothing is asked of a model, and the first backend does not speak its dialect. */
@@ -176,15 +220,25 @@ class Translator {
     run: RunFork,
     dropped: Array<string>
   ): Result.Result<CommittedAnswer, BadAnswer> {
-    const { context, route } = this
-    const { answers: codec } = this.decoded
-    const { types } = route.dialect
     if (answer._tag === "Flow") {
       const { watch } = answer
       if (watch === undefined) return Result.fail(new BadAnswer({ reason: "what cannot be translated" }))
-      const codecs = { decode: server.stream, encode: codec.stream(context), dialect: route.dialect, redact }
+      const { dialect } = this.route
+      const codecs = { decode: server.stream, encode: this.decoded.answers.stream(this.context), dialect, redact }
       return Result.succeed(translatedFlow(answer, watch, codecs, run))
     }
+    return this.wholeAnswer(server, answer, redact, dropped)
+  }
+
+  private wholeAnswer(
+    server: AnswerDecoder,
+    answer: CommittedAnswer & { readonly _tag: "Whole" },
+    redact: Redact,
+    dropped: Array<string>
+  ): Result.Result<CommittedAnswer, BadAnswer> {
+    const { context, route } = this
+    const { answers: codec } = this.decoded
+    const { types } = route.dialect
     const events = server.whole(answer.body)
     if (Result.isFailure(events)) return Result.fail(new BadAnswer({ reason: events.failure, body: answer.body }))
     const untold = events.success.map((event) => {
@@ -279,28 +333,37 @@ const translatorOf = (
   plan: Pick<Plan, "targets">
 ): Result.Result<AnyTranslator, BadRequest | NotImplemented> => {
   const { model, route } = record
-  const { body } = request
   const { client, embeds, name } = route.operation
-  const isNative = (state: BackendState): boolean => isAskedNatively(state, route)
-  // Those who speak it can still be asked.
-  const natively = (why: BadRequest | NotImplemented) =>
-    plan.targets.some(({ candidates }) => candidates.some(({ state }) => isNative(state)))
-      ? Result.succeed(new NativeOnly(isNative, why))
-      : Result.fail(why)
-  if (embeds?.client !== undefined) {
-    const read = embeds.client.decode(body, route.model)
-    if (Result.isFailure(read)) return natively(read.failure)
-    return Result.succeed(
-      new EmbedTranslator(dialects, record, embeds.client, read.success, {
-        isAsIs: (candidate) => isAsIs(candidate, record, body),
-        request
-      })
-    )
-  }
-  if (client === undefined) return natively(new NotImplemented({ operation: name, model }))
-  const decoded = Result.flatMap(built ?? Result.succeed(undefined), (parsed) =>
-    client.decode(body, route.model, parsed)
-  )
-  if (Result.isFailure(decoded)) return natively(decoded.failure)
+  if (embeds?.client !== undefined) return embedTranslatorOf(dialects, record, request, embeds.client, plan)
+  if (client === undefined) return natively(route, new NotImplemented({ operation: name, model }), plan)
+  if (built !== undefined && Result.isFailure(built)) return natively(route, built.failure, plan)
+  const decoded = client.decode(request.body, route.model, built?.success)
+  if (Result.isFailure(decoded)) return natively(route, decoded.failure, plan)
   return Result.succeed(new Translator(dialects, record, client, decoded.success, request))
+}
+
+const embedTranslatorOf = (
+  dialects: DialectList,
+  record: RequestRecord,
+  request: FullerRequest,
+  client: NonNullable<EmbedCodec["client"]>,
+  plan: Pick<Plan, "targets">
+): Result.Result<AnyTranslator, BadRequest | NotImplemented> => {
+  const { body } = request
+  const read = client.decode(body, record.route.model)
+  if (Result.isFailure(read)) return natively(record.route, read.failure, plan)
+  const asked = { isAsIs: (candidate: Candidate) => isAsIs(candidate, record, body), request }
+  return Result.succeed(new EmbedTranslator(dialects, record, client, read.success, asked))
+}
+
+// Those who speak it can still be asked.
+const natively = (
+  route: DialectRoute,
+  why: BadRequest | NotImplemented,
+  { targets }: Pick<Plan, "targets">
+): Result.Result<NativeOnly, BadRequest | NotImplemented> => {
+  const isNative = (state: BackendState): boolean => isAskedNatively(state, route)
+  return targets.some(({ candidates }) => candidates.some(({ state }) => isNative(state)))
+    ? Result.succeed(new NativeOnly(isNative, why))
+    : Result.fail(why)
 }
