@@ -64,13 +64,21 @@ const saying = (form: Form, { content = "", images, logprobs, thinking, tool_cal
   return { message: { role: "assistant", content, ...thought, ...shown, ...called }, ...likely }
 }
 
+// What stands between the head of a line and its text, and behind that.
+const aroundText = {
+  chat: [',"message":{"role":"assistant","content":', '},"done":false}\n'],
+  generate: [',"response":', ',"done":false}\n']
+} as const
+
 /** What is known of an answer while it is told. */
 class Telling {
   private readonly form: Form
   private readonly context: AnswerContext
   private readonly passed: Stopwatch
   private readonly calls: Array<MadeCall> = []
-  private readonly ids: CallIds
+  private ids: CallIds | undefined
+  // All of the line of a token before its text.
+  private before: string | undefined
   private began: number | undefined
   private stop: ChatStop | undefined
   private usage: ChatUsage | undefined
@@ -79,7 +87,6 @@ class Telling {
     this.form = form
     this.context = context
     this.passed = passed
-    this.ids = new CallIds(context, idForm)
   }
 
   get head() {
@@ -90,11 +97,19 @@ class Telling {
     return { ...this.head, ...saying(this.form, said), done: false }
   }
 
+  /** The line of a text and nothing else, of which there is one of every token: what stands around it is written once. */
+  textLine(text: string): string {
+    const [before, after] = aroundText[this.form]
+    this.before ??= [lineJson(this.head).slice(0, -1), before].join("")
+    return `${this.before}${lineJson(text)}${after}`
+  }
+
   /** Takes what is told at the end alone. */
   notes(event: ChatEvent): void {
     this.began ??= this.passed()
     if (event.type === "call") {
-      this.calls.push({ call: event.call, id: this.ids.of(event.id), name: event.name, args: new GrowingText() })
+      const ids = (this.ids ??= new CallIds(this.context, idForm))
+      this.calls.push({ call: event.call, id: ids.of(event.id), name: event.name, args: new GrowingText() })
     } else if (event.type === "arguments") {
       const made = this.calls.find(({ call }) => call === event.call)
       if (made !== undefined) made.args.add(event.text)
@@ -161,9 +176,11 @@ const streamEncoder =
         telling.notes(event)
         switch (event.type) {
           case "text":
-            return lines(telling.line({ content: event.text, logprobs: event.logprobs }))
+            return event.logprobs === undefined || event.logprobs.length === 0
+              ? [encoder.encode(telling.textLine(event.text))]
+              : lines(telling.line({ content: event.text, logprobs: event.logprobs }))
           case "refusal":
-            return lines(telling.line({ content: event.text }))
+            return [encoder.encode(telling.textLine(event.text))]
           case "reasoning":
             return lines(telling.line({ thinking: event.text }))
           case "image":

@@ -12,6 +12,8 @@ import { type JsonObject, listOf, Notes, refuseAt, seedOf, textOf } from "../req
 import { loadedAnswer, ollamaAnswers } from "./ollama-answer.ts"
 import { imagesOf, readOllamaTurns } from "./ollama-turns.ts"
 
+const nothing = {}
+
 const toolOf = (tool: unknown, place: string, notes: Notes): ChatTool => {
   if (!Predicate.isObject(tool)) return refuseAt(place, "must be an object")
   const { function: made, type = "function" } = tool
@@ -34,7 +36,7 @@ const isPlain = (choice: unknown): choice is Exclude<ChatToolChoice, object> =>
 
 // No field of Ollama's; some of its clients send it.
 const choiceOf = (choice: unknown, tools: ReadonlyArray<ChatTool>, notes: Notes): Pick<Chat, "toolChoice"> => {
-  if (choice === undefined || choice === null || tools.length === 0) return {}
+  if (choice === undefined || choice === null || tools.length === 0) return nothing
   if (isPlain(choice)) return { toolChoice: choice }
   const named = Predicate.isObject(choice) && Predicate.isObject(choice["function"]) ? choice["function"]["name"] : ""
   if (tools.some(({ name }) => name === named)) return { toolChoice: { name: String(named) } }
@@ -43,7 +45,7 @@ const choiceOf = (choice: unknown, tools: ReadonlyArray<ChatTool>, notes: Notes)
 }
 
 const formatOf = (format: unknown): Pick<Chat, "format"> => {
-  if (format === undefined || format === null || format === "") return {}
+  if (format === undefined || format === null || format === "") return nothing
   if (format === "json") return { format: { type: "json" } }
   return Predicate.isObject(format)
     ? { format: { type: "schema", name: "output", schema: format } }
@@ -51,7 +53,7 @@ const formatOf = (format: unknown): Pick<Chat, "format"> => {
 }
 
 const thinkOf = (think: unknown): Pick<Chat, "effort" | "showThoughts"> => {
-  if (think === undefined || think === null || think === "") return {}
+  if (think === undefined || think === null || think === "") return nothing
   if (think === false) return { effort: "none" }
   // Whoever lets it think is told what it thinks.
   if (think === true) return { effort: "medium", showThoughts: true }
@@ -78,7 +80,10 @@ const stopsOf = (stop: unknown): Pick<Chat, "stop"> => {
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null
 
 const optionsOf = (options: unknown, exact: unknown, notes: Notes): Partial<Chat> => {
-  if (!isGiven(options)) return {}
+  return isGiven(options) ? givenOptions(options, exact, notes) : nothing
+}
+
+const givenOptions = (options: unknown, exact: unknown, notes: Notes): Partial<Chat> => {
   if (!Predicate.isObject(options)) return refuseAt("options", "must be an object")
   notes.only(options, [...Object.keys(numbers), "seed", "stop", "num_predict"], "options")
   const told = Object.entries(numbers).flatMap(([field, name]) => {
@@ -98,7 +103,7 @@ const optionsOf = (options: unknown, exact: unknown, notes: Notes): Partial<Chat
 }
 
 const likelyOf = ({ logprobs, top_logprobs: most }: JsonObject): Pick<Chat, "logprobs"> =>
-  logprobs === true ? { logprobs: typeof most === "number" && most > 0 ? most : 0 } : {}
+  logprobs === true ? { logprobs: typeof most === "number" && most > 0 ? most : 0 } : nothing
 
 /** A body, and the same with every number written as it came. */
 interface Told {
@@ -119,6 +124,11 @@ const common = ({ exact, plain }: Told, messages: ReadonlyArray<ChatMessage>, no
 
 const shared = ["model", "stream", "format", "think", "options", "logprobs", "top_logprobs"]
 
+const ofChat = [...shared, "messages", "tools", "tool_choice"]
+
+const toolsOf = (json: JsonObject, notes: Notes): ReadonlyArray<ChatTool> =>
+  listOf(json["tools"], "tools").map((tool, at) => toolOf(tool, `tools[${at}]`, notes))
+
 const silence: ChatMessage = { role: "user", parts: [{ type: "text", text: "" }] }
 
 const readChat = (body: Told, notes: Notes): Chat => {
@@ -127,9 +137,9 @@ const readChat = (body: Told, notes: Notes): Chat => {
   const read = readOllamaTurns(told, notes)
   // Nothing said is another thing than nothing asked.
   const messages = read.length === 0 && told.length > 0 ? [silence] : read
-  const tools = listOf(json["tools"], "tools").map((tool, at) => toolOf(tool, `tools[${at}]`, notes))
+  const tools = toolsOf(json, notes)
   const chat = common(body, messages, notes)
-  notes.only(json, [...shared, "messages", "tools", "tool_choice"], "")
+  notes.only(json, ofChat, "")
   return { ...chat, tools, ...choiceOf(json["tool_choice"], tools, notes) }
 }
 

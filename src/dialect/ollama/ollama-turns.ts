@@ -22,20 +22,19 @@ export const imagesOf = (value: unknown, place: string): ReadonlyArray<ChatPart>
     return { type: "image", mediaType, data }
   })
 
-// What a message may hold beside its words, by who says it.
+// What a message may hold, by who says it.
+const ofAll = ["role", "content"]
 const fields: Readonly<Record<string, ReadonlyArray<string>>> = {
-  user: ["images"],
-  assistant: ["thinking", "tool_calls"],
-  tool: ["images", "tool_name", "name", "tool_call_id"]
+  user: [...ofAll, "images"],
+  assistant: [...ofAll, "thinking", "tool_calls"],
+  tool: [...ofAll, "images", "tool_name", "name", "tool_call_id"]
 }
 
 const contentOf = (value: unknown, place: string): string =>
   value === undefined || value === null ? "" : textOf(value, place)
 
-const partsOf = (text: string, images: ReadonlyArray<ChatPart>): ReadonlyArray<ChatPart> => [
-  ...(text === "" ? [] : [{ type: "text", text } as const]),
-  ...images
-]
+const partsOf = (text: string, images: ReadonlyArray<ChatPart>): ReadonlyArray<ChatPart> =>
+  text === "" ? images : [{ type: "text", text }, ...images]
 
 /** A call whose result has not come. */
 interface OpenCall {
@@ -60,7 +59,7 @@ class Conversation {
     const text = contentOf(content, `${place}.content`)
     const shown = imagesOf(images, `${place}.images`)
     const known = typeof role === "string" ? wordIn(fields, role) : undefined
-    this.notes.only(message, ["role", "content", ...(known ?? [])], "messages")
+    this.notes.only(message, known ?? ofAll, "messages")
     if (role === "system" || role === "developer") return this.system(text)
     this.begun = true
     if (role === "user") this.turns.user(partsOf(text, shown))
@@ -70,8 +69,9 @@ class Conversation {
   }
 
   end(): ReadonlyArray<ChatMessage> {
-    const text = this.heads.filter((each) => each.trim() !== "").join("\n\n")
-    return [...(text === "" ? [] : [{ role: "system", text } as const]), ...this.turns.end()]
+    const text = this.heads.length === 0 ? "" : this.heads.filter((each) => each.trim() !== "").join("\n\n")
+    const turns = this.turns.end()
+    return text === "" ? turns : [{ role: "system", text }, ...turns]
   }
 
   private system(text: string): void {
@@ -131,9 +131,11 @@ class Conversation {
 /** The turns of a conversation. */
 export const readOllamaTurns = (messages: ReadonlyArray<unknown>, notes: Notes): ReadonlyArray<ChatMessage> => {
   const conversation = new Conversation(notes)
-  for (const [at, message] of messages.entries()) {
+  let at = 0
+  for (const message of messages) {
     if (Predicate.isObject(message)) conversation.message(message, at)
     else refuseAt(`messages[${at}]`, "must be an object")
+    at += 1
   }
   return conversation.end()
 }
