@@ -40,6 +40,51 @@ describe("an agent that changes the order of its tools between two turns", () =>
     })
   })
 
+  const schema = { type: "object", properties: { b: { type: "string" }, a: { type: "number" } } }
+  const functions = ["write", "read", "grep"].map((name) => ({ name, description: `to ${name}`, parameters: schema }))
+  const hi = { role: "user", content: "hi" }
+  const dialects: ReadonlyArray<readonly [string, string, (offered: typeof functions) => object]> = [
+    [
+      "responses",
+      "/v1/responses",
+      (offered) => ({
+        model: "m",
+        input: "hi",
+        tools: offered.map((each) => Object.assign({ type: "function" }, each))
+      })
+    ],
+    [
+      "gemini",
+      "/v1beta/models/m:generateContent",
+      (offered) => ({
+        contents: [{ role: "user", parts: [{ text: "hi" }] }],
+        tools: [{ functionDeclarations: offered.slice(0, 1) }, { functionDeclarations: offered.slice(1) }]
+      })
+    ],
+    [
+      "ollama",
+      "/api/chat",
+      (offered) => ({
+        model: "m",
+        stream: false,
+        messages: [hi],
+        tools: offered.map((each) => ({ type: "function", function: each }))
+      })
+    ]
+  ]
+
+  test.each(dialects)("has the same prompt read whichever API its client speaks (%s)", async (dialect, path, bodyOf) => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
+    for (const offered of [functions, functions.toReversed()]) {
+      const answer = await ask(gateway.port, "POST", path, JSON.stringify(bodyOf(offered)))
+      expect([answer.status, answer.header("x-nexus-dialect")]).toEqual([200, `${dialect}->openai`])
+    }
+    const [first = "", second] = upstream.calls().map(({ text }) => text)
+    expect(second).toBe(first)
+    expect(namesIn(first)).toEqual(["grep", "read", "write"])
+  })
+
   test("has them told as it orders them where sort_tools is off", async () => {
     const asked = await askedBy({ sort_tools: false })
     expect(asked.map(namesIn)).toEqual([
