@@ -23,6 +23,8 @@ export interface PromptCache {
   readonly peek: (prompt: Prompt) => number
   /** What each slot holds, where slots hold something. */
   readonly held: () => ReadonlyArray<HeldSlot>
+  /** Forgets all, while nothing is in work. */
+  readonly clear: () => void
 }
 
 /** So many blocks in tokens, one of them at most being computed again so that there is something to go on from. */
@@ -60,6 +62,7 @@ export const blockCache = (slots: number, tokens: number): PromptCache => {
       touch(whole)
     },
     peek: (prompt) => usable(known(prompt), prompt),
-    held: () => []
+    held: () => [],
+    clear: () => blocks.clear()
   }
 }

@@ -37,6 +37,8 @@ export interface Machine {
   readonly slots: () => ReadonlyArray<HeldSlot>
   readonly loaded: () => ReadonlyArray<string>
   readonly preload: (model: string) => void
+  /** Forgets all prompts, as if it had been started anew; not of one that loads models. */
+  readonly restart: () => void
 }
 
 const cacheOf = ({ cacheTokens, kind, slots }: MachineSpec): PromptCache =>
@@ -69,7 +71,8 @@ export const machineOf = (spec: MachineSpec, clock: SimClock): Machine => {
       expected: (model, prompt, tokens) => loader.expected(model, (runner) => runner.expected(prompt, tokens)),
       slots: () => [],
       loaded: () => loader.loaded,
-      preload: (model) => loader.preload(model)
+      preload: (model) => loader.preload(model),
+      restart: () => undefined
     }
   }
   const cache = cacheOf(spec)
@@ -85,6 +88,7 @@ export const machineOf = (spec: MachineSpec, clock: SimClock): Machine => {
     expected: (_, prompt, tokens) => runner.expected(prompt, tokens),
     slots: cache.held,
     loaded: () => spec.models,
-    preload: () => undefined
+    preload: () => undefined,
+    restart: cache.clear
   }
 }

@@ -13,6 +13,7 @@ import { agentsOnLlama, agentsOnVllm } from "./workloads/agents.ts"
 import { busyBatch } from "./workloads/batch.ts"
 import { greedyKey } from "./workloads/greedy.ts"
 import { slowTail, unevenMachines } from "./workloads/open.ts"
+import { restarted } from "./workloads/restart.ts"
 import { twoModels } from "./workloads/two-models.ts"
 import { placersOf } from "./entrants.ts"
 import { runOnce } from "./run-once.ts"
@@ -27,7 +28,8 @@ const workloads: ReadonlyArray<Workload> = [
   twoModels,
   slowTail,
   greedyKey,
-  agentsOnLlama
+  agentsOnLlama,
+  restarted
 ]
 
 const usage = `bun run bench fleet [--workload A,G] [--placers nexus,oracle] [--speed 20] [--seed 1] [--nexus DIR] [--before DIR] [--json FILE]

@@ -20,6 +20,9 @@ export const runOnce = async (workload: Workload, placer: Placer, speed: number,
     await workload.drive({
       clock,
       chance: chanceOf(seed),
+      restart: () => {
+        for (const { machine } of servers) machine.restart()
+      },
       ask: async (question) => {
         const started = clock.now()
         const placed = policy(question)

@@ -92,6 +92,10 @@ export const slotCache = (count: number, ramTokens: number): PromptCache => {
       const slot = choose(prompt, undefined)
       return slot === undefined ? 0 : usable(shared(prompt, copyFor(prompt, slot) ?? slot.sequence), prompt)
     },
-    held: () => slots.map(({ busy, sequence }) => ({ busy, tokens: sequence.length * blockTokens }))
+    held: () => slots.map(({ busy, sequence }) => ({ busy, tokens: sequence.length * blockTokens })),
+    clear: () => {
+      copies.length = 0
+      for (const slot of slots) slot.sequence = []
+    }
   }
 }

@@ -38,6 +38,9 @@ export const runVirtual = async (
       .drive({
         clock,
         chance: chanceOf(seed),
+        restart: () => {
+          for (const machine of machines) machine.restart()
+        },
         ask: async (question) => {
           const told = await nexus.ask(question)
           answers.push(told)

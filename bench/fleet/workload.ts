@@ -13,6 +13,8 @@ export interface World {
   readonly chance: Chance
   /** Asks, and resolves at the end of the answer; it is told of in the result as well. */
   readonly ask: (question: Question) => Promise<Told>
+  /** Starts all servers anew, with nothing in their caches of prompts; nobody is told. */
+  readonly restart: () => void
 }
 
 /** How a run went. */

@@ -139,6 +139,11 @@ export class SlotPins {
     return this.retention.state !== "forgets" && this.slots.some(({ sure }) => sure)
   }
 
+  /** Whether a slot has no conversation, so that nobody loses anything who is sent to it. */
+  get hasEmpty(): boolean {
+    return this.tells && this.slots.some(({ busy, chain }) => busy === 0 && chain === undefined)
+  }
+
   /**
    * Where a request would go now; `perByte` is tokens for each byte of its chain. `strays` is whether the server may have its conversation
    * in a slot of which nobody knows, `opens` whether it is the first turn of one.

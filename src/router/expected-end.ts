@@ -28,6 +28,8 @@ export interface BestSpeeds {
   readonly itsLoadMs: number | undefined
   /** Whether one of them has had a turn of the conversation. */
   readonly continues: boolean
+  /** Whether any of them has a slot of which it is known that it holds no conversation. */
+  readonly hasEmpty: boolean
   /** How long it is from an answer to the next turn of its conversation, on average; undefined while none was seen. */
   readonly pauseMs: number | undefined
   /** Tokens that a further turn of a conversation has to read, on average; undefined while none was seen. */
@@ -76,6 +78,7 @@ export const bestSpeeds = (
   let reading = 0
   let answers = 0
   let answering = 0
+  let hasEmpty = false
   let pauses = 0
   let paused = 0
   let tokens = 0
@@ -116,6 +119,7 @@ export const bestSpeeds = (
       writing += 1
     }
     continues ||= chain !== undefined && turns.has(chain.root)
+    hasEmpty ||= standing.pins?.hasEmpty === true
   }
   return {
     readMs: orNone(readMs),
@@ -126,6 +130,7 @@ export const bestSpeeds = (
     loadMs: loadMs === Infinity ? undefined : loadMs,
     itsLoadMs: itsLoadMs === Infinity ? undefined : itsLoadMs,
     continues,
+    hasEmpty,
     pauseMs: paused === 0 ? undefined : pauses / paused,
     turnTokens: further === 0 ? undefined : tokens / further
   }
@@ -280,7 +285,7 @@ export const expectEnd = (
   end.load = loadMs(candidate, best, now)
   end.read =
     (standing.toRead(now) + prompt - cached + pushedOut) * readMs + baseMs + (past ? 0 : standing.lateness.by(now))
-  end.hindrance = hindranceOf(candidate, standing, work.chain, prompt - cached, readMs, best, now)
+  end.hindrance = hindranceOf(candidate, standing, work.chain, prompt - cached, place?.lost ?? 0, readMs, best, now)
   // How long an answer is depends on what is asked, and not on who is.
   end.write = Math.min(work.output, best.answer) * writeMs
   end.cached = cached
@@ -332,11 +337,12 @@ const share = (weights: Weights, part: keyof Weights): number => {
 // So much, in milliseconds, is common to all: a few milliseconds outweigh no priority.
 const common = 100
 
-// What a server has to read keeps all waiting that it works on, and takes room in its cache. So what it reads anew of a conversation
-// counts so many times more, and for a new one, which comes back, a turn of each that was there of late does, as far as conversations
-// go on at all: it is to stay where it begins. Both keep those waiting whose next turns come meanwhile: that counts as often as there is
-// of it, and as much again. On simulated agents (bench/fleet --virtual, A and G) the slowest twentieth of the first tokens came in half
-// the time by the first, sooner by a seventh by the second, and by a fifth on G by the third.
+// What a server has to read keeps all waiting that it works on, and takes room in its cache. So what it reads anew of a conversation counts
+// so many times more, and for a new one, which comes back, a turn of each that was there of late does, as far as conversations go on at all:
+// it is to stay where it begins. Both keep those waiting whose next turns come meanwhile, as does what a slot gives up while another one is
+// empty, since that is read again: that counts as often as there is of it, and as much again. On simulated agents (bench/fleet --virtual, A
+// and G) the slowest twentieth of the first tokens came in half the time by the first, sooner by a seventh by the second, and by a fifth on
+// G by the third.
 const burdens = { anew: 2, turns: 6, waiting: 2 } as const
 
 /** How long a turn is likely to wait for one of `slots` beside so many conversations whose turns come `pauseMs` after the answers. */
@@ -360,8 +366,9 @@ const hindranceOf = (
   standing: Standing,
   chain: PromptChain | undefined,
   unread: number,
+  lost: number,
   readMs: number,
-  { continues, pauseMs, turnTokens }: BestSpeeds,
+  { continues, hasEmpty, pauseMs, turnTokens }: BestSpeeds,
   now: number
 ): number => {
   if (chain === undefined) return 0
@@ -372,11 +379,14 @@ const hindranceOf = (
   if (count === 0) return continues ? burdens.anew * unread * readMs : 0
   const from = standing.toRead(now) * readMs
   const own = unread * readMs
+  // Where each slot has a conversation, some one is pushed out wherever this one goes.
+  const again = hasEmpty ? lost : 0
+  const all = own + again * readMs
   const waiting =
-    burdens.waiting * continuing * standing.forecast.keepsWaiting(count, from, from + own, pauseMs ?? own, now)
+    burdens.waiting * continuing * standing.forecast.keepsWaiting(count, from, from + all, pauseMs ?? all, now)
   if (continues) return waiting + burdens.anew * own
   const slots = model.slots ?? standing.slots.seen ?? Infinity
-  const each = count * (turnTokens ?? unread) * readMs + waitBeside(standing, count, slots, pauseMs ?? 0)
+  const each = count * (turnTokens ?? unread + again) * readMs + waitBeside(standing, count, slots, pauseMs ?? 0)
   return waiting + burdens.turns * continuing * each
 }
 

@@ -73,17 +73,20 @@ describe("an agent that changes the order of its tools between two turns", () =>
     ]
   ]
 
-  test.each(dialects)("has the same prompt read whichever API its client speaks (%s)", async (dialect, path, bodyOf) => {
-    await using upstream = await startUpstream({ models: ["m"] })
-    await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
-    for (const offered of [functions, functions.toReversed()]) {
-      const answer = await ask(gateway.port, "POST", path, JSON.stringify(bodyOf(offered)))
-      expect([answer.status, answer.header("x-nexus-dialect")]).toEqual([200, `${dialect}->openai`])
+  test.each(dialects)(
+    "has the same prompt read whichever API its client speaks (%s)",
+    async (dialect, path, bodyOf) => {
+      await using upstream = await startUpstream({ models: ["m"] })
+      await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
+      for (const offered of [functions, functions.toReversed()]) {
+        const answer = await ask(gateway.port, "POST", path, JSON.stringify(bodyOf(offered)))
+        expect([answer.status, answer.header("x-nexus-dialect")]).toEqual([200, `${dialect}->openai`])
+      }
+      const [first = "", second] = upstream.calls().map(({ text }) => text)
+      expect(second).toBe(first)
+      expect(namesIn(first)).toEqual(["grep", "read", "write"])
     }
-    const [first = "", second] = upstream.calls().map(({ text }) => text)
-    expect(second).toBe(first)
-    expect(namesIn(first)).toEqual(["grep", "read", "write"])
-  })
+  )
 
   test("has them told as it orders them where sort_tools is off", async () => {
     const asked = await askedBy({ sort_tools: false })
