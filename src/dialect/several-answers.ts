@@ -72,6 +72,8 @@ export class SeveralReading<Reading extends AnswerReading> {
 
 /** What writes one answer. */
 interface AnswerWriting<Out> {
+  /** Whether it has come to its end. */
+  readonly over: boolean
   readonly event: (event: ChatEvent) => void
   /** Everything that has been written since it was last taken. */
   readonly take: () => ReadonlyArray<Out>
@@ -79,6 +81,8 @@ interface AnswerWriting<Out> {
   readonly finish: () => boolean
   /** Writes what there is to tell of all of them; the first one is asked for it. */
   readonly end: () => void
+  /** Writes what is held back, where all ends before that is whole; absent where nothing is. */
+  readonly tellWhatWaits?: () => void
 }
 
 /** Writes answers into one. */
@@ -110,8 +114,19 @@ export class SeveralWriting<Out> {
     else if (event.type === "usage") first.event(event)
     else if (event.type === "done") this.finish()
     else {
+      if (event.type === "error") this.tellWhatWaits()
       this.current.event(event)
       this.written(this.current)
+      // What one of them cannot be told is the end of all.
+      this.over ||= this.current.over
+    }
+  }
+
+  /** Writes what each of them holds back, where all ends before that is whole. */
+  tellWhatWaits(): void {
+    for (const writing of [this.first, ...this.others.values()]) {
+      writing.tellWhatWaits?.()
+      this.written(writing)
     }
   }
 

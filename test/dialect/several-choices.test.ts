@@ -1,11 +1,11 @@
-import { expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import { Result } from "effect"
 import fc from "fast-check"
 import type { AnswerContext, ChatEvent } from "../../src/dialect/chat.ts"
 import { gemini } from "../../src/dialect/gemini/gemini.ts"
 import { eventsByChoice } from "../../src/dialect/several-answers.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
-import { transduce, through } from "../../src/dialect/Transducer.ts"
+import { pushAll, transduce, through } from "../../src/dialect/Transducer.ts"
 import { answersFrom, answersTo } from "../kit/codecs.ts"
 import { holdsUnderAnyCutting } from "../kit/cutting.ts"
 import { asking, eventOf } from "../kit/gemini.ts"
@@ -153,4 +153,50 @@ test("what several answers have lost is told once, however many have lost it", (
     expect(text.match(/x-nexus-dropped/g)).toHaveLength(1)
     expect(text.match(/hi/g)).toHaveLength(2)
   }
+})
+
+describe("what each of several candidates says behind a call whose arguments never come is told, where all ends by", () => {
+  const chunk = (index: number, delta: object) => eventOf({ choices: [{ index, delta, finish_reason: null }] })
+  const called = { tool_calls: [{ index: 0, id: "a", type: "function", function: { name: "f", arguments: "" } }] }
+  const pieces = [0, 1, 2].map((index) => chunk(index, called) + chunk(index, { content: `Behind ${index}.` })).join("")
+  const ends = (told: string): void => {
+    expect([...told.matchAll(/Behind \d\./g)].map(([each]) => each)).toEqual(["Behind 0.", "Behind 1.", "Behind 2."])
+    expect(told.match(/"error"/g)).toHaveLength(1)
+    expect(told.indexOf("gone")).toBeGreaterThan(told.indexOf("Behind 2."))
+    expect(told).not.toContain("functionCall")
+  }
+
+  test("an error", () => {
+    const bytes = encoder.encode(`${pieces}data: {"error":{"message":"gone"}}\n\n`)
+    const codecs = through(ofOpenAi.stream, toGoogle.stream(context))
+    ends(Buffer.concat([...transduce(codecs, [bytes])]).toString())
+  })
+
+  test("a connection that is lost", () => {
+    const writes = toGoogle.stream(context).start()
+    const told = pushAll(writes, pushAll(ofOpenAi.stream.start(), [encoder.encode(pieces)]))
+    const last = writes.broken?.('{"error":{"message":"gone"}}') ?? new Uint8Array()
+    ends(Buffer.concat([...told, last]).toString())
+  })
+})
+
+test("one of several answers that its client cannot be given ends all of them, with one error", () => {
+  const functions = [{ name: "f", parameters: { type: "object" } }]
+  const older = answersTo(
+    chat.client!,
+    { messages: [{ role: "user", content: "go" }], n: 2, functions, stream: true },
+    "m"
+  )
+  const call = (index: number): ChatEvent => ({ type: "call", call: index, id: `c${index}`, name: "f" })
+  const events: ReadonlyArray<ChatEvent> = [
+    call(0),
+    call(1),
+    { type: "choice", choice: 1 },
+    { type: "text", text: "Other." },
+    { type: "stop", stop: { reason: "end" } },
+    { type: "done" }
+  ]
+  const told = Buffer.concat([...transduce(older.stream(context), events)]).toString()
+  expect(told.match(/"error"/g)).toHaveLength(1)
+  expect(told).not.toMatch(/Other|DONE/)
 })

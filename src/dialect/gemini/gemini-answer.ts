@@ -135,7 +135,8 @@ class Writing {
   private usage: ChatUsage | undefined
   /** What may be sent. */
   private ready: Array<GeminiAnswer | GeminiError> = []
-  private over = false
+  /** Whether it has come to its end. */
+  over = false
 
   constructor({ context, ids, index, streaming, thoughts, untold }: Written) {
     this.untold = untold
@@ -338,7 +339,7 @@ const streamEncoder =
         },
         end: () => [],
         broken: (error) => {
-          if (writing instanceof Writing) writing.tellWhatWaits()
+          writing.tellWhatWaits()
           return encoder.encode(`${take()}data: ${inOneLine(error)}\n\n`)
         }
       }
