@@ -257,7 +257,9 @@ export class Accounting extends Context.Service<
         ledger.rules.add("unsampled", noLabels)
         if (rate.isTold) return
         rate.isTold = true
-        log.write("info", "not every request is traced: there are too many", { traces_per_second: rate.perSecond })
+        log.write("info", "not every request is traced, since more come than traces_per_second", {
+          traces_per_second: rate.perSecond
+        })
       }
       const wrote = (entry: UsageRecord): void => {
         const lost = usage.record(entry)

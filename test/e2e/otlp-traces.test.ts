@@ -275,7 +275,11 @@ describe("with [telemetry.otlp] endpoint", () => {
     await until(() => receiver.spans().length === 4, "the first and the caller's come")
     expect(total(await scrape(gateway.port), "nexus_traces_unsampled_total")).toBe(4)
     expect(log.lines().filter(({ traces_per_second }) => traces_per_second !== undefined)).toMatchObject([
-      { level: "info", message: "not every request is traced: there are too many", traces_per_second: 0.001 }
+      {
+        level: "info",
+        message: "not every request is traced, since more come than traces_per_second",
+        traces_per_second: 0.001
+      }
     ])
   })
 
