@@ -248,7 +248,7 @@ describe("what the program does not do", () => {
 
   test("the wall clock is read only for what people or other machines are told", () => {
     const told = [
-      ...["serve", "usage-command", "record-command", "events"].map((command) => `src/cli/${command}.ts`),
+      ...["serve", "usage-command", "record-command", "events", "keys"].map((command) => `src/cli/${command}.ts`),
       "src/http/WireServer.ts",
       "src/mock/mock-server.ts",
       "src/doctor/examine.ts",

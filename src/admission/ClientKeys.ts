@@ -11,7 +11,7 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { BadRequest, Conflict } from "../domain/errors.ts"
 import type { AuthKey } from "../domain/grant.ts"
-import { momentFault, rangeFault, termsOf, type WrittenTerms } from "../domain/key-terms.ts"
+import { rangeFault, spanFault, termsOf, type WrittenTerms } from "../domain/key-terms.ts"
 import { printable } from "../domain/printable.ts"
 import { noneRevoked, RevokedTokens, type TokenRevocation } from "../domain/revoked-tokens.ts"
 import { type MadeKey, newKey } from "./new-key.ts"
@@ -33,8 +33,11 @@ export interface ListedKey {
 type NotChanged = BadRequest | Conflict
 
 /** What is wrong with terms, and where; undefined when nothing is. */
-const termsFault = (written: WrittenTerms): { readonly param: string; readonly reason: string } | undefined => {
-  const { admin, backends, expires, metrics, models, name, networks = [], not_before: begins } = written
+const termsFault = (
+  written: WrittenTerms,
+  now: number
+): { readonly param: string; readonly reason: string } | undefined => {
+  const { admin, backends, metrics, models, name, networks = [] } = written
   const fault = (param: string, reason: string | undefined) => (reason === undefined ? undefined : { param, reason })
   const plain = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/.test(name)
     ? undefined
@@ -45,8 +48,7 @@ const termsFault = (written: WrittenTerms): { readonly param: string; readonly r
       : undefined
   return (
     fault("name", plain) ??
-    fault("expires", expires === undefined ? undefined : momentFault(expires)) ??
-    fault("not_before", begins === undefined ? undefined : momentFault(begins)) ??
+    spanFault(written, now) ??
     fault(
       "networks",
       networks.map(rangeFault).find((each) => each !== undefined)
@@ -258,7 +260,7 @@ const makeKeys = Effect.fnUntraced(function* (
       }))
     ],
     add: Effect.fnUntraced(function* (written) {
-      const fault = termsFault(written)
+      const fault = termsFault(written, clock.currentTimeMillisUnsafe())
       if (fault !== undefined) {
         const message = `'${fault.param}' is not what is expected: ${fault.reason}`
         return yield* new BadRequest({ message, param: fault.param })

@@ -1,12 +1,13 @@
 /**
  * nexus keys: keys that clients send.
  */
+import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Argument, Command, Flag } from "effect/cli"
 import type { ClientKeyEntry, MadeClientKey, NewClientKey, NewRevocation, RevocationEntry } from "../api/keys-api.ts"
-import { momentFault, rangeFault } from "../domain/key-terms.ts"
+import { rangeFault, spanFault } from "../domain/key-terms.ts"
 import { newKey } from "../admission/new-key.ts"
 import { printable } from "../domain/printable.ts"
 import { priorityClasses } from "../domain/request.ts"
@@ -121,11 +122,13 @@ const newCommand = Command.make(
   },
   Effect.fnUntraced(function* (input) {
     const [expires, begins] = [Option.getOrUndefined(input.expires), Option.getOrUndefined(input.notBefore)]
-    const faults = [
-      ...[expires, begins].map((moment) => moment && momentFault(moment)),
-      ...input.network.map(rangeFault)
-    ]
-    const fault = faults.find((each) => each !== undefined && each !== "")
+    const span = { expires, not_before: begins }
+    const spanned = spanFault(span, yield* Clock.currentTimeMillis)
+    if (spanned !== undefined) {
+      const { param, reason } = spanned
+      return yield* new CliFailure({ message: `--${param.replace("_", "-")} ${span[param]}: ${reason}` })
+    }
+    const fault = input.network.map(rangeFault).find((each) => each !== undefined)
     if (fault !== undefined) return yield* new CliFailure({ message: fault })
     const terms = compact<NewClientKey>({
       name: input.name,

@@ -63,6 +63,29 @@ export const momentFault = (text: string): string | undefined =>
     ? "expected a day such as 2027-01-31, or a moment such as 2027-01-31T18:00:00Z"
     : undefined
 
+/** When a key begins and ends, as it is written. */
+interface WrittenSpan {
+  readonly expires?: string | undefined
+  readonly not_before?: string | undefined
+}
+
+/** What is wrong with when a key begins and ends that is made at a moment, and with which of both; undefined when nothing is. */
+export const spanFault = (
+  { expires, not_before: begins }: WrittenSpan,
+  now: number
+): { readonly param: keyof WrittenSpan; readonly reason: string } | undefined => {
+  for (const [param, moment] of [["expires", expires] as const, ["not_before", begins] as const]) {
+    const reason = moment === undefined ? undefined : momentFault(moment)
+    if (reason !== undefined) return { param, reason }
+  }
+  if (expires === undefined) return undefined
+  const ends = momentOf(expires)
+  if (ends <= now) return { param: "expires", reason: "expected a moment to come, and this one has passed" }
+  return begins !== undefined && ends <= momentOf(begins)
+    ? { param: "expires", reason: "it ends before it begins (not_before)" }
+    : undefined
+}
+
 /** Why a network is none; undefined when it is one. */
 export const rangeFault = (text: string): string | undefined =>
   Result.isSuccess(IpNetwork.fromString(text))

@@ -198,6 +198,24 @@ describe("nexus keys new", () => {
     expect((await nexus(cwd, ["config", "check"])).code).toBe(0)
     expect(code).toBe(0)
   })
+
+  spawning("makes none that has ended already, or ends before it begins, and says what is wrong", async () => {
+    const made = (...times: ReadonlyArray<string>) => nexus(directory(), ["keys", "new", "ci", ...times])
+    const over = await made("--expires", "2020-01-01")
+    expect([over.code, over.stdout, over.stderr]).toEqual([
+      1,
+      "",
+      expect.stringContaining("--expires 2020-01-01: expected a moment to come, and this one has passed")
+    ])
+    const turned = await made("--not-before", "2999-02-02", "--expires", "2999-02-01")
+    expect([turned.code, turned.stderr]).toEqual([
+      1,
+      expect.stringContaining("--expires 2999-02-01: it ends before it begins (not_before)")
+    ])
+    const odd = await made("--not-before", "soon")
+    expect([odd.code, odd.stderr]).toEqual([1, expect.stringContaining("--not-before soon: expected a day such as")])
+    expect((await made("--expires", "2999-02-01")).code).toBe(0)
+  })
 })
 
 describe("nexus keys list", () => {

@@ -94,6 +94,8 @@ describe("a key that is made while the gateway runs", () => {
     }
     expect(await refused({ name: "a b" })).toEqual([400, "name"])
     expect(await refused({ name: "x", expires: "tomorrow" })).toEqual([400, "expires"])
+    expect(await refused({ name: "x", expires: "2020-01-01" })).toEqual([400, "expires"])
+    expect(await refused({ name: "x", not_before: "2999-02-02", expires: "2999-02-01" })).toEqual([400, "expires"])
     expect(await refused({ name: "x", networks: ["10.0.0.1/8"] })).toEqual([400, "networks"])
     expect(await refused({ name: "x", metrics: true, admin: true })).toEqual([400, "metrics"])
     expect((await make({ name: "chief" })).status).toBe(409)
