@@ -45,7 +45,8 @@ const isDeterministic = (json: Readonly<Record<PropertyKey, unknown>>): boolean 
 export const comparedRequest = (body: Uint8Array): ComparedRequest | undefined => {
   const built = parsedBody(body)
   if (Result.isFailure(built)) return undefined
-  const { exact, json } = built.success
-  const canonical = canonicalRequest(exact())
+  const { success: parsed } = built
+  const { json } = parsed
+  const canonical = canonicalRequest(parsed.exact())
   return canonical === undefined ? undefined : { canonical, deterministic: isDeterministic(json) }
 }

@@ -19,8 +19,8 @@ type Json = Readonly<Record<PropertyKey, unknown>>
 /** A body that was built. */
 export interface ParsedBody {
   readonly json: Json
-  /** The same, with every number written as it came. */
-  readonly exact: () => Json
+  /** The same, with every number written as it came; it is no good apart from the body. */
+  readonly exact: (this: ParsedBody) => Json
 }
 
 /** A body that was built, or why it cannot be. */

@@ -226,8 +226,8 @@ export const guardedBody = (
   body: Uint8Array,
   { parsed }: ReadRequest
 ): Effect.Effect<GuardedBody, GatewayError> => {
-  const shown = ({ exact }: ParsedBody): Effect.Effect<GuardedBody, GuardRefusal> => {
-    const json: Record<PropertyKey, unknown> = { ...exact() }
+  const shown = (read: ParsedBody): Effect.Effect<GuardedBody, GuardRefusal> => {
+    const json: Record<PropertyKey, unknown> = { ...read.exact() }
     const { media, texts } = textsOfRequest(json)
     return Effect.map(guard.judged("request", texts, { media, window: 0, last: true }), (others) => {
       const changed = putOthers(texts, others)
