@@ -8,12 +8,20 @@ import type { Settings } from "../config/schema.ts"
 import { type Replica, Replicas } from "../replicas/Replicas.ts"
 import { SharedStore } from "../replicas/SharedStore.ts"
 
-// What each replica may have of its own: where it listens, and what it is called.
+// What each replica may have of its own beside its files: where it listens, and what it is called.
 const ownKeys: ReadonlySet<string> = new Set(["host", "port", "listen", "replica_name"])
 
 /** A number that is the same for the same settings, but for what replicas may have of their own; it tells nothing of them. */
 export const sharedDigest = (settings: Settings): number => {
-  const text = JSON.stringify(settings, (key, value: unknown) => (ownKeys.has(key) ? undefined : value))
+  const { auth, capture, usage } = settings
+  // Whether keys are kept is for all of them, and where they and others are kept is not.
+  const shared = {
+    ...settings,
+    auth: { ...auth, store: auth.store !== undefined },
+    capture: { ...capture, path: undefined },
+    usage: { ...usage, path: undefined }
+  }
+  const text = JSON.stringify(shared, (key, value: unknown) => (ownKeys.has(key) ? undefined : value))
   return createHash("sha256").update(text).digest().readUIntBE(0, 6)
 }
 

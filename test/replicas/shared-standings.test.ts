@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { json } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
+import { askAs, keyOf } from "../kit/clientKeys.ts"
 import { backendFor, type SettingsTree, startGateway, startProcess } from "../kit/gateway.ts"
 import { startStore, storePath } from "../kit/sharedStore.ts"
 
@@ -111,25 +112,31 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
 
   test("tell which of them have another config, and read theirs anew when one is told to", async () => {
     await using store = await startStore()
-    const before = { cluster: { url: store.url }, server: { watch_config: false } }
-    await using a = await startProcess({ ...before, cluster: { ...before.cluster, replica_name: "a" } })
-    await using b = await startProcess({ ...before, cluster: { ...before.cluster, replica_name: "b" } })
+    const before = { server: { watch_config: false } }
+    // Replicas on one machine have names and files of their own, which is no other config.
+    const own = (name: string) => ({
+      cluster: { url: store.url, replica_name: name },
+      usage: { enabled: true, path: `${name}.sqlite` },
+      auth: { store: `${name}-keys.sqlite`, keys: [keyOf("boss", { admin: true })] }
+    })
+    await using a = await startProcess({ ...before, ...own("a") })
+    await using b = await startProcess({ ...before, ...own("b") })
     const drift = async () =>
       (
-        (await (await fetch(`${a.url}/health`)).json()) as {
+        (await askAs(a, "boss", "/health")).json() as {
           cluster: { config_differs: ReadonlyArray<string>; replicas: ReadonlyArray<object> }
         }
       ).cluster
     // Again and again: who tells the others does so once, whether the store is slow then or not.
     const reloaded = async () => {
-      await fetch(`${a.url}/admin/v1/config/reload`, { method: "POST" })
+      await askAs(a, "boss", "/admin/v1/config/reload", {})
       return drift()
     }
     expect((await eventually(drift, ({ replicas }) => replicas.length === 2)).config_differs).toEqual([])
     const after = { ...before, routing: { max_retries: 7 } }
-    a.rewrite({ ...after, cluster: { ...before.cluster, replica_name: "a" } })
+    a.rewrite({ ...after, ...own("a") })
     await eventually(reloaded, ({ config_differs: names }) => names.length === 1 && names[0] === "b")
-    b.rewrite({ ...after, cluster: { ...before.cluster, replica_name: "b" } })
+    b.rewrite({ ...after, ...own("b") })
     await eventually(reloaded, ({ config_differs: names }) => names.length === 0)
   }, 60_000)
 
