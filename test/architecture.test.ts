@@ -253,7 +253,7 @@ describe("what the program does not do", () => {
       "src/mock/mock-server.ts",
       "src/doctor/examine.ts",
       "src/operations/Operations.ts",
-      "src/proxy/History.ts",
+      ...["domain/monotonic", "proxy/History"].map((file) => `src/${file}.ts`),
       "src/runtime/Reloader.ts",
       "src/cluster/Supervisor.ts",
       "src/doctor/diagnose.ts",

@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { wallAhead } from "../domain/monotonic.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
 import { type Ability, type OperationFacts, outcomes } from "../domain/request.ts"
 import type { RoutingSettings, Ruling } from "../domain/routing.ts"
@@ -317,15 +318,8 @@ export class History extends Context.Service<
       const router = yield* Router
       const clock = yield* Clock.Clock
       const ring = new Ring()
-      // Finer than a millisecond: by whole ones, requests that follow one another closely would change places. Nanoseconds
-      // are dear: they are asked for only when the clock has been set, or the machine has slept.
-      let aheadMs = Infinity
-      const aheadNow = (now: number): number => {
-        if (Math.abs(clock.currentTimeMillisUnsafe() - now - aheadMs) > 2) {
-          aheadMs = Number(clock.currentTimeNanosUnsafe()) / 1_000_000 - now
-        }
-        return aheadMs
-      }
+      // Finer than a millisecond: by whole ones, requests that follow one another closely would change places.
+      const aheadNow = wallAhead(clock)
       const underWay = new RequestsUnderWay(router, aheadNow)
       return History.of({
         underWay,
