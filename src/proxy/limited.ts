@@ -26,15 +26,34 @@ export interface RequestLimiter {
 /** What a request asks for, and who may answer it. */
 export type LimitedPlan = Pick<Plan, "requested" | "settings" | "targets">
 
+/** The model of a group that has one alone, be it at several backends; undefined of what is no group, or of several models. */
+const onlyModel = ({ settings, targets: [first] }: LimitedPlan): string | undefined => {
+  if (first === undefined || !settings.groups.has(first.name)) return undefined
+  const [one, ...others] = first.candidates
+  return others.every(({ model }) => model.id === one?.model.id) ? one?.model.id : undefined
+}
+
 // What is named and what that leads to, which tells all of its names but for another table of aliases.
-const named = ({ requested, targets: [first] }: LimitedPlan): string =>
-  first === undefined || first.name === requested ? requested : `${requested}\n${first.entry}\n${first.name}`
+const named = (plan: LimitedPlan): string => {
+  const { requested, settings, targets } = plan
+  const [first] = targets
+  if (first === undefined) return requested
+  const only = settings.groups.size === 0 ? undefined : onlyModel(plan)
+  if (only === undefined && first.name === requested) return requested
+  return `${requested}\n${first.entry}\n${first.name}\n${only ?? ""}`
+}
 
 /** The names on the way from what was asked for to what answers. */
-const calledBy = ({ requested, settings, targets: [first] }: LimitedPlan): ReadonlyArray<string> => [
-  ...aliasChain(requested, settings.aliases),
-  ...(first === undefined ? [] : aliasChain(first.entry, settings.aliases))
-]
+const calledBy = (plan: LimitedPlan): ReadonlyArray<string> => {
+  const { requested, settings, targets } = plan
+  const [first] = targets
+  const only = onlyModel(plan)
+  return [
+    ...aliasChain(requested, settings.aliases),
+    ...(first === undefined ? [] : aliasChain(first.entry, settings.aliases)),
+    ...(only === undefined ? [] : [only])
+  ]
+}
 
 // Models of one key whose rules are kept.
 const mostModels = 1000

@@ -177,6 +177,22 @@ describe("a limit that is reached", () => {
     expect(limits.map(({ name }: LimitUse) => name).toSorted()).toEqual(["large", "nick", "ruled"])
   })
 
+  test("of a model counts what comes through a group that has no other one, and not what may go to several", async () => {
+    await using one = await startKeyed(
+      { free: {} },
+      {
+        backends: [backendFor("one", upstream)],
+        models: [{ name: "large", requests_per_minute: 2 }],
+        routing: { groups: { only: ["large@one", "large"], both: ["large", "small"] }, aliases: { nick: "only" } }
+      }
+    )
+    const asked = []
+    for (const model of ["both", "only", "both", "nick", "large", "only", "nick", "both"]) {
+      asked.push((await askAs(one, "free", "/v1/chat/completions", { model, messages })).status)
+    }
+    expect(asked).toEqual([200, 200, 200, 200, 429, 429, 429, 200])
+  })
+
   test("of tokens is settled by those that were taken", async () => {
     const big = await chat("words", "small", { max_tokens: 90 })
     expect([big.status, big.headers.get("x-ratelimit-limit-tokens")]).toEqual([200, "100"])
