@@ -45,7 +45,7 @@ import type { Forwarding } from "./forwarding.ts"
 import { Shadows } from "./shadows.ts"
 import { RequestTrace } from "./request-trace.ts"
 import { Traces } from "./Traces.ts"
-import { RequestRun } from "./request-run.ts"
+import { type Reply, RequestRun } from "./request-run.ts"
 import type { QueueLook } from "./queue-outlook.ts"
 import { queueText, SlotQueue } from "./slot-queue.ts"
 import { likeSeeker, priorityOf, seekerOf, sessionOf } from "./seeker.ts"
@@ -53,7 +53,7 @@ import { forward, isStreamed } from "./forward.ts"
 import { refuse } from "../dialect/refuse.ts"
 import { Dialects } from "../dialect/all.ts"
 import { translationHeaders } from "./answer-head.ts"
-import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
+import { EndOfTurn, EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { Budgets } from "../usage/Budgets.ts"
 import { Prices } from "../usage/Prices.ts"
 import { type UploadLimits, Uploads } from "../admission/uploads.ts"
@@ -199,6 +199,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     }
   }
 
+  const answers = new EndOfTurn<Reply>(({ answer, response }) => answer(response))
   const shadows = new Shadows({ ...forwarding, counts: accounting.rules })
 
   /** Takes in a request; whatever happens then, it is let go by {@link leave}. */
@@ -271,7 +272,16 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     const tracing = traces.current()
     const trace = tracing === undefined ? undefined : new RequestTrace(tracing, request.headers, started)
     const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs), grant, trace)
-    const current = new RequestRun(record, server, limits, upload, outlastsBun(limits, streams), drain, resolve)
+    const current = new RequestRun(
+      record,
+      server,
+      limits,
+      upload,
+      outlastsBun(limits, streams),
+      drain,
+      answers,
+      resolve
+    )
     record.clock.lasting = current
     begin(current)
     return promise

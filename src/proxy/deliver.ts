@@ -60,7 +60,10 @@ const plainBytes = (bytes: Uint8Array) => bytes as Uint8Array<ArrayBuffer> // re
 export interface Delivery {
   readonly record: RequestRecord
   readonly server: Listening
+  /** Answers it, with a whole answer. */
   readonly respond: (response: Response) => void
+  /** Sends the head of an answer at once, and its body as it comes. */
+  readonly open: (response: Response) => void
   /** The stream that the client may have been given already. */
   readonly early: EarlyStream | undefined
   /** What looks on, where a copy of it is under way elsewhere. */
@@ -176,7 +179,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     if (early?.opened === true) early.give(this.relay)
     else if (answer !== undefined) {
       early?.end()
-      delivery.respond(this.response(answer))
+      delivery.open(this.response(answer))
     }
   }
 

@@ -247,7 +247,7 @@ export const passOn = (
     return Effect.callback((resume) => {
       const flow = new PassedFlow(run, head, name, idleMs, () => resume(Effect.void))
       record.commits({ at, status, answeredModel: undefined }, flow)
-      run.respond(new Response(flow.stream, { status, headers }))
+      run.open(new Response(flow.stream, { status, headers }))
       return Effect.suspend(() => flow.interrupt())
     })
   }

@@ -5,6 +5,7 @@
 import type { Drain } from "../admission/Drain.ts"
 import type { LimitPass } from "../admission/Limiter.ts"
 import type * as Fiber from "effect/Fiber"
+import type { EndOfTurn } from "../domain/EventLoopTurns.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import type { Upload } from "../admission/uploads.ts"
 import type { Listening } from "../http/BunServer.ts"
@@ -31,6 +32,12 @@ export interface RequestLimits extends BodyLimits, StreamedLimits {
   /** How long the client of a stream waits in silence before comments keep its connection alive. */
   readonly keepAliveMs: number
   readonly maxRetries: number
+}
+
+/** An answer, and how it is given. */
+export interface Reply {
+  readonly answer: (response: Response) => void
+  readonly response: Response
 }
 
 /** A request under way. */
@@ -69,6 +76,7 @@ export class RequestRun implements UnderWay, Delivery {
   /** Whether its body may take longer than Bun would wait for it. */
   readonly outlastsBun: boolean
   private readonly drain: Pick<Drain["Service"], "parting">
+  private readonly soon: EndOfTurn<Reply>
   // Until it has been called.
   private answer: ((response: Response) => void) | undefined
   private fiber: Fiber.Fiber<unknown, unknown> | undefined
@@ -81,6 +89,7 @@ export class RequestRun implements UnderWay, Delivery {
     upload: Upload,
     outlastsBun: boolean,
     drain: Pick<Drain["Service"], "parting">,
+    soon: EndOfTurn<Reply>,
     answer: (response: Response) => void
   ) {
     this.record = record
@@ -89,23 +98,29 @@ export class RequestRun implements UnderWay, Delivery {
     this.upload = upload
     this.outlastsBun = outlastsBun
     this.drain = drain
+    this.soon = soon
     this.answer = answer
   }
 
-  /** Sends the head of an answer, and its body as it comes; the first one counts. */
+  /** Sends the head of an answer at once, and its body as it comes; the first one counts. */
   open(response: Response): void {
-    const { answer, record } = this
-    const { trace } = record
+    const { answer } = this
     this.answer = undefined
-    if (answer === undefined) return
-    if (trace?.isTold === false && !this.isSocket) response.headers.set("traceresponse", trace.response)
-    answer(this.drain.parting(response))
+    answer?.(this.parting(response))
   }
 
-  /** Answers the request: where the head is out already, inside of its stream. */
+  /** Answers the request with others of this round: where the head is out already, inside of its stream. */
   respond(response: Response): void {
-    if (this.early?.opened === true) void this.early.fail(response)
-    else this.open(response)
+    if (this.early?.opened === true) return void this.early.fail(response)
+    const { answer } = this
+    this.answer = undefined
+    if (answer !== undefined) this.soon.add({ answer, response: this.parting(response) })
+  }
+
+  private parting(response: Response): Response {
+    const { trace } = this.record
+    if (trace?.isTold === false && !this.isSocket) response.headers.set("traceresponse", trace.response)
+    return this.drain.parting(response)
   }
 
   /** The answer, of which a copy is made where it is to be kept. */

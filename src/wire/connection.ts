@@ -206,13 +206,18 @@ export class Connection implements ConnectionControl {
 
   /** Writes the request, as fast as the backend takes it; `source` has what follows the pieces. */
   write(pieces: ReadonlyArray<Uint8Array>, source?: BodySource): void {
-    this.unsent = pieces
+    this.holds(pieces)
     this.source = source
     source?.onMore(() => this.flush())
+    this.flush()
+  }
+
+  /** Holds the request until {@link flush}. */
+  holds(pieces: ReadonlyArray<Uint8Array>): void {
+    this.unsent = pieces
     this.heard = false
     this.written = 0
     this.silentFor = 0
-    this.flush()
   }
 
   pause(): void {
@@ -310,7 +315,7 @@ export class Connection implements ConnectionControl {
     this.exchange?.take(bytes)
   }
 
-  /** The socket takes more. */
+  /** Writes what is still to be written, as far as the socket takes it. */
   flush(): void {
     while (this.state === "busy") {
       const [next] = this.unsent
