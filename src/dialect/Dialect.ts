@@ -301,6 +301,8 @@ export interface Dialect {
   readonly faultOf: (bytes: Uint8Array) => AnswerFault
   /** What keeps a connection alive whose stream has not begun; undefined where no client bears anything. */
   readonly keepAlive: Uint8Array | undefined
+  /** What a message of a server in a session says that one of its answers took; absent where it has no sessions. */
+  readonly sessionUsage?: (message: string) => Usage | undefined
   /** How a body ends that broke: cut, or in order, where the error in it is all that clients need to see. */
   readonly brokenBody: "cut" | "ended"
   /** Takes secrets out of the errors in a part of a stream; `midway` when it begins in the middle of one. */

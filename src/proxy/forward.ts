@@ -25,7 +25,7 @@ import { realtime } from "./realtime.ts"
 import { passedTo } from "./passed-on.ts"
 import type { GaveUp } from "./final-failure.ts"
 import { codingFault, readBody } from "./request-body.ts"
-import { isAsking, reserveFor } from "./spending.ts"
+import { onceAffordable } from "./spending.ts"
 import { StreamedBody, withStreamedBody } from "./streamed-body.ts"
 import { tokensAsked, withinLimits } from "./limited.ts"
 import { isAskedAsIs, isAskedNatively, translatorFor } from "./translation.ts"
@@ -300,14 +300,8 @@ const sent = (going: Going): Forwarded => {
   return isFree ? afforded(going) : onceReserved(going)
 }
 
-const onceReserved = (going: Going): Forwarded => {
-  const { forwarding, plan, run } = going
-  const { spending } = forwarding
-  const reserved = (refusal: GatewayError | undefined): Forwarded =>
-    refusal === undefined ? afforded(going) : Effect.fail(refusal)
-  const refusal = reserveFor(spending, run, plan, performance.now())
-  return isAsking(refusal) ? Effect.flatMap(refusal, reserved) : reserved(refusal)
-}
+const onceReserved = (going: Going): Forwarded =>
+  onceAffordable(going.forwarding.spending, going.run, going.plan, () => afforded(going))
 
 /** Sends a request on for which there is money. */
 const afforded = (going: Going): Forwarded => {

@@ -2,6 +2,7 @@
  * One session over two sockets: messages pass as they come, each side is held back while the other takes nothing, and the end of
  * the one is the end of the other, with its code.
  */
+import type { Usage } from "../telemetry/meter.ts"
 import type { ClientSocket, SocketOwner } from "../http/upgrades.ts"
 import type { Deadline, Deadlines } from "../upstream/Deadlines.ts"
 import type { BackendSocket, SocketMessage } from "../wire/web-socket.ts"
@@ -25,6 +26,8 @@ const lost = 1006
 const silent = 1005
 
 const orderly = (code: number): number => (code === silent ? 1000 : code)
+
+const nothingUsed: Usage = { prompt: 0, cached: 0, completion: 0 }
 
 /** One session. */
 export class RealtimeSession implements SocketOwner, AnswerProgress, Deadline {
@@ -120,9 +123,24 @@ export class RealtimeSession implements SocketOwner, AnswerProgress, Deadline {
     const waiting = client.send(message)
     this.bytes += sizeOf(message)
     this.passed()
+    if (typeof message === "string") this.counts(message)
     if (this.backendHeld || waiting < mostWaiting) return
     this.backendHeld = true
     this.backend.pause()
+  }
+
+  // What each answer took, and all of them together.
+  private counts(message: string): void {
+    const { record } = this.run
+    const usage = record.route.dialect.sessionUsage?.(message)
+    if (usage === undefined) return
+    record.asked?.meter.used(usage, performance.now())
+    const before = record.usage ?? nothingUsed
+    record.uses({
+      prompt: before.prompt + usage.prompt,
+      cached: before.cached + usage.cached,
+      completion: before.completion + usage.completion
+    })
   }
 
   private backendClosed(code: number, reason: string): void {

@@ -23,6 +23,7 @@ import { failureReason, GaveUp } from "./final-failure.ts"
 import { unseenRefusal } from "./guard.ts"
 import { RealtimeSession, type SessionEnd } from "./realtime-session.ts"
 import { withinLimits } from "./limited.ts"
+import { onceAffordable } from "./spending.ts"
 import type { Interruption } from "./record.ts"
 import type { RequestRun } from "./request-run.ts"
 import { isLineName } from "../domain/header-lines.ts"
@@ -117,7 +118,7 @@ export const realtime = (forwarding: Forwarding, run: RequestRun): Ended => {
   const unseen = unseenRefusal(forwarding, record, plan.success, "a realtime session")
   if (unseen !== undefined) return Effect.fail(unseen)
   return withinLimits(forwarding.limits, run, plan.success, 0, plan.success, (going) =>
-    begun(forwarding, run, going, query, now)
+    onceAffordable(forwarding.spending, run, going, () => begun(forwarding, run, going, query, now))
   )
 }
 

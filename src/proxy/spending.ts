@@ -16,8 +16,8 @@ import type { RequestRun } from "./request-run.ts"
 /** Why a request is not sent on; undefined when it is. */
 type Refusal = BudgetExceeded | undefined
 
-/** Whether others are asked first for room. */
-export const isAsking = (refusal: Refusal | Effect.Effect<Refusal>): refusal is Effect.Effect<Refusal> =>
+// Whether others are asked first for room.
+const isAsking = (refusal: Refusal | Effect.Effect<Refusal>): refusal is Effect.Effect<Refusal> =>
   refusal !== undefined && !(refusal instanceof BudgetExceeded)
 
 // Tokens of an answer that nobody has bounded.
@@ -60,11 +60,24 @@ const costsNothing = ({ prices }: SpendingNeeds, { model, state }: Candidate): b
   return by !== "unknown" && isFree(price)
 }
 
+/** Goes on once there is money for a request; fails where there is none. */
+export const onceAffordable = <E>(
+  needs: SpendingNeeds,
+  run: RequestRun,
+  plan: Plan,
+  go: () => Effect.Effect<void, E>
+): Effect.Effect<void, BudgetExceeded | E> => {
+  const reserved = (refusal: Refusal): Effect.Effect<void, BudgetExceeded | E> =>
+    refusal === undefined ? go() : Effect.fail(refusal)
+  const refusal = reserveFor(needs, run, plan, performance.now())
+  return isAsking(refusal) ? Effect.flatMap(refusal, reserved) : reserved(refusal)
+}
+
 /**
  * Reserves what a request may cost at the dearest of those who may answer it. Where a budget has no room for that, it goes to
  * those who cost nothing: who serve what was asked for, and with `on_budget = "fallback"` all who may answer in its place.
  */
-export const reserveFor = (
+const reserveFor = (
   needs: SpendingNeeds,
   run: RequestRun,
   plan: Plan,

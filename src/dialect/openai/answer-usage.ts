@@ -1,9 +1,11 @@
 /**
- * What a parsed answer of chat completions, or a chunk of one, says of its tokens, as the hub tells it.
+ * What a parsed answer of chat completions, or a chunk of one, says of its tokens, as the hub tells it; and an event of a
+ * realtime session.
  */
 import * as Predicate from "effect/Predicate"
+import type { Usage } from "../../telemetry/meter.ts"
 import type { ChatUsage } from "../chat.ts"
-import { countIn } from "../read-json.ts"
+import { countIn, fieldsIn, parsedJson } from "../read-json.ts"
 import { wholeCompletion, wholePrompt } from "./usage.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
@@ -48,5 +50,25 @@ export const chatUsageOf = (
     completion,
     reasoning,
     ...(typeof tier === "string" && tier !== "" ? { tier } : {})
+  }
+}
+
+// Sound passes by the megabyte: events of other types are not read.
+const typeWithin = 256
+
+/**
+ * What an event of a realtime session says that one answer took, text and sound together; undefined where it tells nothing of
+ * that. By OpenAI's `response.done`: https://platform.openai.com/docs/api-reference/realtime-server-events/response/done
+ */
+export const sessionUsageOf = (event: string): Usage | undefined => {
+  if (!event.slice(0, typeWithin).includes("response.done")) return undefined
+  const { response, type } = fieldsIn(parsedJson(event))
+  const { usage } = fieldsIn(response)
+  if (type !== "response.done" || !Predicate.isObject(usage)) return undefined
+  const prompt = countIn(usage["input_tokens"])
+  return {
+    prompt,
+    cached: Math.min(inDetails(usage, "input_token_details", "cached_tokens"), prompt),
+    completion: countIn(usage["output_tokens"])
   }
 }

@@ -2,6 +2,7 @@
  * OpenAI's API: chat completions, completions, embeddings, and what passes by around models.
  */
 import type { ClientCodec, ServerCodec } from "../chat.ts"
+import { sessionUsageOf } from "./answer-usage.ts"
 import type { Dialect, Operation, Span } from "../Dialect.ts"
 import { redactedEvents, eventStreamType, keepAliveComment } from "../event-stream.ts"
 import { bodyKindOf } from "../first-bytes.ts"
@@ -91,6 +92,7 @@ export const openai: Dialect = {
   kindOf: bodyKindOf,
   said: identityIn,
   watch: () => new EventWatch(),
+  sessionUsage: sessionUsageOf,
   faultOf: errorOfEvents,
   keepAlive: keepAliveComment,
   brokenBody: "cut",
