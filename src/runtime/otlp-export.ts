@@ -13,6 +13,7 @@ import type { ClientKeys } from "../admission/ClientKeys.ts"
 import type { Limiter } from "../admission/Limiter.ts"
 import type { NexusConfig } from "../config/NexusConfig.ts"
 import type { OtlpSettings, OtlpSignal, OtlpSignalName } from "../config/otlp.ts"
+import { wallAhead } from "../domain/monotonic.ts"
 import { version } from "../domain/version.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import { Meters } from "../proxy/Meters.ts"
@@ -47,9 +48,6 @@ export interface OtlpSender {
  * are written one after the other: what writes them is in the caches of the processor then.
  */
 const most = { waiting: 2048, batch: 512, batchBytes: 512 * 1024, unwritten: 64 } as const
-
-/** How long the wall clock is believed to keep its distance from the monotonic one, in milliseconds. */
-const steadyMs = 1000
 
 /** The first ones of a batch wait so long for others, in milliseconds. */
 const gatherMs = 2000
@@ -170,18 +168,6 @@ const joined = (bodies: ReadonlyArray<Body<Uint8Array>>, protocol: OtlpSignal["p
   return { bytes: utf8(`${begin}${lists.join(",")}${end}`), type: jsonSpans.contentType }
 }
 
-/** What the wall clock shows beyond the monotonic one, looked up now and then; `now` in monotonic milliseconds. */
-const aheadAt = (clock: Clock.Clock): ((now: number) => number) => {
-  let [aheadMs, until] = [0, -Infinity]
-  return (now) => {
-    if (now >= until) {
-      aheadMs = Number(clock.currentTimeNanosUnsafe()) / 1e6 - performance.now()
-      until = now + steadyMs
-    }
-    return aheadMs
-  }
-}
-
 const sendTraces = Effect.fnUntraced(function* (
   signal: OtlpSignal,
   settings: OtlpSettings,
@@ -189,7 +175,7 @@ const sendTraces = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, never, Scope.Scope | Services> {
   const traces = yield* Traces
   const { rules } = yield* Accounting
-  const ahead = aheadAt(yield* Clock.Clock)
+  const ahead = wallAhead(yield* Clock.Clock)
   const sending = new Sending("traces", signal, yield* Transport)
   const dropped = (count: number): void => rules.add("dropped", ["traces"], count)
   const encoding = signal.protocol === "http/json" ? jsonSpans : protobufSpans
@@ -254,7 +240,7 @@ const sendMetrics = Effect.fnUntraced(function* (
   sender: OtlpSender
 ): Effect.fn.Return<void, never, Scope.Scope | Services> {
   const { rules } = yield* Accounting
-  const ahead = aheadAt(yield* Clock.Clock)
+  const ahead = wallAhead(yield* Clock.Clock)
   const { metrics: encode } = yield* makers(signal)
   const sending = new Sending("metrics", signal, yield* Transport)
   const started = performance.now() - sender.ageMs

@@ -52,6 +52,11 @@ const putNumber = (bytes: Uint8Array, from: number, value: number): number => {
   return end
 }
 
+const putNext = (bytes: Uint8Array, from: number, value: number): number => {
+  bytes[from] = comma
+  return putNumber(bytes, from + 1, value)
+}
+
 const putText = (bytes: Uint8Array, from: number, text: string): number => {
   let at = from
   bytes[at++] = quote
@@ -173,25 +178,16 @@ export class RecordBatch {
     to = putNumber(bytes, to, whole(ended - this.at))
     bytes[to++] = comma
     to = putText(bytes, to, requestId)
-    bytes[to++] = comma
-    to = putNumber(bytes, to, this.lately)
-    bytes[to++] = comma
-    to = putNumber(bytes, to, fresh)
-    bytes[to++] = comma
-    to = putNumber(bytes, to, cacheRead)
-    bytes[to++] = comma
-    to = putNumber(bytes, to, cacheWrite)
-    bytes[to++] = comma
-    to = putNumber(bytes, to, output)
-    bytes[to++] = comma
-    to = putNumber(bytes, to, reasoning)
-    bytes[to++] = comma
-    to = putNumber(bytes, to, nanos)
-    bytes[to++] = comma
-    to = putNumber(bytes, to, durationMs)
+    to = putNext(bytes, to, this.lately)
+    to = putNext(bytes, to, fresh)
+    to = putNext(bytes, to, cacheRead)
+    to = putNext(bytes, to, cacheWrite)
+    to = putNext(bytes, to, output)
+    to = putNext(bytes, to, reasoning)
+    to = putNext(bytes, to, nanos)
+    to = putNext(bytes, to, durationMs)
     if (firstByteMs !== undefined) {
-      bytes[to++] = comma
-      to = putNumber(bytes, to, whole(firstByteMs))
+      to = putNext(bytes, to, whole(firstByteMs))
     }
     bytes[to++] = close
     this.to = to
