@@ -4,10 +4,10 @@ import { kindNamed } from "../../src/backend/all.ts"
 import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
 import { gemini } from "../../src/dialect/gemini/gemini.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
-import { responses } from "../../src/dialect/responses/responses.ts"
 import { sealedBlock } from "../../src/dialect/signatures.ts"
 import { transduce } from "../../src/dialect/Transducer.ts"
 import { anyServer, answersFrom, answersTo } from "../kit/codecs.ts"
+import { nextTurns } from "../kit/next-turns.ts"
 
 const client = anthropic.operations[0].client!
 const server = openai.operations[0].server!
@@ -74,48 +74,7 @@ describe("what LiteLLM tells a model to have signed", () => {
         bytes({ choices: [{ index: 0, message: { ...message, ...more }, finish_reason: "tool_calls" }] })
       )
     )
-  const clients = [
-    [
-      "Messages",
-      client,
-      asked,
-      (answer: { readonly content: ReadonlyArray<object> }) => ({
-        ...asked,
-        messages: [
-          ...asked.messages,
-          { role: "assistant", content: answer.content },
-          { role: "user", content: [{ type: "tool_result", tool_use_id: "call_1", content: "x" }] }
-        ]
-      })
-    ],
-    [
-      "Responses",
-      responses.operations[0].client!,
-      { model: "m", input: "go", include: ["reasoning.encrypted_content"] },
-      (answer: { readonly output: ReadonlyArray<object> }) => ({
-        model: "m",
-        input: [
-          { role: "user", content: "go" },
-          ...answer.output,
-          { type: "function_call_output", call_id: "call_1", output: "x" }
-        ]
-      })
-    ],
-    [
-      "Google's API",
-      gemini.operations[0].client!,
-      { contents: [{ parts: [{ text: "go" }] }] },
-      (answer: { readonly candidates: ReadonlyArray<{ readonly content: object }> }) => ({
-        contents: [
-          { role: "user", parts: [{ text: "go" }] },
-          answer.candidates[0]!.content,
-          { role: "user", parts: [{ functionResponse: { id: "call_1", name: "f", response: { output: "x" } } }] }
-        ]
-      })
-    ]
-  ] as const
-
-  test.each(clients)("goes back to it with the next turn of a client of %s", (_, codec, request, next) => {
+  test.each(nextTurns)("goes back to it with the next turn of a client of %s", (_, codec, request, next) => {
     const answer = JSON.parse(decoder.decode(Result.getOrThrow(answersTo(codec, request).whole(turn(), context))))
     const { chat } = Result.getOrThrow(codec.decode(bytes(next(answer)), "m"))
     const { body, dropped } = Result.getOrThrow(server.encode(chat, "m", anyServer))
